@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tile program: what each agent of one CTA does for one item. Written out with six worked programs in docs/ir.md.
+//
+//   program = axes + tiles + tokens + sections + agents;  agent = for each section, ops in program order
+//
+// Order of execution. An agent walks its items; for an item it walks the sections. A `once` section runs its ops once. A
+// `loop` section of n trips runs steps t = 0 .. n - 1 + max_skew; at step t the op with skew k handles trip t - k when
+// 0 <= t - k < n and does nothing otherwise (modulo scheduling: prologue and epilogue need no code).
+//
+// Waiting. An agent issues in order. Before an op issues, the register tiles it reads or overwrites must be free of its own
+// pending asynchronous ops (hardware scoreboard, wgmma wait). Tiles in SMEM are guarded by tokens alone: a missing token is
+// a wrong value, and the engine does not save you. `load` (except CopyKind::plain), `store` and asynchronous `mma` complete
+// after they issue; all else completes before the next op of the agent issues.
+//
+// Tokens count. A signal adds 1 (an asynchronous op's `completes` add theirs when it completes). The k-th await of an agent
+// on a token, k = 0, 1, ... over the life of the CTA, passes when count >= (k + 1 - distance) * arrivals. So `full` has
+// distance 0, and `empty` of a ring of S slots has distance S: a producer may run ahead over items.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/ir/op.h"
+
+namespace attnsim::ir {
+
+using AxisId = int;
+using TileId = int;
+using TokenId = int;
+using TensorId = int;
+inline constexpr AxisId kUnit = -1;  // an axis of extent 1 (row vectors are [rows x kUnit])
+inline constexpr int kNone = -1;
+
+// One dimension of tiles. `padded` drives MMA, vector and SFU cost; `valid` drives values and bytes.
+enum class AxisKind : std::uint8_t {
+  fixed,      // valid is a constant (head_dim 80 padded to 96)
+  item_rows,  // valid = rows of the item's row tile in [row_offset, row_offset + padded)
+  trip_cols   // valid = columns of the visited loop tile inside the family's loop_extent
+};
+struct Axis {
+  std::string name;
+  AxisKind kind = AxisKind::fixed;
+  int padded = 1;
+  int valid = 1;       // fixed axes only
+  int row_offset = 0;  // item_rows: first row that this agent owns
+};
+
+enum class Space : std::uint8_t { smem, registers, tmem };
+
+// A named tile variable with real storage. A ring of `stages` slots; the slot of an access is (trips so far of the agent's
+// loop, over all its items) % stages inside a loop, (items so far) % stages outside.
+struct Tile {
+  std::string name;
+  Space space = Space::registers;
+  AxisId rows = kUnit;
+  AxisId cols = kUnit;
+  DType dtype = DType::f32;
+  int stages = 1;
+  TileId alias_of = kNone;  // shares the storage of this tile (O staged in V's SMEM)
+  int agent = kNone;        // owner of a register tile
+};
+
+// Loads that several agents issue in part (cp.async by all warps) use arrivals > 1.
+enum class TokenScope : std::uint8_t { cta, kernel };
+struct Token {
+  std::string name;
+  TokenScope scope = TokenScope::cta;
+  int arrivals = 1;      // signals per phase
+  int initial_count = 0;
+};
+
+// When an op of a loop acts, judged for the trip that it handles; the item_* ones work in every section.
+enum class When : std::uint8_t {
+  always, first_trip, not_first_trip, last_trip, partial_trip, full_trip,
+  item_flag, not_item_flag,  // RowTile::flag, e.g. stream-K pieces that must hand over
+  last_arriver               // this CTA's signal completed the kernel token `Op::token` for its item group
+};
+
+enum class CopyKind : std::uint8_t { plain, cp_async, tma, tma_multicast };
+enum class MmaKind : std::uint8_t { mma_sync, wgmma_ss, wgmma_rs, tcgen05, systolic };  // ss/rs: A operand in SMEM/registers
+[[nodiscard]] constexpr bool is_async(MmaKind k) { return k != MmaKind::mma_sync; }
+[[nodiscard]] std::string_view name_of(CopyKind k);
+[[nodiscard]] std::string_view name_of(MmaKind k);
+
+// Address of a tile in a global tensor.
+//   slab = item.slab / slab_divisor * slab_multiplier + (add_split ? item.split : 0) + (add_trip ? visited tile : 0)
+//   row  = row_offset + {0, item.row_begin, visited tile * padded(rows)};  columns start at 0
+enum class RowFrom : std::uint8_t { zero, item, trip };
+struct Access {
+  TensorId tensor = kNone;
+  int slab_divisor = 1;
+  int slab_multiplier = 1;
+  bool add_split = false;
+  bool add_trip = false;
+  RowFrom row_from = RowFrom::zero;
+  int row_offset = 0;
+};
+
+// compare: keep where row_coefficient * (row / row_group) + col_coefficient * col + offset >= 0, with absolute coordinates
+// row = item.row_begin + axis.row_offset + i, col = visited tile * padded + j. row_group = query heads packed per token.
+struct Relation {
+  int row_coefficient = 0;
+  int row_group = 1;
+  int col_coefficient = 0;
+  std::int64_t offset = 0;
+};
+
+struct Op {
+  OpKind kind = OpKind::view;
+  std::string role;  // load_k, qk, mask, softmax, pv, rescale, store, ...
+  std::vector<TileId> in;
+  std::vector<TileId> out;
+  Fn fn = Fn::none;
+  std::optional<double> scalar;  // second operand of a binary op, fill of a select
+  When when = When::always;
+  int skew = 0;
+  // mma: m = rows of out, n = columns of out, k = columns of A (rows of A when a_transposed)
+  MmaKind mma = MmaKind::mma_sync;
+  bool a_transposed = false;
+  bool b_transposed = false;  // B given as [n x k], as K in Q K^T
+  bool accumulate = false;
+  // load, store
+  CopyKind copy = CopyKind::plain;
+  Access access;
+  std::vector<TokenId> completes;  // signalled when the op completes
+  // signal, await. A signal also waits until the tiles in `in` are complete.
+  TokenId token = kNone;
+  int distance = 0;
+  Relation relation;
+};
+
+enum class SectionKind : std::uint8_t { once, loop };
+enum class TripSource : std::uint8_t { runs, peers };  // RowTile::runs, or RowTile::peers trips (stream-K fix-up)
+struct Section {
+  std::string name;
+  SectionKind kind = SectionKind::once;
+  TripSource trips = TripSource::runs;
+};
+
+struct Agent {
+  std::string name;
+  int warps = 4;
+  int registers_per_thread = 128;
+  std::vector<std::vector<Op>> sections;  // [section][position]
+};
+
+struct Program {
+  std::vector<Axis> axes;
+  std::vector<Tile> tiles;
+  std::vector<Token> tokens;
+  std::vector<Section> sections;
+  std::vector<Agent> agents;
+
+  [[nodiscard]] int padded(AxisId axis) const { return axis == kUnit ? 1 : axes[static_cast<std::size_t>(axis)].padded; }
+  [[nodiscard]] std::int64_t padded_elements(TileId tile) const;
+  [[nodiscard]] std::int64_t smem_bytes() const;  // all SMEM tiles with their stages, aliases counted once
+  [[nodiscard]] int threads() const;
+};
+
+// Throws Invariant with the op's place when the program is malformed: unknown ids, shapes of operands that do not fit,
+// register tiles of another agent, sections missing in an agent, negative skew, tokens never signalled.
+void check(const Program& program);
+
+}  // namespace attnsim::ir

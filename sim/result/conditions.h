@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a timing is taken: clock policy, L2 state, overheads. From the run config's harness.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+namespace attnsim {
+
+enum class ClockPolicy { locked, boost, sustained };
+enum class L2Start { cold, warm };  // warm: the end state of the same call (a replay's fixed point)
+
+// Work that a harness times beside the kernel. Each shows under its own name.
+enum class ExtraKernel { kv_cache_write };
+
+struct Conditions {
+  ClockPolicy clock = ClockPolicy::boost;
+  double locked_mhz = 0;                 // ClockPolicy::locked
+  L2Start l2 = L2Start::cold;
+  double constant_us = 0;                // harness floor on top of the launches
+  bool include_launch = true;            // chip.launch.kernel_us counts
+  std::vector<ExtraKernel> extra_kernels;
+  std::set<std::string> without;         // effects switched off by name
+};
+
+// One row per effect that `without` accepts.
+struct Effect {
+  std::string name;
+  std::string description;
+};
+[[nodiscard]] const std::vector<Effect>& effects();
+
+}  // namespace attnsim

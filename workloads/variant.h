@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// WHAT is computed. A variant knows no chip and no schedule.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "sim/ir/op.h"
+
+namespace attnsim {
+
+using ParamValue = std::variant<std::int64_t, double, bool, std::string>;
+using Params = std::map<std::string, ParamValue>;
+
+// One attention problem. Tensors: Q [batch, q_heads, q_len, head_dim_qk], K [batch, kv_heads, kv_len, head_dim_qk],
+// V [batch, kv_heads, kv_len, head_dim_v], O [batch, q_heads, q_len, head_dim_v]. Ragged batches give one length per entry.
+struct Problem {
+  std::int64_t batch = 1;
+  std::int64_t q_heads = 1;
+  std::int64_t kv_heads = 1;
+  std::vector<std::int64_t> q_len;   // size 1 (all equal) or batch
+  std::vector<std::int64_t> kv_len;  // size 1 (all equal) or batch
+  std::int64_t head_dim_qk = 128;
+  std::int64_t head_dim_v = 128;
+  ir::DType dtype = ir::DType::bf16;
+  Params params;                     // of the variant, defaults filled in
+
+  [[nodiscard]] std::int64_t group() const { return q_heads / kv_heads; }
+  [[nodiscard]] std::int64_t q_len_of(std::int64_t b) const { return q_len.size() == 1 ? q_len[0] : q_len[static_cast<std::size_t>(b)]; }
+  [[nodiscard]] std::int64_t kv_len_of(std::int64_t b) const { return kv_len.size() == 1 ? kv_len[0] : kv_len[static_cast<std::size_t>(b)]; }
+  [[nodiscard]] bool is_decode() const;  // every q_len <= 8
+};
+
+struct ParamSpec {
+  std::string_view name;
+  ParamValue default_value;
+  std::string_view description;
+  std::vector<std::string> choices;  // of string parameters
+};
+
+// A band of kept keys per query, which covers dense, causal and sliding windows: key k is kept by query q when
+// lower <= k - (q + shift) <= upper, shift = 0 (top-left) or kv_len - q_len (bottom-right).
+inline constexpr std::int64_t kUnbounded = INT64_MAX / 4;
+struct Band {
+  std::int64_t shift = 0;
+  std::int64_t lower = -kUnbounded;
+  std::int64_t upper = kUnbounded;
+  [[nodiscard]] bool is_dense() const { return lower <= -kUnbounded && upper >= kUnbounded; }
+};
+
+struct Variant {
+  std::string_view name;
+  std::string_view family;       // lowering: "tile-list"
+  std::string_view description;
+  std::string_view paper;
+  std::vector<ParamSpec> params;
+  Band (*band)(const Problem&, std::int64_t q_len, std::int64_t kv_len) = nullptr;  // tile-list family
+};
+
+// The visible table. One line per variant.
+[[nodiscard]] std::span<const Variant> variants();
+// Throws ConfigError with the nearest name.
+[[nodiscard]] const Variant& variant(const std::string& name);
+
+}  // namespace attnsim
