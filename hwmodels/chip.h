@@ -128,4 +128,7 @@ struct Chip {
   [[nodiscard]] Bytes l2_effective() const;
 };
 
+// Names of the shipped chips (files of hwmodels/chips), sorted.
+[[nodiscard]] std::vector<std::string> chip_names();
+
 }  // namespace attnsim

@@ -56,6 +56,7 @@ struct Schedule {
   bool pack_gqa = false;                      // rows = tokens x group
   bool pack_gqa_decode_only = false;          // FA2: only when q_len = 1 and no window
   bool q_in_registers = false;                // Q is read once, not from SMEM for every trip
+  bool ping_pong = false;                     // order tokens: consumers take turns at issuing QK^T
   bool stage_o_in_v = false;                  // epilogue writes O through V's SMEM: the next item's V waits for the store
   MaskPolicy mask = MaskPolicy::partial_tiles;
   bool mask_first_trip = false;               // the first trip pays for mask ops even when unmasked
@@ -76,5 +77,10 @@ struct Schedule {
   bool regroup_copies = false;                // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
   std::string resolved_json;                  // canonical text: part of a result's identity
 };
+
+// Names of the shipped schedules (files of workloads/schedules), sorted.
+[[nodiscard]] std::vector<std::string> schedule_names();
+// Throws ConfigError: unknown name (with the nearest), or a file that its schema refuses.
+[[nodiscard]] Schedule load_schedule(const std::string& name);
 
 }  // namespace attnsim
