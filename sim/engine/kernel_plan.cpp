@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/engine/kernel_plan.h"
+
+#include <algorithm>
+#include <set>
+
+#include "sim/core/error.h"
+#include "sim/engine/machine.h"
+
+namespace attnsim {
+
+namespace {
+
+std::int64_t ticks(double cycles) { return ticks_ceil(cycles).count(); }
+
+double occupancy_cycles(const Step& step, const MachineConfig& config) {
+  if (step.kind != StepKind::chain || config.chain_overlap) return step.occupancy_cycles;
+  const auto at = [&](Pipe p) { return step.demand[static_cast<std::size_t>(p)]; };
+  return std::max({at(Pipe::fp32), at(Pipe::alu), at(Pipe::sfu), at(Pipe::issue)});
+}
+
+PlannedStep plan_step(const Step& step, double width, const ir::Program& program, const std::vector<ir::Op>& ops, const Chip& chip,
+                      const MachineConfig& config, const std::set<ir::TokenId>& copy_tokens) {
+  PlannedStep out;
+  const ir::Op& op = *step.ops.front();
+  out.kind = step.kind;
+  out.when = step.when;
+  out.async = step.async;
+  out.is_mask = step.kind == StepKind::chain && op.role == "mask";
+  out.skew = step.skew;
+  out.groups = step.groups;
+  out.position = static_cast<int>(&op - ops.data());
+  out.waits = step.waits;
+  out.op = &op;
+  out.step = &step;
+  if (step.kind == StepKind::signal || step.kind == StepKind::await) {
+    const ir::Token& token = program.tokens[static_cast<std::size_t>(op.token)];
+    out.token = op.token;
+    out.distance = op.distance;
+    out.arrivals = token.arrivals;
+    out.kernel_scope = token.scope == ir::TokenScope::kernel;
+    out.awaits_copy = copy_tokens.count(op.token) != 0;
+    return out;
+  }
+  const double smem_cycles = config.smem_bandwidth ? step.demand[static_cast<std::size_t>(Pipe::smem)] : 0;
+  if (step.kind == StepKind::chain || step.kind == StepKind::mma) {
+    const double occupancy = occupancy_cycles(step, config) / step.groups;
+    out.group_ticks = ticks(occupancy);
+    out.group_own_ticks = ticks(occupancy / width);
+    out.group_smem_ticks = ticks(smem_cycles / step.groups);
+    out.latency = config.dependent_latency ? ticks(step.latency_cycles) : 0;
+    if (step.async) {
+      out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
+      for (ir::TileId t : op.out) out.busy_tiles.push_back(t);
+      for (ir::TileId t : op.in) {
+        if (program.tiles[static_cast<std::size_t>(t)].space == ir::Space::registers) out.busy_tiles.push_back(t);
+      }
+    }
+    return out;
+  }
+  const bool load = step.kind == StepKind::load;
+  const ir::TileId tile_id = load ? op.out.front() : op.in.front();
+  const ir::Tile& tile = program.tiles[static_cast<std::size_t>(tile_id)];
+  out.rows_axis = tile.rows;
+  out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
+  if (tile.space == ir::Space::smem && config.smem_bandwidth) {
+    out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / chip.sm.smem_bytes_per_clk;
+  }
+  const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
+  out.latency = config.load_latency && engine ? ticks(chip.latency.copy_engine_cycles) : 0;
+  return out;
+}
+
+}  // namespace
+
+KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const MachineConfig& config) {
+  const ir::Program& program = selected.kernel->program;
+  KernelPlan plan;
+  plan.policy = selected.kernel->grid.policy;
+  for (const ir::Section& section : program.sections) {
+    plan.is_loop.push_back(section.kind == ir::SectionKind::loop ? 1 : 0);
+    plan.is_peers.push_back(section.trips == ir::TripSource::peers ? 1 : 0);
+  }
+  std::set<ir::TokenId> copy_tokens;
+  for (const ir::Agent& agent : program.agents) {
+    for (const auto& section : agent.sections) {
+      for (const ir::Op& op : section) copy_tokens.insert(op.completes.begin(), op.completes.end());
+    }
+  }
+  for (std::size_t a = 0; a < selected.agents.size(); ++a) {
+    const SelectedAgent& agent = selected.agents[a];
+    PlannedAgent& out = plan.agents.emplace_back();
+    for (std::size_t s = 0; s < agent.sections.size(); ++s) {
+      auto& steps = out.sections.emplace_back();
+      int max_skew = 0;
+      for (const Step& step : agent.sections[s]) {
+        steps.push_back(plan_step(step, agent.width, program, program.agents[a].sections[s], chip, config, copy_tokens));
+        max_skew = std::max(max_skew, step.skew);
+      }
+      out.max_skew.push_back(max_skew);
+    }
+  }
+  plan.launch_interval = ticks(1 / chip.launch.ctas_per_clk);
+  plan.start_latency = config.cta_start ? ticks(chip.launch.cta_start_cycles) : 0;
+  plan.barrier_latency = config.dependent_latency ? ticks(chip.latency.barrier_cycles) : 0;
+  plan.l2_latency = config.load_latency ? ticks(chip.latency.l2_cycles) : 0;
+  plan.hbm_latency = config.load_latency ? ticks(to_cycles(Nanoseconds(chip.latency.hbm_ns), Megahertz(config.clock_mhz)).count()) : 0;
+  plan.store_latency = config.load_latency ? ticks(chip.latency.copy_engine_cycles) : 0;
+  return plan;
+}
+
+VisitedTile visited_tile(const ir::RowTile& tile, bool peers, std::int64_t trip) {
+  if (peers) return {trip, false};
+  for (const ir::TripRun& run : tile.runs) {
+    if (trip < run.count) return {run.first + trip * run.step, run.partial};
+    trip -= run.count;
+  }
+  throw Invariant("trip outside the item's runs");
+}
+
+TileAddress address_of(const ir::Access& access, ir::AxisId rows_axis, const ir::Program& program, const ir::Item& item,
+                       const VisitedTile& visited) {
+  TileAddress out;
+  out.slab = item.slab / access.slab_divisor * access.slab_multiplier + (access.add_split ? item.tile->split : 0) +
+             (access.add_trip ? visited.index : 0);
+  out.row = access.row_offset;
+  const std::int64_t padded = program.padded(rows_axis);
+  if (access.row_from == ir::RowFrom::item) out.row += item.tile->row_begin;
+  if (access.row_from == ir::RowFrom::trip) out.row += visited.index * padded;
+  out.rows = 1;
+  if (rows_axis == ir::kUnit) return out;
+  const ir::Axis& axis = program.axes[static_cast<std::size_t>(rows_axis)];
+  switch (axis.kind) {
+    case ir::AxisKind::fixed: out.rows = axis.valid; break;
+    case ir::AxisKind::item_rows: out.rows = std::clamp<std::int64_t>(item.tile->rows - axis.row_offset, 0, padded); break;
+    case ir::AxisKind::trip_cols: out.rows = std::clamp<std::int64_t>(item.family->loop_extent - visited.index * padded, 0, padded); break;
+  }
+  return out;
+}
+
+}  // namespace attnsim

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// A selected kernel compiled to what the machine reads: service times in ticks, resolved tokens, addresses.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "hwmodels/chip.h"
+#include "sim/select/select.h"
+
+namespace attnsim {
+
+struct MachineConfig;
+
+struct PlannedStep {
+  StepKind kind = StepKind::chain;
+  ir::When when = ir::When::always;
+  bool async = false;
+  bool is_mask = false;
+  bool kernel_scope = false;
+  bool awaits_copy = false;            // the token is completed by copies
+  int skew = 0;
+  int groups = 1;
+  int distance = 0;
+  int arrivals = 1;
+  int position = 0;                    // of the first op in the agent's section
+  ir::TokenId token = ir::kNone;
+  ir::AxisId rows_axis = ir::kUnit;    // of the copied tile
+  std::int64_t group_ticks = 0;        // occupies the pipe
+  std::int64_t group_own_ticks = 0;    // until the agent's own part is through (an agent of few warps reaches a part of the SM)
+  std::int64_t group_smem_ticks = 0;
+  std::int64_t latency = 0;
+  std::int64_t issue_ticks = 0;
+  double smem_ticks_per_byte = 0;      // arriving data written to SMEM
+  std::vector<ir::TileId> waits;
+  std::vector<ir::TileId> busy_tiles;  // pending until an asynchronous mma completes
+  const ir::Op* op = nullptr;
+  const Step* step = nullptr;
+};
+
+struct PlannedAgent {
+  std::vector<std::vector<PlannedStep>> sections;
+  std::vector<int> max_skew;           // by section
+};
+
+struct KernelPlan {
+  ir::GridPolicy policy = ir::GridPolicy::one_item_per_cta;
+  std::vector<PlannedAgent> agents;
+  std::vector<char> is_loop;           // by section
+  std::vector<char> is_peers;
+  std::int64_t launch_interval = 0;    // ticks between CTA launches, chip-wide
+  std::int64_t start_latency = 0;
+  std::int64_t barrier_latency = 0;
+  std::int64_t l2_latency = 0;
+  std::int64_t hbm_latency = 0;        // on top of l2_latency
+  std::int64_t store_latency = 0;
+
+  [[nodiscard]] int max_skew(std::size_t agent, std::size_t section) const { return agents[agent].max_skew[section]; }
+  [[nodiscard]] std::int64_t trips(std::size_t section, const ir::RowTile& tile) const {
+    if (is_loop[section] == 0) return 1;
+    return is_peers[section] != 0 ? tile.peers : tile.trips();
+  }
+};
+// `selected` must outlive the plan.
+[[nodiscard]] KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const MachineConfig& config);
+
+struct VisitedTile {
+  std::int64_t index = 0;
+  bool partial = false;
+};
+[[nodiscard]] VisitedTile visited_tile(const ir::RowTile& tile, bool peers, std::int64_t trip);
+
+struct TileAddress {
+  std::int64_t slab = 0;
+  std::int64_t row = 0;
+  std::int64_t rows = 0;  // valid
+};
+[[nodiscard]] TileAddress address_of(const ir::Access& access, ir::AxisId rows_axis, const ir::Program& program, const ir::Item& item,
+                                     const VisitedTile& visited);
+
+}  // namespace attnsim

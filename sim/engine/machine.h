@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plays one kernel op by op on a set of SMs with their memory. `detailed` plays the whole chip; `fast` plays one SM with its
+// share of the chip.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hwmodels/chip.h"
+#include "sim/engine/engine.h"
+#include "sim/engine/l2_cache.h"
+#include "sim/engine/memory.h"
+#include "sim/select/select.h"
+
+namespace attnsim {
+
+// Why an agent did not issue.
+enum class Wait : std::uint8_t { copy, token, pipe, dependency, start };
+inline constexpr std::size_t kWaitCount = 5;
+[[nodiscard]] std::string_view name_of(Wait w);
+
+struct MachineConfig {
+  int sms = 1;
+  int ctas_per_sm = 1;
+  double clock_mhz = 0;
+  MemoryRates rates;
+  L2Cache* cache = nullptr;        // nullptr: `hit_fraction` of the loaded bytes hit
+  double hit_fraction = 0;
+  bool load_latency = true;        // effects that can be switched off
+  bool dependent_latency = true;
+  bool smem_bandwidth = true;
+  bool chain_overlap = true;
+  bool mask_cost = true;
+  bool cta_start = true;
+  EngineListener* listener = nullptr;
+  int node = 0;
+};
+
+struct MachineResult {
+  std::int64_t ticks = 0;
+  std::int64_t ctas = 0;
+  std::int64_t items = 0;
+  std::array<double, kPipeCount> busy_cycles{};  // summed over SMs
+  double l2_bytes = 0;                           // SM <-> L2
+  double hbm_bytes = 0;
+  double loaded_bytes = 0;
+  double hit_bytes = 0;
+  std::array<double, kWaitCount> wait_cycles{};  // summed over agents
+  double resident_cycles = 0;                    // SM cycles with at least one CTA
+  WorkCounts counts;
+};
+
+// Plays the kernel's items. Throws SimError with every waiting agent's state when nothing can go on (deadlock).
+[[nodiscard]] MachineResult play(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip,
+                                 const MachineConfig& config);
+
+}  // namespace attnsim
