@@ -39,7 +39,9 @@ constexpr std::array kOpTable{
 
 }  // namespace
 
-std::span<const OpInfo> op_table() { return kOpTable; }
+std::span<const OpInfo> op_table() {
+  return kOpTable;
+}
 
 const OpInfo& info(OpKind kind) {
   const OpInfo& row = kOpTable.at(static_cast<std::size_t>(kind));
@@ -72,8 +74,8 @@ std::string_view name_of(DType t) {
 }
 
 std::string_view name_of(Fn fn) {
-  constexpr std::array<std::string_view, 14> kNames{"none", "copy", "negate", "exp2", "log2", "reciprocal", "finite_or_zero", "add",
-                                                    "subtract", "multiply", "maximum", "minimum", "logical_and", "zero"};
+  constexpr std::array<std::string_view, 14> kNames{"none", "copy",     "negate",   "exp2",    "log2",    "reciprocal",  "finite_or_zero",
+                                                    "add",  "subtract", "multiply", "maximum", "minimum", "logical_and", "zero"};
   return kNames.at(static_cast<std::size_t>(fn));
 }
 
