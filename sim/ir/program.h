@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/ir/op.h"
@@ -91,6 +92,7 @@ enum class MmaKind : std::uint8_t { mma_sync, wgmma_ss, wgmma_rs, tcgen05, systo
 }
 [[nodiscard]] std::string_view name_of(CopyKind k);
 [[nodiscard]] std::string_view name_of(MmaKind k);
+[[nodiscard]] std::string_view name_of(When w);
 
 // Address of a tile in a global tensor.
 //   slab = item.slab / slab_divisor * slab_multiplier + (add_split ? item.split : 0) + (add_trip ? visited tile : 0)
@@ -165,7 +167,11 @@ struct Program {
   [[nodiscard]] std::int64_t padded_elements(TileId tile) const;
   [[nodiscard]] std::int64_t smem_bytes() const;  // all SMEM tiles with their stages, aliases counted once
   [[nodiscard]] int threads() const;
+  [[nodiscard]] TileId storage_of(TileId tile) const;  // the tile whose storage it uses: itself, or the end of its aliases
 };
+
+// True for loads other than plain ones, stores and asynchronous MMAs: the agent goes on after issue.
+[[nodiscard]] bool completes_later(const Op& op);
 
 // Throws Invariant with the op's place when the program is malformed: unknown ids, shapes of operands that do not fit,
 // register tiles of another agent, sections missing in an agent, negative skew, tokens never signalled.

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "sim/core/error.h"
+#include "sim/ir/program.h"
+
+namespace attnsim::ir {
+
+namespace {
+
+// Set of tokens that an agent signals, by signal ops or at completion of its asynchronous ops.
+std::set<TokenId> signalled_by(const Agent& agent) {
+  std::set<TokenId> tokens;
+  for (const auto& section : agent.sections) {
+    for (const Op& op : section) {
+      tokens.insert(op.completes.begin(), op.completes.end());
+      if (op.kind == OpKind::signal) tokens.insert(op.token);
+    }
+  }
+  return tokens;
+}
+
+std::set<TokenId> awaited_by(const Agent& agent) {
+  std::set<TokenId> tokens;
+  for (const auto& section : agent.sections) {
+    for (const Op& op : section) {
+      if (op.kind == OpKind::await) tokens.insert(op.token);
+    }
+  }
+  return tokens;
+}
+
+class Checker {
+ public:
+  explicit Checker(const Program& program) : program_(program) {}
+
+  void run() {
+    check_declarations();
+    for (std::size_t a = 0; a < program_.agents.size(); ++a) {
+      const Agent& agent = program_.agents[a];
+      agent_ = static_cast<int>(a);
+      place_ = "agent " + agent.name;
+      ensure(agent.sections.size() == program_.sections.size(), "has {} sections, the program has {}", agent.sections.size(),
+             program_.sections.size());
+      ensure(agent.warps > 0, "has no warps");
+      for (std::size_t s = 0; s < agent.sections.size(); ++s) {
+        for (std::size_t p = 0; p < agent.sections[s].size(); ++p) {
+          const Op& op = agent.sections[s][p];
+          place_ =
+              fmt::format("agent {}, section {}, op {} ({} {})", agent.name, program_.sections[s].name, p, info(op.kind).name, op.role);
+          check_op(op, program_.sections[s]);
+        }
+      }
+    }
+    check_tokens();
+    check_uses();
+  }
+
+ private:
+  template <class... Args>
+  void ensure(bool ok, fmt::format_string<Args...> text, Args&&... args) const {
+    if (!ok) throw Invariant(fmt::format("{}: {}", place_, fmt::format(text, std::forward<Args>(args)...)));
+  }
+
+  [[nodiscard]] const Tile& tile(TileId id) const { return program_.tiles[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] int rows(TileId id) const { return program_.padded(tile(id).rows); }
+  [[nodiscard]] int cols(TileId id) const { return program_.padded(tile(id).cols); }
+
+  template <class T>
+  [[nodiscard]] static bool valid_id(int id, const std::vector<T>& items) {
+    return id >= 0 && id < static_cast<int>(items.size());
+  }
+
+  void check_declarations() {
+    for (const Axis& axis : program_.axes) {
+      place_ = "axis " + axis.name;
+      ensure(axis.padded > 0, "padded extent {} is not positive", axis.padded);
+      ensure(axis.kind != AxisKind::fixed || (axis.valid > 0 && axis.valid <= axis.padded), "valid extent {} is not in 1..{}", axis.valid,
+             axis.padded);
+    }
+    for (std::size_t i = 0; i < program_.tiles.size(); ++i) {
+      const Tile& t = program_.tiles[i];
+      place_ = "tile " + t.name;
+      ensure(t.rows == kUnit || valid_id(t.rows, program_.axes), "unknown row axis {}", t.rows);
+      ensure(t.cols == kUnit || valid_id(t.cols, program_.axes), "unknown column axis {}", t.cols);
+      ensure(t.stages > 0, "needs at least one stage");
+      ensure(t.alias_of == kNone || valid_id(t.alias_of, program_.tiles), "unknown alias {}", t.alias_of);
+      ensure(t.space != Space::registers || valid_id(t.agent, program_.agents), "register tile without an owner");
+      const TileId storage = program_.storage_of(static_cast<TileId>(i));
+      ensure(tile(storage).space == t.space, "aliases a tile of another space");
+      ensure(t.space != Space::registers || tile(storage).agent == t.agent, "aliases a register tile of another agent");
+    }
+    for (const Token& token : program_.tokens) {
+      place_ = "token " + token.name;
+      ensure(token.arrivals > 0, "needs at least one arrival");
+      ensure(token.initial_count >= 0, "negative initial count");
+    }
+  }
+
+  void check_op(const Op& op, const Section& section) {
+    for (const auto* ids : {&op.in, &op.out}) {
+      for (const TileId id : *ids) {
+        ensure(valid_id(id, program_.tiles), "unknown tile {}", id);
+        ensure(tile(id).space != Space::registers || tile(id).agent == agent_, "uses register tile {} of another agent", tile(id).name);
+      }
+    }
+    for (const TokenId id : op.completes) ensure(valid_id(id, program_.tokens), "completes unknown token {}", id);
+    ensure(op.completes.empty() || op.kind == OpKind::load || op.kind == OpKind::store || op.kind == OpKind::mma ||
+               info(op.kind).op_class == OpClass::copy,
+           "only copies and MMAs complete tokens; use a signal");
+    ensure(op.skew >= 0, "negative skew");
+    const bool loop = section.kind == SectionKind::loop;
+    ensure(loop || op.skew == 0, "skew outside a loop");
+    const bool per_trip = op.when == When::first_trip || op.when == When::not_first_trip || op.when == When::last_trip ||
+                          op.when == When::partial_trip || op.when == When::full_trip;
+    ensure(loop || !per_trip, "acts by trip outside a loop");
+    ensure(op.when != When::last_arriver ||
+               (valid_id(op.token, program_.tokens) && program_.tokens[static_cast<std::size_t>(op.token)].scope == TokenScope::kernel),
+           "last_arriver needs a token of kernel scope");
+    check_shapes(op);
+  }
+
+  void count_operands(const Op& op, std::size_t in, std::size_t out) const {
+    ensure(op.in.size() == in && op.out.size() == out, "takes {} operands and {} results, has {} and {}", in, out, op.in.size(),
+           op.out.size());
+  }
+  // Operand fits the result, or is broadcast along an axis of extent 1.
+  void check_fits(TileId in, TileId out) const {
+    const bool fits = (rows(in) == rows(out) || rows(in) == 1) && (cols(in) == cols(out) || cols(in) == 1);
+    ensure(fits, "{} [{} x {}] does not fit {} [{} x {}]", tile(in).name, rows(in), cols(in), tile(out).name, rows(out), cols(out));
+  }
+
+  void check_shapes(const Op& op) const {
+    switch (op.kind) {
+      case OpKind::load: count_operands(op, 0, 1); break;
+      case OpKind::store:
+      case OpKind::atomic: count_operands(op, 1, 0); break;
+      case OpKind::mma: check_mma(op); break;
+      case OpKind::unary:
+        count_operands(op, op.fn == Fn::zero ? 0 : 1, 1);
+        if (!op.in.empty()) check_fits(op.in[0], op.out[0]);
+        break;
+      case OpKind::binary:
+        count_operands(op, op.scalar ? 1 : 2, 1);
+        for (const TileId in : op.in) check_fits(in, op.out[0]);
+        break;
+      case OpKind::convert:
+      case OpKind::broadcast:
+        count_operands(op, 1, 1);
+        check_fits(op.in[0], op.out[0]);
+        break;
+      case OpKind::select:
+        count_operands(op, 2, 1);
+        for (const TileId in : op.in) check_fits(in, op.out[0]);
+        ensure(op.scalar.has_value(), "select needs a fill");
+        break;
+      case OpKind::compare: count_operands(op, 0, 1); break;
+      case OpKind::reduce_row:
+        count_operands(op, 1, 1);
+        ensure(rows(op.in[0]) == rows(op.out[0]) && cols(op.out[0]) == 1, "a row reduction gives one value per row");
+        break;
+      case OpKind::reduce_col:
+        count_operands(op, 1, 1);
+        ensure(cols(op.in[0]) == cols(op.out[0]) && rows(op.out[0]) == 1, "a column reduction gives one value per column");
+        break;
+      case OpKind::transpose:
+        count_operands(op, 1, 1);
+        ensure(rows(op.in[0]) == cols(op.out[0]) && cols(op.in[0]) == rows(op.out[0]), "shapes are not transposes of each other");
+        break;
+      case OpKind::signal:
+      case OpKind::await: ensure(valid_id(op.token, program_.tokens), "unknown token {}", op.token); break;
+      default: break;
+    }
+  }
+
+  void check_mma(const Op& op) const {
+    count_operands(op, 2, 1);
+    const TileId a = op.in[0];
+    const TileId b = op.in[1];
+    const TileId d = op.out[0];
+    const int m = op.a_transposed ? cols(a) : rows(a);
+    const int k = op.a_transposed ? rows(a) : cols(a);
+    const int kb = op.b_transposed ? cols(b) : rows(b);
+    const int n = op.b_transposed ? rows(b) : cols(b);
+    ensure(k == kb && m == rows(d) && n == cols(d), "mma shapes do not agree: A [{} x {}], B [{} x {}], D [{} x {}]", m, k, kb, n, rows(d),
+           cols(d));
+    const bool hopper = op.mma == MmaKind::wgmma_ss || op.mma == MmaKind::wgmma_rs;
+    ensure(!hopper || tile(b).space == Space::smem, "wgmma takes B from SMEM");
+    ensure(op.mma != MmaKind::wgmma_ss || tile(a).space == Space::smem, "wgmma_ss takes A from SMEM");
+    ensure(op.mma != MmaKind::wgmma_rs || tile(a).space == Space::registers, "wgmma_rs takes A from registers");
+  }
+
+  void check_tokens() {
+    std::set<TokenId> signalled;
+    for (const Agent& agent : program_.agents) signalled.merge(signalled_by(agent));
+    for (const Agent& agent : program_.agents) {
+      for (const TokenId token : awaited_by(agent)) {
+        const Token& t = program_.tokens[static_cast<std::size_t>(token)];
+        place_ = "agent " + agent.name;
+        ensure(t.scope == TokenScope::kernel || signalled.contains(token), "awaits token {} that nobody signals", t.name);
+      }
+    }
+  }
+
+  struct Write {
+    int agent;
+    bool later;
+  };
+
+  // A value must have a writer; one that another agent writes, or that arrives later, must be awaited.
+  void check_uses() {
+    std::vector<std::vector<Write>> writes(program_.tiles.size());
+    for (std::size_t a = 0; a < program_.agents.size(); ++a) {
+      for (const auto& section : program_.agents[a].sections) {
+        for (const Op& op : section) {
+          for (const TileId id : op.out) {
+            writes[static_cast<std::size_t>(program_.storage_of(id))].push_back({static_cast<int>(a), completes_later(op)});
+          }
+        }
+      }
+    }
+    for (std::size_t a = 0; a < program_.agents.size(); ++a) {
+      const Agent& agent = program_.agents[a];
+      const std::set<TokenId> awaited = awaited_by(agent);
+      for (const auto& section : agent.sections) {
+        for (const Op& op : section) {
+          place_ = fmt::format("agent {}, {} {}", agent.name, info(op.kind).name, op.role);
+          for (const TileId id : op.in) {
+            if (op.kind == OpKind::signal) continue;
+            const auto& writers = writes[static_cast<std::size_t>(program_.storage_of(id))];
+            ensure(!writers.empty(), "reads {} that nobody writes", tile(id).name);
+            if (tile(id).space == Space::registers) continue;
+            for (const Write& w : writers) {
+              if (w.agent == static_cast<int>(a) && !w.later) continue;
+              const Agent& writer = program_.agents[static_cast<std::size_t>(w.agent)];
+              const std::set<TokenId> given = signalled_by(writer);
+              const bool ordered = std::any_of(given.begin(), given.end(), [&](TokenId t) { return awaited.contains(t); });
+              ensure(ordered, "reads {} without awaiting any token of its writer {}", tile(id).name, writer.name);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  const Program& program_;
+  int agent_ = 0;
+  std::string place_;
+};
+
+}  // namespace
+
+void check(const Program& program) {
+  Checker(program).run();
+}
+
+}  // namespace attnsim::ir

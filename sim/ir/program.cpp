@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/ir/program.h"
+
+#include <algorithm>
+#include <array>
+
+#include "sim/core/error.h"
+
+namespace attnsim::ir {
+
+std::int64_t Program::padded_elements(TileId tile) const {
+  const Tile& t = tiles.at(static_cast<std::size_t>(tile));
+  return static_cast<std::int64_t>(padded(t.rows)) * padded(t.cols);
+}
+
+std::int64_t Program::smem_bytes() const {
+  std::vector<std::int64_t> bytes(tiles.size(), 0);
+  for (std::size_t i = 0; i < tiles.size(); ++i) {
+    if (tiles[i].space != Space::smem) continue;
+    const TileId root = storage_of(static_cast<TileId>(i));
+    const std::int64_t size = (padded_elements(static_cast<TileId>(i)) * bits_of(tiles[i].dtype) + 7) / 8 * tiles[i].stages;
+    std::int64_t& group = bytes.at(static_cast<std::size_t>(root));
+    group = std::max(group, size);
+  }
+  std::int64_t sum = 0;
+  for (const std::int64_t b : bytes) sum += b;
+  return sum;
+}
+
+TileId Program::storage_of(TileId tile) const {
+  for (std::size_t hops = 0; hops <= tiles.size(); ++hops) {
+    const TileId next = tiles.at(static_cast<std::size_t>(tile)).alias_of;
+    if (next == kNone) return tile;
+    tile = next;
+  }
+  throw Invariant("tiles alias each other in a circle");
+}
+
+int Program::threads() const {
+  int warps = 0;
+  for (const Agent& agent : agents) warps += agent.warps;
+  return warps * 32;
+}
+
+bool completes_later(const Op& op) {
+  if (op.kind == OpKind::load || op.kind == OpKind::gather) return op.copy != CopyKind::plain;
+  if (op.kind == OpKind::store || op.kind == OpKind::scatter || op.kind == OpKind::atomic) return true;
+  return op.kind == OpKind::mma && is_async(op.mma);
+}
+
+std::string_view name_of(CopyKind k) {
+  constexpr std::array<std::string_view, 4> kNames{"plain", "cp_async", "tma", "tma_multicast"};
+  return kNames.at(static_cast<std::size_t>(k));
+}
+
+std::string_view name_of(MmaKind k) {
+  constexpr std::array<std::string_view, 5> kNames{"mma_sync", "wgmma_ss", "wgmma_rs", "tcgen05", "systolic"};
+  return kNames.at(static_cast<std::size_t>(k));
+}
+
+std::string_view name_of(When w) {
+  constexpr std::array<std::string_view, 9> kNames{"always",    "first_trip", "not_first_trip", "last_trip",   "partial_trip",
+                                                   "full_trip", "item_flag",  "not_item_flag",  "last_arriver"};
+  return kNames.at(static_cast<std::size_t>(w));
+}
+
+}  // namespace attnsim::ir

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "sim/ir/op_text.h"
+#include "sim/ir/pipeline.h"
+
+namespace attnsim::ir {
+
+namespace {
+
+std::string axis_name(const Program& p, AxisId axis) {
+  return axis == kUnit ? "1" : p.axes[static_cast<std::size_t>(axis)].name;
+}
+const std::string& tile_name(const Program& p, TileId id) {
+  return p.tiles[static_cast<std::size_t>(id)].name;
+}
+const std::string& token_name(const Program& p, TokenId id) {
+  return p.tokens[static_cast<std::size_t>(id)].name;
+}
+
+std::string number(double v) {
+  if (std::isinf(v)) return v < 0 ? "-inf" : "inf";
+  return fmt::format("{:.6g}", v);
+}
+
+std::string operands(const Program& p, const Op& op) {
+  std::string text;
+  for (const TileId id : op.in) text += (text.empty() ? "" : ", ") + tile_name(p, id);
+  if (op.scalar) text += (text.empty() ? "" : ", ") + number(*op.scalar);
+  return text;
+}
+
+std::string results(const Program& p, const Op& op) {
+  std::string text;
+  for (const TileId id : op.out) text += (text.empty() ? "" : ", ") + tile_name(p, id);
+  return text;
+}
+
+std::string place(const Access& a, const std::vector<Tensor>& tensors) {
+  std::string slab;
+  if (a.slab_multiplier != 0) {
+    slab = "slab";
+    if (a.slab_divisor != 1) slab += fmt::format("/{}", a.slab_divisor);
+    if (a.slab_multiplier != 1) slab += fmt::format("*{}", a.slab_multiplier);
+  }
+  if (a.add_split) slab += slab.empty() ? "split" : "+split";
+  if (a.add_trip) slab += slab.empty() ? "trip" : "+trip";
+  if (slab.empty()) slab = "0";
+  std::string row = a.row_from == RowFrom::item ? "item" : a.row_from == RowFrom::trip ? "trip" : "0";
+  if (a.row_offset != 0) row += fmt::format("+{}", a.row_offset);
+  const auto id = static_cast<std::size_t>(a.tensor);
+  return fmt::format("{}[{}, row {}]", id < tensors.size() ? tensors[id].name : fmt::format("#{}", a.tensor), slab, row);
+}
+
+std::string relation(const Relation& r) {
+  std::string text;
+  const auto term = [&text](std::int64_t coefficient, const std::string& what) {
+    if (coefficient == 0) return;
+    if (text.empty()) {
+      text = coefficient < 0 ? "-" : "";
+    } else {
+      text += coefficient < 0 ? " - " : " + ";
+    }
+    const std::int64_t size = coefficient < 0 ? -coefficient : coefficient;
+    text += what.empty() ? fmt::format("{}", size) : size == 1 ? what : fmt::format("{} {}", size, what);
+  };
+  term(r.row_coefficient, r.row_group == 1 ? "row" : fmt::format("row/{}", r.row_group));
+  term(r.col_coefficient, "col");
+  term(r.offset, "");
+  return (text.empty() ? "0" : text) + " >= 0";
+}
+
+std::string action(const Program& p, const Op& op, const std::vector<Tensor>& tensors) {
+  switch (op.kind) {
+    case OpKind::load:
+    case OpKind::gather:
+      return fmt::format("{} = {} {} {}", results(p, op), info(op.kind).name, name_of(op.copy), place(op.access, tensors));
+    case OpKind::store:
+    case OpKind::scatter:
+    case OpKind::atomic:
+      return fmt::format("{} {} {} to {}", info(op.kind).name, name_of(op.copy), operands(p, op), place(op.access, tensors));
+    case OpKind::mma: {
+      const auto side = [&](std::size_t i, bool transposed) { return tile_name(p, op.in.at(i)) + (transposed ? "^T" : ""); };
+      return fmt::format("{} {} mma {} {} {}", results(p, op), op.accumulate ? "+=" : "=", name_of(op.mma), side(0, op.a_transposed),
+                         side(1, op.b_transposed));
+    }
+    case OpKind::unary:
+    case OpKind::binary: return fmt::format("{} = {}({})", results(p, op), name_of(op.fn), operands(p, op));
+    case OpKind::reduce_row:
+    case OpKind::reduce_col: return fmt::format("{} = {} {}({})", results(p, op), info(op.kind).name, name_of(op.fn), operands(p, op));
+    case OpKind::compare: return fmt::format("{} = compare({})", results(p, op), relation(op.relation));
+    case OpKind::signal: return fmt::format("signal {}", token_name(p, op.token)) + (op.in.empty() ? "" : " after " + operands(p, op));
+    case OpKind::await: return fmt::format("await {}", token_name(p, op.token)) + (op.distance ? fmt::format(" - {}", op.distance) : "");
+    default: return fmt::format("{} = {}({})", results(p, op), info(op.kind).name, operands(p, op));
+  }
+}
+
+std::string trips_of(const TripRun& r) {
+  std::string text = r.count == 1 ? fmt::format("{}", r.first) : fmt::format("{}..{}", r.first, r.first + (r.count - 1) * r.step);
+  if (r.count > 1 && r.step != 1 && r.step != -1) text += fmt::format(" by {}", r.step);
+  return text + (r.partial ? " partial" : "");
+}
+
+std::string items_text(const Kernel& kernel) {
+  std::string text;
+  for (const ItemFamily& f : kernel.families) {
+    text += fmt::format("  items slabs {}..{}, columns {}\n", f.slab_begin, f.slab_begin + f.slab_count - 1, f.loop_extent);
+    for (const RowTile& t : f.tiles) {
+      text += fmt::format("    rows {}..{}", t.row_begin, t.row_begin + t.rows - 1);
+      if (t.split != 0) text += fmt::format(" split {}", t.split);
+      if (t.peers != 0) text += fmt::format(" peers {}", t.peers);
+      if (t.flag) text += " flag";
+      text += ": trips";
+      for (std::size_t r = 0; r < t.runs.size(); ++r) text += (r ? ", " : " ") + trips_of(t.runs[r]);
+      text += t.runs.empty() ? " none\n" : "\n";
+    }
+  }
+  return text;
+}
+
+std::string grid_text(const Grid& g) {
+  constexpr std::array<std::string_view, 4> kPolicy{"one_item_per_cta", "persistent_static", "persistent_dynamic", "lists"};
+  std::string text = fmt::format("  grid {}", kPolicy.at(static_cast<std::size_t>(g.policy)));
+  text += g.tile_order == TileOrder::descending ? ", tiles descending" : "";
+  text += g.fastest == Fastest::slabs ? ", slabs fastest" : "";
+  if (g.section_slabs > 0) text += fmt::format(" in sections of {}", g.section_slabs);
+  if (g.cluster > 1) text += fmt::format(", clusters of {}", g.cluster);
+  if (g.programmatic_launch) text += ", programmatic launch";
+  text += "\n";
+  for (std::size_t c = 0; c < g.lists.size(); ++c) {
+    text += fmt::format("    cta {}: items", c);
+    for (const std::int64_t item : g.lists[c]) text += fmt::format(" {}", item);
+    text += "\n";
+  }
+  return text;
+}
+
+std::string tile_text(const Program& p, const Tile& t) {
+  constexpr std::array<std::string_view, 3> kSpace{"smem", "registers", "tmem"};
+  std::string space(kSpace.at(static_cast<std::size_t>(t.space)));
+  if (t.agent != kNone && t.space == Space::registers) space += " of " + p.agents.at(static_cast<std::size_t>(t.agent)).name;
+  std::string text =
+      fmt::format("  tile {}: [{} x {}] {} in {}", t.name, axis_name(p, t.rows), axis_name(p, t.cols), name_of(t.dtype), space);
+  if (t.stages > 1) text += fmt::format(", {} stages", t.stages);
+  if (t.alias_of != kNone) text += ", in the storage of " + tile_name(p, t.alias_of);
+  return text + "\n";
+}
+
+std::string axis_text(const Axis& a) {
+  switch (a.kind) {
+    case AxisKind::fixed:
+      return fmt::format("  axis {}: {}{}\n", a.name, a.padded, a.valid == a.padded ? "" : fmt::format(", {} valid", a.valid));
+    case AxisKind::item_rows:
+      return fmt::format("  axis {}: {} rows of the item{}\n", a.name, a.padded, a.row_offset ? fmt::format(" from {}", a.row_offset) : "");
+    case AxisKind::trip_cols: return fmt::format("  axis {}: {} columns of the trip\n", a.name, a.padded);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string op_text(const Program& program, const Op& op, const std::vector<Tensor>& tensors) {
+  std::string text = action(program, op, tensors);
+  if (!op.completes.empty()) {
+    text += " ->";
+    for (const TokenId id : op.completes) text += " " + token_name(program, id);
+  }
+  if (op.when == When::last_arriver) {
+    text += " if last_arriver of " + token_name(program, op.token);
+  } else if (op.when != When::always) {
+    text += fmt::format(" if {}", name_of(op.when));
+  }
+  return text;
+}
+
+std::string to_text(const Program& p, const std::vector<Tensor>& tensors) {
+  std::string text;
+  for (const Axis& a : p.axes) text += axis_text(a);
+  for (const Tile& t : p.tiles) text += tile_text(p, t);
+  for (const Token& t : p.tokens) {
+    text += fmt::format("  token {}: {}", t.name, t.scope == TokenScope::cta ? "cta" : "kernel");
+    if (t.arrivals != 1) text += fmt::format(", {} arrivals", t.arrivals);
+    if (t.initial_count != 0) text += fmt::format(", starts at {}", t.initial_count);
+    text += "\n";
+  }
+  for (const Agent& a : p.agents) {
+    text += fmt::format("  agent {}: {} warp{}, {} registers\n", a.name, a.warps, a.warps == 1 ? "" : "s", a.registers_per_thread);
+    for (std::size_t s = 0; s < a.sections.size(); ++s) {
+      if (a.sections[s].empty()) continue;
+      const Section& section = p.sections.at(s);
+      const std::string_view kind = section.kind == SectionKind::once   ? "once"
+                                    : section.trips == TripSource::runs ? "loop over trips"
+                                                                        : "loop over peers";
+      text += fmt::format("    {} ({})\n", section.name, kind);
+      for (const Op& op : a.sections[s]) {
+        const std::string trip = section.kind == SectionKind::once ? "" : op.skew ? fmt::format("t-{} ", op.skew) : "t   ";
+        text += fmt::format("      {}{:<10} {}\n", trip, op.role, op_text(p, op, tensors));
+      }
+    }
+  }
+  return text;
+}
+
+std::string to_text(const Pipeline& pipeline) {
+  std::string text = fmt::format("pipeline {}\n", pipeline.name());
+  constexpr std::array<std::string_view, 3> kRole{"input", "output", "intermediate"};
+  for (const Tensor& t : pipeline.tensors()) {
+    text += fmt::format("tensor {}: {} slabs [{} x {}] {} {}\n", t.name, t.slabs, t.rows, t.cols, name_of(t.dtype),
+                        kRole.at(static_cast<std::size_t>(t.role)));
+  }
+  for (const Node& node : pipeline.nodes()) {
+    const std::string stream = node.stream ? fmt::format(" on stream {}", node.stream) : "";
+    if (const auto* kernel = std::get_if<Kernel>(&node.work)) {
+      text += fmt::format("kernel {}{}\n", kernel->name, stream) + items_text(*kernel) + grid_text(kernel->grid) +
+              to_text(kernel->program, pipeline.tensors());
+    } else if (const auto* transfer = std::get_if<Transfer>(&node.work)) {
+      text += fmt::format("transfer {}{}: {} bytes over {} ranks\n", transfer->name, stream, transfer->bytes.count(), transfer->ranks);
+    } else {
+      text += fmt::format("host gap {}{}: {:.0f} ns\n", node.name(), stream, std::get<HostGap>(node.work).time.count());
+    }
+  }
+  return text;
+}
+
+}  // namespace attnsim::ir
