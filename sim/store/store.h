@@ -84,12 +84,12 @@ struct ValidationRow {
 // What one transaction adds. `results` are the workloads of a run and appear in charts under their names; `baselines` are stored
 // without a name.
 struct Batch {
-  std::vector<Result> results;
-  std::vector<Result> baselines;
-  std::vector<StoredComparison> comparisons;
-  std::vector<Sweep> sweeps;
-  std::vector<SweepPoint> points;
-  std::vector<ValidationRow> validation_rows;
+  std::vector<Result> results = {};
+  std::vector<Result> baselines = {};
+  std::vector<StoredComparison> comparisons = {};
+  std::vector<Sweep> sweeps = {};
+  std::vector<SweepPoint> points = {};
+  std::vector<ValidationRow> validation_rows = {};
 };
 
 // A result that was there with other content is replaced: the model changed and its hash did not, which the caller should say.
