@@ -11,7 +11,9 @@ namespace attnsim {
 
 namespace {
 
-std::int64_t ticks(double cycles) { return ticks_ceil(cycles).count(); }
+std::int64_t ticks(double cycles) {
+  return ticks_ceil(cycles).count();
+}
 
 double occupancy_cycles(const Step& step, const MachineConfig& config) {
   if (step.kind != StepKind::chain || config.chain_overlap) return step.occupancy_cycles;

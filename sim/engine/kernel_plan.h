@@ -18,20 +18,20 @@ struct PlannedStep {
   bool async = false;
   bool is_mask = false;
   bool kernel_scope = false;
-  bool awaits_copy = false;            // the token is completed by copies
+  bool awaits_copy = false;  // the token is completed by copies
   int skew = 0;
   int groups = 1;
   int distance = 0;
   int arrivals = 1;
-  int position = 0;                    // of the first op in the agent's section
+  int position = 0;  // of the first op in the agent's section
   ir::TokenId token = ir::kNone;
-  ir::AxisId rows_axis = ir::kUnit;    // of the copied tile
-  std::int64_t group_ticks = 0;        // occupies the pipe
-  std::int64_t group_own_ticks = 0;    // until the agent's own part is through (an agent of few warps reaches a part of the SM)
+  ir::AxisId rows_axis = ir::kUnit;  // of the copied tile
+  std::int64_t group_ticks = 0;      // occupies the pipe
+  std::int64_t group_own_ticks = 0;  // until the agent's own part is through (an agent of few warps reaches a part of the SM)
   std::int64_t group_smem_ticks = 0;
   std::int64_t latency = 0;
   std::int64_t issue_ticks = 0;
-  double smem_ticks_per_byte = 0;      // arriving data written to SMEM
+  double smem_ticks_per_byte = 0;  // arriving data written to SMEM
   std::vector<ir::TileId> waits;
   std::vector<ir::TileId> busy_tiles;  // pending until an asynchronous mma completes
   const ir::Op* op = nullptr;
@@ -40,19 +40,19 @@ struct PlannedStep {
 
 struct PlannedAgent {
   std::vector<std::vector<PlannedStep>> sections;
-  std::vector<int> max_skew;           // by section
+  std::vector<int> max_skew;  // by section
 };
 
 struct KernelPlan {
   ir::GridPolicy policy = ir::GridPolicy::one_item_per_cta;
   std::vector<PlannedAgent> agents;
-  std::vector<char> is_loop;           // by section
+  std::vector<char> is_loop;  // by section
   std::vector<char> is_peers;
-  std::int64_t launch_interval = 0;    // ticks between CTA launches, chip-wide
+  std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;
   std::int64_t barrier_latency = 0;
   std::int64_t l2_latency = 0;
-  std::int64_t hbm_latency = 0;        // on top of l2_latency
+  std::int64_t hbm_latency = 0;  // on top of l2_latency
   std::int64_t store_latency = 0;
 
   [[nodiscard]] int max_skew(std::size_t agent, std::size_t section) const { return agents[agent].max_skew[section]; }

@@ -36,21 +36,21 @@ struct Waiter {
 
 struct AgentState {
   bool done = false;
-  std::int64_t item_index = 0;       // of the CTA's list
-  std::int64_t position = -1;        // grid position of the item; -1: not drawn yet
+  std::int64_t item_index = 0;  // of the CTA's list
+  std::int64_t position = -1;   // grid position of the item; -1: not drawn yet
   ir::Item item;
   std::size_t section = 0;
-  std::int64_t step = 0;             // loop step
-  std::int64_t trips = 0;            // of the current section
+  std::int64_t step = 0;   // loop step
+  std::int64_t trips = 0;  // of the current section
   std::size_t op = 0;
   int group = 0;
   bool last_arriver = false;
   bool blocked = false;
   Wait reason = Wait::start;
   std::int64_t blocked_since = 0;
-  std::vector<std::int64_t> awaited;       // per token
-  std::vector<std::int64_t> tile_ready;    // per tile: pending asynchronous op completes
-  std::vector<std::int64_t> loop_trips;    // per section: trips over earlier items
+  std::vector<std::int64_t> awaited;     // per token
+  std::vector<std::int64_t> tile_ready;  // per tile: pending asynchronous op completes
+  std::vector<std::int64_t> loop_trips;  // per section: trips over earlier items
 };
 
 struct CtaState {
@@ -59,8 +59,8 @@ struct CtaState {
   int running_agents = 0;
   int stores_in_flight = 0;
   bool active = false;
-  std::int64_t list = 0;                   // which item list it walks
-  std::vector<std::int64_t> items;         // grid positions taken so far
+  std::int64_t list = 0;            // which item list it walks
+  std::vector<std::int64_t> items;  // grid positions taken so far
   bool exhausted = false;
   std::vector<AgentState> agents;
   std::vector<std::int64_t> tokens;
@@ -81,7 +81,7 @@ struct TransferState {
   const PlannedStep* step = nullptr;
   std::int64_t latency = 0;
   std::int64_t bytes = 0;
-  int parts = 0;                           // hit and miss part
+  int parts = 0;  // hit and miss part
   bool blocks_agent = false;
   bool is_store = false;
   OpEvent event;

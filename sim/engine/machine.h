@@ -27,9 +27,9 @@ struct MachineConfig {
   int ctas_per_sm = 1;
   double clock_mhz = 0;
   MemoryRates rates;
-  L2Cache* cache = nullptr;        // nullptr: `hit_fraction` of the loaded bytes hit
+  L2Cache* cache = nullptr;  // nullptr: `hit_fraction` of the loaded bytes hit
   double hit_fraction = 0;
-  bool load_latency = true;        // effects that can be switched off
+  bool load_latency = true;  // effects that can be switched off
   bool dependent_latency = true;
   bool smem_bandwidth = true;
   bool chain_overlap = true;

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/result/chip_peaks.h"
+
 namespace attnsim {
 
 enum class Rung : std::uint8_t { flops, roofline, tile, schedule, simulated, measured };
@@ -85,6 +87,7 @@ struct Result {
   double clock_mhz = 0;
   double energy_j = 0;
   double average_power_w = 0;
+  ChipPeaks peaks;              // ceilings for the roofline chart
   std::string engine;           // "detailed" or "fast"
   std::string standing;         // "validated: 7.8 % on 143 rows (...)" or "unvalidated: ..."
   std::string model_hash;       // of code version and resolved chip, schedule, problem, conditions

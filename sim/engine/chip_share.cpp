@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/engine/chip_share.h"
+
+#include "sim/core/error.h"
+
+namespace attnsim {
+
+namespace {
+
+// Bandwidth of a resource whose limit is switched off: far above any demand, still finite.
+constexpr double kUnlimitedBytesPerCycle = 1e9;
+
+}  // namespace
+
+int ctas_per_sm(const ir::Kernel& kernel, const Chip& chip) {
+  ir::SmLimits limits;
+  limits.smem_bytes = static_cast<std::int64_t>(chip.sm.smem_kib * 1024);
+  limits.registers = static_cast<std::int64_t>(chip.sm.registers_kib * 1024) / 4;
+  limits.threads = chip.sm.max_threads;
+  limits.ctas = chip.sm.max_ctas;
+  const int ctas = ir::occupancy(kernel.program, limits);
+  if (ctas < 1) throw SimError("kernel " + kernel.name + " does not fit on an SM of " + chip.name);
+  return ctas;
+}
+
+MachineConfig whole_chip(const ir::Kernel& kernel, const Chip& chip, const Conditions& conditions, double clock_mhz) {
+  MachineConfig config;
+  config.sms = chip.sm.count;
+  config.ctas_per_sm = ctas_per_sm(kernel, chip);
+  config.clock_mhz = clock_mhz;
+  const auto per_tick = [](double bytes_per_cycle) { return bytes_per_cycle / static_cast<double>(kTicksPerCycle); };
+  const double hbm = per_cycle(GigabytesPerSecond(chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency), Megahertz(clock_mhz)).count();
+  config.rates.port = per_tick(chip.sm.l2_port_bytes_per_clk);
+  config.rates.l2 = per_tick(has_effect(conditions, "l2_contention") ? chip.l2.bandwidth_bytes_per_clk : kUnlimitedBytesPerCycle);
+  config.rates.hbm = per_tick(has_effect(conditions, "hbm_bandwidth") ? hbm : kUnlimitedBytesPerCycle);
+  config.load_latency = has_effect(conditions, "load_latency");
+  config.dependent_latency = has_effect(conditions, "dependent_latency");
+  config.smem_bandwidth = has_effect(conditions, "smem_bandwidth");
+  config.chain_overlap = has_effect(conditions, "chain_overlap");
+  config.mask_cost = has_effect(conditions, "mask_cost");
+  config.cta_start = has_effect(conditions, "cta_start");
+  return config;
+}
+
+}  // namespace attnsim

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Energy of a run and the clock that the power cap allows. Energy per operation scales with the square of the clock (voltage
+// follows frequency); the clock moves in the chip's steps.
+#pragma once
+
+#include "hwmodels/chip.h"
+#include "sim/result/result.h"
+
+namespace attnsim {
+
+// Joules of the counted work at `clock_mhz`, idle power excluded.
+[[nodiscard]] double dynamic_energy_j(const WorkCounts& counts, const Chip& chip, double clock_mhz);
+
+// Highest clock step in [min_mhz, boost_mhz] at which idle power + energy / time stays below the cap. `time_s` was simulated
+// at `clock_mhz`; the part `memory_bound` (0..1) of it does not follow the SM clock.
+[[nodiscard]] double sustained_clock_mhz(const WorkCounts& counts, const Chip& chip, double time_s, double clock_mhz, double memory_bound);
+
+}  // namespace attnsim

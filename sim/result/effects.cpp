@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/result/conditions.h"
+
+namespace attnsim {
+
+const std::vector<Effect>& effects() {
+  static const std::vector<Effect> kEffects{
+      {"l2_contention", "off: SMs do not share L2 and HBM bandwidth; each runs as if it were alone on the chip"},
+      {"l2_hits", "off: every load misses L2 and reads HBM"},
+      {"hbm_bandwidth", "off: HBM is as wide as it needs to be; only its latency counts"},
+      {"load_latency", "off: loads and copies take their transfer time only, no L2, HBM or copy-engine latency"},
+      {"dependent_latency", "off: the result of a chain or MMA is ready when its last instruction issues"},
+      {"chain_overlap", "off: a chain of element-wise ops takes the maximum of its pipes' times, not partly their sum"},
+      {"smem_bandwidth", "off: SMEM serves any number of bytes per cycle"},
+      {"waves", "off: items spread evenly over the SMs, with no tail, no last wave and no imbalance"},
+      {"launch", "off: kernel launches and the gaps between kernels of a stream take no time"},
+      {"clock", "off: the SM clock is the chip's highest, whatever the policy and the power cap say"},
+      {"mask_cost", "off: masked tiles cost what unmasked tiles cost; their mask ops are free"},
+      {"cta_start", "off: CTAs start and end at once and dispatch is unlimited"},
+  };
+  return kEffects;
+}
+
+}  // namespace attnsim
