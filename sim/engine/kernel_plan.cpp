@@ -21,8 +21,8 @@ double occupancy_cycles(const Step& step, const MachineConfig& config) {
   return std::max({at(Pipe::fp32), at(Pipe::alu), at(Pipe::sfu), at(Pipe::issue)});
 }
 
-PlannedStep plan_step(const Step& step, double width, const ir::Program& program, const std::vector<ir::Op>& ops, const Chip& chip,
-                      const MachineConfig& config, const std::set<ir::TokenId>& copy_tokens) {
+PlannedStep plan_step(const Step& step, double width, const ir::Program& program, const Chip& chip, const MachineConfig& config,
+                      const std::set<ir::TokenId>& copy_tokens) {
   PlannedStep out;
   const ir::Op& op = *step.ops.front();
   out.kind = step.kind;
@@ -31,7 +31,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   out.is_mask = step.kind == StepKind::chain && op.role == "mask";
   out.skew = step.skew;
   out.groups = step.groups;
-  out.position = static_cast<int>(&op - ops.data());
+  out.position = step.position;
   out.waits = step.waits;
   out.op = &op;
   out.step = &step;
@@ -96,7 +96,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
       auto& steps = out.sections.emplace_back();
       int max_skew = 0;
       for (const Step& step : agent.sections[s]) {
-        steps.push_back(plan_step(step, agent.width, program, program.agents[a].sections[s], chip, config, copy_tokens));
+        steps.push_back(plan_step(step, agent.width, program, chip, config, copy_tokens));
         max_skew = std::max(max_skew, step.skew);
       }
       out.max_skew.push_back(max_skew);

@@ -66,6 +66,8 @@ class Selector {
     std::vector<Step> steps;
     for (std::size_t i = 0; i < ops.size(); ++i) {
       const Op& op = ops[i];
+      const auto position = static_cast<int>(i);
+      const std::size_t known = steps.size();
       switch (ir::info(op.kind).op_class) {
         case OpClass::free: break;
         case OpClass::sync: steps.push_back(sync(op)); break;
@@ -74,6 +76,7 @@ class Selector {
         case OpClass::elementwise:
         case OpClass::reduction: i = chain(ops, i, steps); break;
       }
+      if (steps.size() > known) steps.back().position = position;
     }
     return steps;
   }

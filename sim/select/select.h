@@ -27,6 +27,7 @@ struct Step {
   StepKind kind = StepKind::chain;
   ir::When when = ir::When::always;
   int skew = 0;
+  int position = 0;                // of the first op in the agent's section
   std::vector<const ir::Op*> ops;  // into the kernel's program, in order; the kernel outlives the selection
   PipeCycles demand{};             // copies: issue only
   double occupancy_cycles = 0;     // exclusive time on the vector unit (chain) or tensor pipe (mma) at full SM width
