@@ -26,7 +26,7 @@ struct AgentSpec {
   std::vector<RolePlacement> loop;  // roles of the main loop in program order
 };
 
-// First matching rule wins. Sizes of one CTA.
+// The first matching rule whose SMEM and registers fit the chip wins. Sizes of one CTA.
 struct TileRule {
   int head_dim_max = 256;            // applies when padded head_dim_qk <= this
   MaskClass mask = MaskClass::any;
@@ -35,6 +35,8 @@ struct TileRule {
   int consumers = 1;                 // consumer agents; each owns tile_q / consumers rows
   int stages = 1;                    // K and V slots each
   bool p_in_smem = false;            // P goes through SMEM to the second MMA
+  int warps = 0;                     // of one computing agent; 0: as the agent says
+  int registers_per_thread = 0;      // of the computing agents; 0: as the agent says
 };
 
 enum class SplitPolicy { none, fixed, fa2, fa3, trtllm };  // rules restated in MODELLING_NOTES decode section 4
@@ -65,10 +67,13 @@ struct Schedule {
   int fixed_splits = 1;
   int max_splits = 128;
   Combine combine = Combine::none;
+  int combine_stages = 1;                     // partials in flight while the combine walks over the splits
+  bool programmatic_launch = false;           // the combine kernel may start while the attention kernel drains
   ir::GridPolicy grid = ir::GridPolicy::one_item_per_cta;
   ir::GridPolicy grid_causal = ir::GridPolicy::one_item_per_cta;
-  ir::TileOrder tile_order = ir::TileOrder::ascending;
-  ir::Fastest fastest = ir::Fastest::tiles;
+  ir::TileOrder tile_order = ir::TileOrder::ascending;  // with sections (l2_section_mib) a full mask stays ascending
+  ir::Fastest fastest = ir::Fastest::tiles;             // and tiles-fastest
+  bool batch_fastest = false;                 // slabs run over batch entries first, then heads (FA2's grid)
   double l2_section_mib = 0;                  // causal: heads per section = this / KV bytes per head (0: no sections)
   int cluster = 1;
   bool paged = false;                         // K/V through a block table

@@ -17,7 +17,7 @@ enum class OpKind : std::uint8_t {
 
 // What a unary, binary, reduce or scan op computes.
 enum class Fn : std::uint8_t {
-  none, copy, negate, exp2, log2, reciprocal, finite_or_zero,  // unary; finite_or_zero maps -inf to 0
+  none, copy, negate, exp2, log2, reciprocal, finite_or_zero,  // unary; finite_or_zero maps infinities to 0
   add, subtract, multiply, maximum, minimum, logical_and,      // binary, reduce
   zero                                                         // unary without operand: fills the output with 0
 };
