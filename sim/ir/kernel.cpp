@@ -47,6 +47,8 @@ Item ItemSequence::at(std::int64_t position) const {
     tile = index / width;
   }
   if (kernel_->grid.tile_order == TileOrder::descending) tile = tiles - 1 - tile;
+  const std::int64_t ways = kernel_->grid.interleave;
+  if (ways > 1 && family.slab_count % ways == 0) slab = slab % ways * (family.slab_count / ways) + slab / ways;
   return Item{family.slab_begin + slab, &family, &family.tiles[static_cast<std::size_t>(tile)]};
 }
 

@@ -22,6 +22,7 @@ struct Tensor {
   std::int64_t cols = 1;
   DType dtype = DType::f32;
   TensorRole role = TensorRole::input;
+  std::int64_t stored_rows = 0;  // rows of all slabs together where slabs are ragged; 0: slabs * rows
   [[nodiscard]] Bytes bytes() const;
 };
 

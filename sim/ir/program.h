@@ -59,7 +59,7 @@ struct Tile {
   AxisId cols = kUnit;
   DType dtype = DType::f32;
   int stages = 1;
-  TileId alias_of = kNone;  // shares the storage of this tile (O staged in V's SMEM)
+  TileId alias_of = kNone;  // lies in the storage of this tile (O staged in V's SMEM); aliases of one tile lie side by side
   int agent = kNone;        // owner of a register tile
 };
 
@@ -110,11 +110,14 @@ struct Access {
 
 // compare: keep where row_coefficient * (row / row_group) + col_coefficient * col + offset >= 0, with absolute coordinates
 // row = item.row_begin + axis.row_offset + i, col = visited tile * padded + j. row_group = query heads packed per token.
+// Ragged batches add extent_coefficient * family.loop_extent + shift_coefficient * family.shift (0 elsewhere).
 struct Relation {
   int row_coefficient = 0;
   int row_group = 1;
   int col_coefficient = 0;
   std::int64_t offset = 0;
+  int extent_coefficient = 0;
+  int shift_coefficient = 0;
 };
 
 struct Op {
