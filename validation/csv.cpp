@@ -17,7 +17,7 @@ std::string place(int line, std::string_view column = "") {
   return text;
 }
 
-std::string quoted(const std::string& value) {
+std::string shown(const std::string& value) {
   constexpr std::size_t kShown = 40;
   return '"' + (value.size() > kShown ? value.substr(0, kShown) + "..." : value) + '"';
 }
@@ -65,7 +65,7 @@ class Scanner {
   std::string close_quote(std::string value, int start) {
     ++position_;
     if (!at_end() && std::string_view(",\r\n").find(text_[position_]) == std::string_view::npos)
-      throw ConfigError({file_, place(start), quoted(value), "is followed by text after its closing quote", "", ""});
+      throw ConfigError({file_, place(start), shown(value), "is followed by text after its closing quote", "", ""});
     return value;
   }
 
@@ -87,7 +87,7 @@ CsvTable parse_csv(std::string_view text, const std::string& file) {
   for (std::size_t i = 0; i < table.header.size(); ++i)
     if (std::find(table.header.begin(), table.header.begin() + static_cast<std::ptrdiff_t>(i), table.header[i]) !=
         table.header.begin() + static_cast<std::ptrdiff_t>(i))
-      issues.push_back({file, place(1), quoted(table.header[i]), "is the name of two columns", "", ""});
+      issues.push_back({file, place(1), shown(table.header[i]), "is the name of two columns", "", ""});
   while (!scanner.at_end()) {
     CsvRecord record = scanner.record();
     if (record.fields.size() == 1 && record.fields[0].empty()) continue;
@@ -127,7 +127,7 @@ const std::string& CsvReader::text(std::string_view column) const { return recor
 void CsvReader::issue(std::string_view column, const std::string& problem, const std::string& allowed) {
   constexpr std::size_t kMostIssues = 20;  // of a file in a wrong format every field is bad
   if (issues_.size() < kMostIssues)
-    issues_.push_back({table_.file, place(record_->line, column), quoted(text(column)), problem, allowed, ""});
+    issues_.push_back({table_.file, place(record_->line, column), shown(text(column)), problem, allowed, ""});
 }
 
 double CsvReader::number(std::string_view column, bool zero_allowed) {
