@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "validation/mapping.h"
+
+#include <fmt/format.h>
+
+namespace attnsim {
+
+namespace {
+
+template <class Value, class Load>
+std::shared_ptr<const Value> cached(std::map<std::string, std::shared_ptr<const Value>>& cache, const std::string& name, Load load) {
+  auto& slot = cache[name];
+  if (!slot) slot = std::make_shared<const Value>(load(name));
+  return slot;
+}
+
+// A single query at the end of the keys sees all of them: the libraries clear the causal flag for it.
+std::string variant_of(const MeasuredRow& row) {
+  if (row.window > 0) return "sliding_window";
+  if (row.mask == MaskKind::causal && row.q_len > 1) return "causal";
+  return "dense";
+}
+
+Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dtype) {
+  Problem problem;
+  problem.batch = row.batch;
+  problem.q_heads = row.q_heads;
+  problem.kv_heads = row.kv_heads;
+  problem.q_len = {row.q_len};
+  problem.kv_len = {row.kv_len};
+  problem.head_dim_qk = row.head_dim_qk;
+  problem.head_dim_v = row.head_dim_v;
+  problem.dtype = dtype;
+  for (const ParamSpec& spec : variant.params) problem.params[std::string(spec.name)] = spec.default_value;
+  if (problem.params.contains("window")) problem.params["window"] = row.window;
+  if (problem.params.contains("alignment")) problem.params["alignment"] = std::string("bottom-right");
+  return problem;
+}
+
+std::string text_of(const ParamValue& value) {
+  return std::visit([](const auto& v) { return fmt::format("{}", v); }, value);
+}
+
+}  // namespace
+
+std::shared_ptr<const Chip> Catalog::chip(const std::string& name) {
+  return cached(chips_, name, [](const std::string& n) { return load_chip(n); });
+}
+std::shared_ptr<const Schedule> Catalog::schedule(const std::string& name) {
+  return cached(schedules_, name, [](const std::string& n) { return load_schedule(n); });
+}
+std::shared_ptr<const Harness> Catalog::harness(const std::string& name) {
+  return cached(harnesses_, name, [](const std::string& n) { return load_harness(n); });
+}
+
+std::optional<ir::DType> dtype_of(const std::string& name) {
+  if (name == "bf16") return ir::DType::bf16;
+  if (name == "fp16") return ir::DType::f16;
+  if (name == "fp8") return ir::DType::f8;
+  return std::nullopt;
+}
+
+std::shared_ptr<const Chip> chip_of(const MeasuredRow& row, const KernelMaps& maps, Catalog& catalog) {
+  const std::optional<std::string> name = maps.chip_of(row.device);
+  return name ? catalog.chip(*name) : nullptr;
+}
+
+MapKey map_key(const MeasuredRow& row) {
+  return {.library = row.library, .version = row.version, .kernel = row.kernel, .device = row.device, .phase = row.phase, .dtype = row.dtype,
+          .head_dim = row.head_dim_qk, .q_len = row.q_len, .windowed = row.window > 0, .paged = row.paged};
+}
+
+MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catalog) {
+  MappedRow mapped;
+  mapped.chip = chip_of(row, maps, catalog);
+  if (!row.no_mapping.empty()) {
+    mapped.unmapped = row.no_mapping;
+    return mapped;
+  }
+  const KernelMaps::Found found = maps.find(map_key(row));
+  const std::optional<ir::DType> dtype = dtype_of(row.dtype);
+  if (found.entry == nullptr) mapped.unmapped = found.reason;
+  else if (!mapped.chip) mapped.unmapped = "no chip file for device " + row.device;
+  else if (!dtype) mapped.unmapped = "no unit for dtype " + row.dtype;
+  if (!mapped.unmapped.empty()) return mapped;
+
+  const auto harness = catalog.harness(found.entry->harness);
+  mapped.schedule = catalog.schedule(found.entry->schedule);
+  mapped.variant = &variant(variant_of(row));
+  mapped.problem = problem_of(row, *mapped.variant, *dtype);
+  mapped.harness = harness->name;
+  mapped.conditions = harness->for_phase(row.phase);
+  if (row.locked_clock_mhz > 0) {
+    mapped.conditions.clock = ClockPolicy::locked;
+    mapped.conditions.locked_mhz = row.locked_clock_mhz;
+  }
+  return mapped;
+}
+
+Request MappedRow::request(const MeasuredRow& row, EngineKind engine) const {
+  return {.workload = row.file + " " + row.id, .variant = variant, .problem = problem, .schedule = *schedule, .chip = *chip,
+          .conditions = conditions, .engine = engine};
+}
+
+std::string MappedRow::key() const {
+  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip->name, schedule->name, harness, conditions.locked_mhz,
+                                 conditions.extra_kernels.size(), variant->name, problem.batch, problem.q_heads, problem.kv_heads,
+                                 problem.q_len[0], problem.kv_len[0], problem.head_dim_qk, problem.head_dim_v);
+  text += "|" + std::string(ir::name_of(problem.dtype));
+  for (const auto& [name, value] : problem.params) text += "|" + name + "=" + text_of(value);
+  return text;
+}
+
+}  // namespace attnsim

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a measured row to a request: kernel map, harness, chip, problem.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "hwmodels/chip_loader.h"
+#include "sim/predict/predict.h"
+#include "validation/row.h"
+#include "workloads/harness.h"
+#include "workloads/kernel_map.h"
+
+namespace attnsim {
+
+// Chips, schedules and harnesses by name, each loaded once and shared. Not for use by several threads at once.
+class Catalog {
+ public:
+  [[nodiscard]] std::shared_ptr<const Chip> chip(const std::string& name);
+  [[nodiscard]] std::shared_ptr<const Schedule> schedule(const std::string& name);
+  [[nodiscard]] std::shared_ptr<const Harness> harness(const std::string& name);
+
+ private:
+  std::map<std::string, std::shared_ptr<const Chip>> chips_;
+  std::map<std::string, std::shared_ptr<const Schedule>> schedules_;
+  std::map<std::string, std::shared_ptr<const Harness>> harnesses_;
+};
+
+struct MappedRow {
+  std::shared_ptr<const Chip> chip;          // nullptr: no chip file describes the device
+  std::shared_ptr<const Schedule> schedule;  // nullptr: unmapped
+  const Variant* variant = nullptr;
+  Problem problem;
+  Conditions conditions;
+  std::string harness;
+  std::string unmapped;                      // why; "" when mapped
+
+  [[nodiscard]] Request request(const MeasuredRow& row, EngineKind engine) const;
+  // Rows with one key are one prediction.
+  [[nodiscard]] std::string key() const;
+};
+
+[[nodiscard]] MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catalog);
+// nullptr when no chip file describes the device.
+[[nodiscard]] std::shared_ptr<const Chip> chip_of(const MeasuredRow& row, const KernelMaps& maps, Catalog& catalog);
+[[nodiscard]] MapKey map_key(const MeasuredRow& row);
+// "bf16", "fp16", "fp8"; absent for types that no chip file gives a rate for.
+[[nodiscard]] std::optional<ir::DType> dtype_of(const std::string& name);
+
+}  // namespace attnsim

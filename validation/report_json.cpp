@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
+
+#include "validation/report.h"
+
+namespace attnsim {
+
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+
+OrderedJson number(const std::optional<double>& value) { return value ? OrderedJson(*value) : OrderedJson(nullptr); }
+
+OrderedJson group_json(const Group& group) {
+  const ErrorSummary& e = group.errors;
+  return {{"file", group.file},
+          {"device", group.device},
+          {"kernel", group.kernel},
+          {"phase", group.phase},
+          {"band", name_of(group.band)},
+          {"rows", e.rows},
+          {"unmapped", e.unmapped},
+          {"mape", number(e.mape)},
+          {"median_ape", number(e.median_ape)},
+          {"p90_ape", number(e.p90_ape)},
+          {"max_ape", number(e.max_ape)},
+          {"bias", number(e.bias)},
+          {"kendall_tau", number(e.kendall_tau)},
+          {"speedup_mape", number(group.speedup_mape)},
+          {"roofline_mape", number(group.roofline_mape)},
+          {"fitted_roofline_mape", number(group.fitted_roofline_mape)}};
+}
+
+std::string_view split_name(Split split) {
+  return split == Split::calibration ? "calibration" : split == Split::test ? "test" : "all";
+}
+
+OrderedJson row_json(const RowOutcome& outcome) {
+  const MeasuredRow& row = outcome.row;
+  OrderedJson json{{"file", row.file},
+                   {"row", row.id},
+                   {"line", row.line},
+                   {"device", row.device},
+                   {"kernel", row.kernel},
+                   {"phase", row.phase},
+                   {"dtype", row.dtype},
+                   {"shape", row.shape},
+                   {"split", split_name(split_of(row))},
+                   {"measured_us", row.measured_us},
+                   {"predicted_us", number(outcome.predicted_us)},
+                   {"schedule", outcome.schedule},
+                   {"harness", outcome.harness}};
+  json["roofline_us"] = outcome.roofline ? OrderedJson(spec_roofline_us(*outcome.roofline)) : OrderedJson(nullptr);
+  json["fitted_roofline_us"] = number(outcome.fitted_roofline_us);
+  json["unmapped"] = outcome.unmapped.empty() ? OrderedJson(nullptr) : OrderedJson(outcome.unmapped);
+  return json;
+}
+
+std::vector<RowOutcome> half_of(std::span<const RowOutcome> outcomes, Split split) {
+  std::vector<RowOutcome> half;
+  for (const RowOutcome& outcome : outcomes)
+    if (split == Split::all || split_of(outcome.row) == split) half.push_back(outcome);
+  return half;
+}
+
+}  // namespace
+
+std::string report_json(std::span<const Group> groups, std::span<const RowOutcome> outcomes, bool with_rows) {
+  OrderedJson root;
+  root["groups"] = OrderedJson::array();
+  for (const Group& group : groups) root["groups"].push_back(group_json(group));
+  if (with_rows) {
+    root["rows"] = OrderedJson::array();
+    for (const RowOutcome& outcome : outcomes) root["rows"].push_back(row_json(outcome));
+  }
+  return root.dump(2) + "\n";
+}
+
+std::string accuracy_json(std::span<const RowOutcome> outcomes, const std::string& model_version) {
+  OrderedJson root;
+  root["model_version"] = model_version;
+  root["entries"] = OrderedJson::array();
+  for (const Split split : {Split::all, Split::calibration, Split::test}) {
+    for (const Group& group : group_outcomes(half_of(outcomes, split))) {
+      if (group.errors.rows == 0) continue;
+      OrderedJson entry = group_json(group);
+      entry["chip"] = group.chip;
+      entry["schedules"] = group.schedules;
+      entry["split"] = split_name(split);
+      root["entries"].push_back(std::move(entry));
+    }
+  }
+  return root.dump(1) + "\n";
+}
+
+}  // namespace attnsim

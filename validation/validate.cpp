@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "validation/validate.h"
+
+#include <fstream>
+
+#include "sim/core/data_dir.h"
+#include "validation/file_formats.h"
+#include "validation/report.h"
+
+namespace attnsim {
+
+namespace {
+
+double simulated_us(const Request& request) {
+  const std::optional<double> time_us = predict(request).ladder.at(Rung::simulated);
+  if (!time_us) throw SimError("no simulated time");
+  return *time_us;
+}
+
+}  // namespace
+
+std::filesystem::path default_measurements() {
+  for (const std::filesystem::path& beside : {std::filesystem::current_path(), data_dir()}) {
+    const std::filesystem::path folder = (beside / ".." / "shared" / "measurements").lexically_normal();
+    std::error_code error;
+    if (std::filesystem::is_directory(folder, error)) return folder;
+  }
+  return data_dir() / "validation" / "published";
+}
+
+Split split_named(const std::string& name) {
+  if (name == "calibration") return Split::calibration;
+  if (name == "test") return Split::test;
+  if (name == "all") return Split::all;
+  throw ConfigError({"", "--split", '"' + name + '"', "is no part of the rows", "calibration, test, all",
+                     nearest_name(name, {"calibration", "test", "all"})});
+}
+
+Validation validate(const ValidateOptions& options) {
+  Validation validation;
+  validation.measurements = options.measurements.empty() ? default_measurements() : options.measurements;
+  Measurements measured = read_measurements(validation.measurements, options.files);
+  if (options.split != Split::all) std::erase_if(measured.rows, [&](const MeasuredRow& row) { return split_of(row) != options.split; });
+  validation.files = std::move(measured.files);
+  validation.ignored = std::move(measured.ignored);
+
+  const KernelMaps maps = KernelMaps::load();
+  Catalog catalog;
+  std::vector<RowOutcome> fit;
+  if (!options.fit.empty()) fit = without_prediction(read_measurements(options.fit).rows, maps, catalog);
+
+  EvaluateOptions evaluation{options.jobs, options.engine, options.predict_us, options.progress};
+  if (!evaluation.predict_us) evaluation.predict_us = simulated_us;
+  validation.outcomes = evaluate(std::move(measured.rows), maps, catalog, evaluation);
+  apply_fitted_rooflines(validation.outcomes, options.fit.empty() ? validation.outcomes : fit);
+  validation.groups = group_outcomes(validation.outcomes);
+  return validation;
+}
+
+void write_accuracy(const std::filesystem::path& path, const Validation& validation, const std::string& model_version) {
+  std::ofstream stream(path, std::ios::binary);
+  stream << accuracy_json(validation.outcomes, model_version);
+  if (!stream.flush()) throw ConfigError({path.string(), "", "", "can't be written", "", ""});
+}
+
+}  // namespace attnsim

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/harness.h"
+
+#include <algorithm>
+
+#include "sim/core/data_dir.h"
+
+namespace attnsim {
+
+namespace {
+
+std::filesystem::path harness_folder() { return data_dir() / "workloads" / "harnesses"; }
+
+// Members that a fit may set, by their JSON names.
+const std::vector<std::string>& fittable() {
+  static const std::vector<std::string> kNames{"constant_us"};
+  return kNames;
+}
+
+void read_clock(FieldReader reader, Conditions& conditions) {
+  const std::string policy = reader.text("policy", {"locked", "boost", "sustained"});
+  conditions.clock = policy == "locked" ? ClockPolicy::locked : policy == "sustained" ? ClockPolicy::sustained : ClockPolicy::boost;
+  if (conditions.clock == ClockPolicy::locked) {
+    conditions.locked_mhz = reader.number("locked_mhz", {.min = 100, .max = 5000});
+  } else if (reader.has("locked_mhz")) {
+    reader.issue("locked_mhz", "has no meaning with clock policy " + policy, "only with policy locked");
+    static_cast<void>(reader.raw("locked_mhz"));
+  }
+}
+
+std::vector<std::string> names(FieldReader& root, const std::string& key, const std::vector<std::string>& choices) {
+  std::vector<std::string> list;
+  const Json* value = root.raw(key);
+  if (value == nullptr) return list;
+  const bool texts = value->is_array() && std::all_of(value->begin(), value->end(), [](const Json& item) { return item.is_string(); });
+  if (!texts) {
+    root.issue(key, "is no list of texts", "a list of texts");
+    return list;
+  }
+  for (const Json& item : *value) {
+    list.push_back(item.get<std::string>());
+    if (std::find(choices.begin(), choices.end(), list.back()) == choices.end()) {
+      std::string allowed;
+      for (const std::string& choice : choices) allowed += (allowed.empty() ? "" : ", ") + choice;
+      root.issue(key, "names \"" + list.back() + '"', allowed, nearest_name(list.back(), choices));
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+Conditions Harness::for_phase(const std::string& phase) const {
+  Conditions phase_conditions = conditions;
+  if (std::find(kv_cache_write_phases.begin(), kv_cache_write_phases.end(), phase) != kv_cache_write_phases.end())
+    phase_conditions.extra_kernels.push_back(ExtraKernel::kv_cache_write);
+  return phase_conditions;
+}
+
+std::vector<std::string> harness_names() {
+  std::vector<std::string> list;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(harness_folder(), error))
+    if (entry.path().extension() == ".json") list.push_back(entry.path().stem().string());
+  std::sort(list.begin(), list.end());
+  return list;
+}
+
+Harness load_harness(const std::string& name) {
+  const std::vector<std::string> known = harness_names();
+  if (std::find(known.begin(), known.end(), name) == known.end()) {
+    std::string allowed;
+    for (const std::string& candidate : known) allowed += (allowed.empty() ? "" : ", ") + candidate;
+    throw ConfigError({"", "/harness", '"' + name + '"', "is no harness", allowed, nearest_name(name, known)});
+  }
+  return parse_harness(read_json_file(harness_folder() / (name + ".json")));
+}
+
+Harness parse_harness(const JsonDocument& document) {
+  FieldReader root(document);
+  Harness harness;
+  static_cast<void>(root.text("$schema", {}, ""));
+  harness.name = root.text("name", {});
+  harness.description = root.text("description", {}, "");
+  harness.source = root.text("source", {}, "");
+  if (root.has("clock")) {
+    read_clock(root.child("clock"), harness.conditions);
+  } else {
+    root.issue("clock", "is missing", "an object with policy locked, boost or sustained");
+  }
+  harness.conditions.l2 = root.text("l2_start", {"cold", "warm"}) == "warm" ? L2Start::warm : L2Start::cold;
+  harness.conditions.constant_us = root.number("constant_us", {.min = 0, .max = 1e4}, 0.0);
+  harness.conditions.include_launch = root.boolean("include_launch", true);
+  harness.kv_cache_write_phases = names(root, "kv_cache_write_phases", {"prefill", "decode", "encoder"});
+  harness.fitted = names(root, "fitted", fittable());
+  root.finish();
+  return harness;
+}
+
+}  // namespace attnsim
