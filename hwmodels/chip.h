@@ -17,97 +17,97 @@ struct Provenance {
   std::string source;
 };
 
-struct SmModel {                       // sm.*
-  int count = 0;                       // SMs (or compute units, or cores)
-  int gpcs = 1;                        // graphics processing clusters; clusters of CTAs stay inside one
+struct SmModel {  // sm.*
+  int count = 0;  // SMs (or compute units, or cores)
+  int gpcs = 1;   // graphics processing clusters; clusters of CTAs stay inside one
   int subpartitions = 4;
-  double fp32_lanes = 0;               // FP32 FMA lanes per SM
-  double alu_lanes = 0;                // integer, compare, select, max, convert lanes per SM (half rate on NVIDIA)
-  double sfu_lanes = 0;                // exp2, log2, reciprocal per clock per SM
-  double issue_per_clk = 4;            // warp instructions per clock per SM
+  double fp32_lanes = 0;     // FP32 FMA lanes per SM
+  double alu_lanes = 0;      // integer, compare, select, max, convert lanes per SM (half rate on NVIDIA)
+  double sfu_lanes = 0;      // exp2, log2, reciprocal per clock per SM
+  double issue_per_clk = 4;  // warp instructions per clock per SM
   int lanes_per_warp = 32;
-  bool exp_on_fma = false;             // exp2 may also run as an FMA polynomial
+  bool exp_on_fma = false;  // exp2 may also run as an FMA polynomial
   int max_threads = 0;
   int max_ctas = 0;
   double registers_kib = 0;
-  double smem_kib = 0;                 // per SM
-  double smem_per_cta_kib = 0;         // largest for one CTA
-  double smem_bytes_per_clk = 0;       // per SM
-  double l2_port_bytes_per_clk = 0;    // L2 to one SM
+  double smem_kib = 0;               // per SM
+  double smem_per_cta_kib = 0;       // largest for one CTA
+  double smem_bytes_per_clk = 0;     // per SM
+  double l2_port_bytes_per_clk = 0;  // L2 to one SM
 };
 
-struct TensorModel {                   // tensor.*
+struct TensorModel {                                  // tensor.*
   std::map<std::string, double> flop_per_clk_per_sm;  // dense, by dtype name: f16, bf16, f8
   std::vector<std::string> instructions;              // mma_sync, wgmma, tcgen05, systolic
-  double efficiency = 1;               // best in-loop rate / peak
+  double efficiency = 1;                              // best in-loop rate / peak
 };
 
-struct LatencyModel {                  // latency.*, SM cycles unless named
+struct LatencyModel {  // latency.*, SM cycles unless named
   double fp32_cycles = 4;
   double alu_cycles = 5;
   double sfu_cycles = 22;
   double shuffle_cycles = 26;
-  double smem_cycles = 31;             // ldmatrix
+  double smem_cycles = 31;  // ldmatrix
   double mma_sync_cycles = 25;
-  double wgmma_cycles = 52;            // start + completion
+  double wgmma_cycles = 52;  // start + completion
   double barrier_cycles = 22;
-  double l2_cycles = 270;              // global load, L2 hit
-  double copy_engine_cycles = 130;     // TMA over a plain load
-  double atomic_cycles = 700;          // global atomic, round trip
-  double hbm_ns = 350;                 // added to an L2 miss; does not follow the SM clock
+  double l2_cycles = 270;           // global load, L2 hit
+  double copy_engine_cycles = 130;  // TMA over a plain load
+  double atomic_cycles = 700;       // global atomic, round trip
+  double hbm_ns = 350;              // added to an L2 miss; does not follow the SM clock
 };
 
-struct VectorModel {                   // vector.*
+struct VectorModel {  // vector.*
   // Time of a chain of element-wise ops between the maximum (0) and the sum (1) of its pipes' times.
   double chain_serialization = 0.8;
 };
 
-struct ClockModel {                    // clock.*
-  double boost_mhz = 0;                // highest
+struct ClockModel {      // clock.*
+  double boost_mhz = 0;  // highest
   double min_mhz = 0;
   double step_mhz = 15;
 };
 
-struct L2Model {                       // l2.*
+struct L2Model {  // l2.*
   double capacity_mib = 0;
   double effective_fraction = 1;       // usable part, from the bandwidth-over-size curve (both partitions hold a line)
   double bandwidth_bytes_per_clk = 0;  // whole chip, SM clock
 };
 
-struct HbmModel {                      // hbm.*
+struct HbmModel {  // hbm.*
   double bandwidth_gb_per_s = 0;
-  double efficiency = 1;               // best achieved / peak
+  double efficiency = 1;  // best achieved / peak
   double capacity_gib = 0;
 };
 
-struct LaunchModel {                   // launch.*
-  double kernel_us = 2;                // launch to first CTA and last CTA to done, of a kernel alone
-  double dependent_kernel_us = 1;      // further kernel of a stream (graph replay)
-  double cta_start_cycles = 500;       // per CTA before its first instruction, and after its last
-  double ctas_per_clk = 1;             // chip-wide dispatch rate
+struct LaunchModel {               // launch.*
+  double kernel_us = 2;            // launch to first CTA and last CTA to done, of a kernel alone
+  double dependent_kernel_us = 1;  // further kernel of a stream (graph replay)
+  double cta_start_cycles = 500;   // per CTA before its first instruction, and after its last
+  double ctas_per_clk = 1;         // chip-wide dispatch rate
 };
 
-struct PowerModel {                    // power.*
+struct PowerModel {  // power.*
   double cap_w = 0;
   double idle_w = 0;
-  double tensor_pj_per_flop = 0;       // at boost_mhz; energy per op scales with the square of the clock
+  double tensor_pj_per_flop = 0;  // at boost_mhz; energy per op scales with the square of the clock
   double vector_pj_per_op = 0;
   double smem_pj_per_byte = 0;
   double l2_pj_per_byte = 0;
   double hbm_pj_per_byte = 0;
 };
 
-struct Link {                          // links[]
+struct Link {  // links[]
   std::string name;
-  double bandwidth_gb_per_s = 0;       // one direction
+  double bandwidth_gb_per_s = 0;  // one direction
   double latency_us = 0;
 };
 
 struct Chip {
-  std::string name;                    // h100-sxm
+  std::string name;  // h100-sxm
   std::string description;
   std::string vendor;
-  std::string isa;                     // instruction-selection table: sm_80, sm_90, sm_100, generic
+  std::string isa;  // instruction-selection table: sm_80, sm_90, sm_100, generic
   SmModel sm;
   TensorModel tensor;
   LatencyModel latency;
@@ -119,12 +119,12 @@ struct Chip {
   PowerModel power;
   std::vector<Link> links;
   std::map<std::string, Provenance> provenance;  // by dotted path
-  std::string overlay;                 // "" or the overlay that was applied
-  std::string resolved_json;           // canonical text of everything above: part of a result's identity
+  std::string overlay;                           // "" or the overlay that was applied
+  std::string resolved_json;                     // canonical text of everything above: part of a result's identity
 
   [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype) const;  // per SM, 0 if the dtype has no matrix unit
   [[nodiscard]] BytesPerCycle hbm_peak(Megahertz clock) const { return per_cycle(GigabytesPerSecond(hbm.bandwidth_gb_per_s), clock); }
-  [[nodiscard]] double peak_tflops(const std::string& dtype) const;          // at boost_mhz
+  [[nodiscard]] double peak_tflops(const std::string& dtype) const;  // at boost_mhz
   [[nodiscard]] Bytes l2_effective() const;
 };
 

@@ -14,9 +14,9 @@ struct Harness {
   std::string name;
   std::string description;
   std::string source;
-  Conditions conditions;                         // extra_kernels empty here
+  Conditions conditions;                           // extra_kernels empty here
   std::vector<std::string> kv_cache_write_phases;  // phases whose rows contain the KV-cache write kernel
-  std::vector<std::string> fitted;               // names of fitted members, at most four
+  std::vector<std::string> fitted;                 // names of fitted members, at most four
 
   [[nodiscard]] Conditions for_phase(const std::string& phase) const;
 };

@@ -28,11 +28,13 @@ struct Problem {
   std::int64_t head_dim_qk = 128;
   std::int64_t head_dim_v = 128;
   ir::DType dtype = ir::DType::bf16;
-  Params params;                     // of the variant, defaults filled in
+  Params params;  // of the variant, defaults filled in
 
   [[nodiscard]] std::int64_t group() const { return q_heads / kv_heads; }
   [[nodiscard]] std::int64_t q_len_of(std::int64_t b) const { return q_len.size() == 1 ? q_len[0] : q_len[static_cast<std::size_t>(b)]; }
-  [[nodiscard]] std::int64_t kv_len_of(std::int64_t b) const { return kv_len.size() == 1 ? kv_len[0] : kv_len[static_cast<std::size_t>(b)]; }
+  [[nodiscard]] std::int64_t kv_len_of(std::int64_t b) const {
+    return kv_len.size() == 1 ? kv_len[0] : kv_len[static_cast<std::size_t>(b)];
+  }
   [[nodiscard]] bool is_decode() const;  // every q_len <= 8
 };
 
@@ -55,7 +57,7 @@ struct Band {
 
 struct Variant {
   std::string_view name;
-  std::string_view family;       // lowering: "tile-list"
+  std::string_view family;  // lowering: "tile-list"
   std::string_view description;
   std::string_view paper;
   std::vector<ParamSpec> params;

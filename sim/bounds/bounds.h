@@ -12,9 +12,9 @@
 namespace attnsim {
 
 struct Bounds {
-  Ladder ladder;                       // whole pipeline, microseconds
+  Ladder ladder;  // whole pipeline, microseconds
   WorkCounts counts;
-  std::vector<Ladder> kernel_ladder;   // by pipeline node (empty ladder for transfers and gaps)
+  std::vector<Ladder> kernel_ladder;  // by pipeline node (empty ladder for transfers and gaps)
   std::vector<WorkCounts> kernel_counts;
 };
 [[nodiscard]] Bounds compute_bounds(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions);

@@ -13,11 +13,10 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "sim/core/error.h"
 
@@ -59,9 +58,9 @@ class FieldReader {
   // `choices` empty: any text. Else the value must be one of them; the nearest is named.
   std::string text(const std::string& key, const std::vector<std::string>& choices, std::optional<std::string> fallback = std::nullopt);
   std::vector<std::int64_t> integers(const std::string& key, IntegerRange range);  // an integer or an array of them
-  [[nodiscard]] FieldReader child(const std::string& key);             // an object; an empty one when absent
-  [[nodiscard]] std::vector<FieldReader> children(const std::string& key);  // an array of objects; empty when absent
-  [[nodiscard]] const Json* raw(const std::string& key);               // marks the key as known; nullptr when absent
+  [[nodiscard]] FieldReader child(const std::string& key);                         // an object; an empty one when absent
+  [[nodiscard]] std::vector<FieldReader> children(const std::string& key);         // an array of objects; empty when absent
+  [[nodiscard]] const Json* raw(const std::string& key);                           // marks the key as known; nullptr when absent
   [[nodiscard]] std::vector<std::string> keys() const;
 
   void issue(const std::string& key, const std::string& problem, const std::string& allowed = "", const std::string& nearest = "");
@@ -82,7 +81,8 @@ class FieldReader {
 [[nodiscard]] std::string canonical(const Json& value);
 // Sets `value` at a dotted path ("hbm.bandwidth_gb_per_s"); throws ConfigError with the nearest name if the path is unknown.
 // Chip figures are objects {"value", ...}: their value is replaced and the status becomes "estimated", source "override".
-void set_by_path(JsonDocument& document, const std::string& dotted_path, const Json& value, const std::string& issue_file, const std::string& issue_pointer);
+void set_by_path(JsonDocument& document, const std::string& dotted_path, const Json& value, const std::string& issue_file,
+                 const std::string& issue_pointer);
 // 64-bit FNV-1a, 16 hex digits.
 [[nodiscard]] std::string content_hash(const std::string& text);
 

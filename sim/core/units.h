@@ -34,12 +34,12 @@ class Quantity {
 };
 
 using Bytes = Quantity<struct BytesTag, std::int64_t>;
-using Flops = Quantity<struct FlopsTag, std::int64_t>;         // 1 multiply-add = 2
-using Cycles = Quantity<struct CyclesTag, double>;             // SM cycles
-using Ticks = Quantity<struct TicksTag, std::int64_t>;         // engine time, 1/1024 SM cycle
+using Flops = Quantity<struct FlopsTag, std::int64_t>;  // 1 multiply-add = 2
+using Cycles = Quantity<struct CyclesTag, double>;      // SM cycles
+using Ticks = Quantity<struct TicksTag, std::int64_t>;  // engine time, 1/1024 SM cycle
 using Nanoseconds = Quantity<struct NanosecondsTag, double>;
 using Megahertz = Quantity<struct MegahertzTag, double>;
-using BytesPerCycle = Quantity<struct BytesPerCycleTag, double>;  // per SM cycle
+using BytesPerCycle = Quantity<struct BytesPerCycleTag, double>;            // per SM cycle
 using GigabytesPerSecond = Quantity<struct GigabytesPerSecondTag, double>;  // 1e9 bytes per second
 
 inline constexpr std::int64_t kTicksPerCycle = 1024;

@@ -16,14 +16,14 @@ enum class EngineKind { detailed, fast, automatic };  // automatic: detailed bel
 
 // What happened, for the value interpreter, traces and tests. Times in SM cycles since the kernel's start.
 struct OpEvent {
-  int node = 0;            // pipeline node
-  std::int64_t cta = 0;    // launch order
+  int node = 0;          // pipeline node
+  std::int64_t cta = 0;  // launch order
   int sm = 0;
   int agent = 0;
   int section = 0;
-  int position = 0;        // op in the agent's section
-  std::int64_t item = 0;   // position in the grid order
-  std::int64_t trip = 0;   // trip that the op handled; 0 outside loops
+  int position = 0;       // op in the agent's section
+  std::int64_t item = 0;  // position in the grid order
+  std::int64_t trip = 0;  // trip that the op handled; 0 outside loops
   double issue_cycle = 0;
   double complete_cycle = 0;
 };
@@ -39,12 +39,13 @@ struct EngineOptions {
 };
 
 struct Simulation {
-  std::vector<KernelResult> kernels;   // by pipeline node
-  double time_us = 0;                  // launches and gaps included, harness constant excluded
+  std::vector<KernelResult> kernels;  // by pipeline node
+  double time_us = 0;                 // launches and gaps included, harness constant excluded
   double clock_mhz = 0;
   double energy_j = 0;
   EngineKind kind = EngineKind::detailed;
 };
-[[nodiscard]] Simulation simulate(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions, const EngineOptions& options = {});
+[[nodiscard]] Simulation simulate(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions,
+                                  const EngineOptions& options = {});
 
 }  // namespace attnsim

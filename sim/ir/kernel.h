@@ -58,9 +58,9 @@ struct Grid {
   GridPolicy policy = GridPolicy::one_item_per_cta;
   TileOrder tile_order = TileOrder::ascending;
   Fastest fastest = Fastest::tiles;
-  std::int64_t section_slabs = 0;     // with Fastest::slabs: slabs handled before the next section starts; 0 = all
-  int cluster = 1;                    // CTAs per cluster; a cluster occupies that many SMs of one GPC at once
-  bool programmatic_launch = false;   // may start while its predecessor drains
+  std::int64_t section_slabs = 0;                // with Fastest::slabs: slabs handled before the next section starts; 0 = all
+  int cluster = 1;                               // CTAs per cluster; a cluster occupies that many SMs of one GPC at once
+  bool programmatic_launch = false;              // may start while its predecessor drains
   std::vector<std::vector<std::int64_t>> lists;  // GridPolicy::lists: positions in the grid order
 };
 

@@ -68,20 +68,28 @@ enum class TokenScope : std::uint8_t { cta, kernel };
 struct Token {
   std::string name;
   TokenScope scope = TokenScope::cta;
-  int arrivals = 1;      // signals per phase
+  int arrivals = 1;  // signals per phase
   int initial_count = 0;
 };
 
 // When an op of a loop acts, judged for the trip that it handles; the item_* ones work in every section.
 enum class When : std::uint8_t {
-  always, first_trip, not_first_trip, last_trip, partial_trip, full_trip,
-  item_flag, not_item_flag,  // RowTile::flag, e.g. stream-K pieces that must hand over
-  last_arriver               // this CTA's signal completed the kernel token `Op::token` for its item group
+  always,
+  first_trip,
+  not_first_trip,
+  last_trip,
+  partial_trip,
+  full_trip,
+  item_flag,
+  not_item_flag,  // RowTile::flag, e.g. stream-K pieces that must hand over
+  last_arriver    // this CTA's signal completed the kernel token `Op::token` for its item group
 };
 
 enum class CopyKind : std::uint8_t { plain, cp_async, tma, tma_multicast };
 enum class MmaKind : std::uint8_t { mma_sync, wgmma_ss, wgmma_rs, tcgen05, systolic };  // ss/rs: A operand in SMEM/registers
-[[nodiscard]] constexpr bool is_async(MmaKind k) { return k != MmaKind::mma_sync; }
+[[nodiscard]] constexpr bool is_async(MmaKind k) {
+  return k != MmaKind::mma_sync;
+}
 [[nodiscard]] std::string_view name_of(CopyKind k);
 [[nodiscard]] std::string_view name_of(MmaKind k);
 [[nodiscard]] std::string_view name_of(When w);

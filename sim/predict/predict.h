@@ -14,7 +14,7 @@
 namespace attnsim {
 
 struct Request {
-  std::string workload;               // label
+  std::string workload;  // label
   const Variant* variant = nullptr;
   Problem problem;
   Schedule schedule;

@@ -16,12 +16,12 @@ enum class ExtraKernel { kv_cache_write };
 
 struct Conditions {
   ClockPolicy clock = ClockPolicy::boost;
-  double locked_mhz = 0;                 // ClockPolicy::locked
+  double locked_mhz = 0;  // ClockPolicy::locked
   L2Start l2 = L2Start::cold;
-  double constant_us = 0;                // harness floor on top of the launches
-  bool include_launch = true;            // chip.launch.kernel_us counts
+  double constant_us = 0;      // harness floor on top of the launches
+  bool include_launch = true;  // chip.launch.kernel_us counts
   std::vector<ExtraKernel> extra_kernels;
-  std::set<std::string> without;         // effects switched off by name
+  std::set<std::string> without;  // effects switched off by name
 };
 
 // One row per effect that `without` accepts.

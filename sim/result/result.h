@@ -29,17 +29,17 @@ inline constexpr std::size_t kResourceCount = 10;
 
 // Work of one kernel or pipeline, after instruction selection.
 struct WorkCounts {
-  double tensor_flops = 0;           // padded
-  double useful_tensor_flops = 0;    // valid extents and kept pairs only
-  double exp_count = 0;              // padded
+  double tensor_flops = 0;         // padded
+  double useful_tensor_flops = 0;  // valid extents and kept pairs only
+  double exp_count = 0;            // padded
   double useful_exp_count = 0;
-  double fp32_ops = 0;               // lane operations, FMA = 1
+  double fp32_ops = 0;  // lane operations, FMA = 1
   double alu_ops = 0;
   double sfu_ops = 0;
   double warp_instructions = 0;
   double smem_bytes = 0;
-  double l2_bytes = 0;               // SM <-> L2
-  double hbm_bytes = 0;              // bounds: compulsory; simulated: moved
+  double l2_bytes = 0;   // SM <-> L2
+  double hbm_bytes = 0;  // bounds: compulsory; simulated: moved
 };
 
 // Unclamped time of each rung, microseconds; absent when not computed.
@@ -52,32 +52,32 @@ struct Ladder {
 // Every cycle of a resource has one reason; the entries of one resource sum to the kernel's cycles.
 struct ResourceUse {
   Resource resource = Resource::tensor;
-  double busy_fraction = 0;                      // of SMs x kernel time
-  std::map<std::string, double> idle_fraction;   // reason -> fraction; busy + sum = 1
+  double busy_fraction = 0;                     // of SMs x kernel time
+  std::map<std::string, double> idle_fraction;  // reason -> fraction; busy + sum = 1
 };
 
 struct KernelResult {
   std::string name;
-  Ladder ladder;                     // this kernel alone, without launch
+  Ladder ladder;  // this kernel alone, without launch
   WorkCounts counts;
   std::vector<ResourceUse> resources;
-  std::string limiter;               // resource with the largest busy fraction, or "latency"/"launch"
-  double time_us = 0;                // simulated
-  double launch_us = 0;              // gap before this kernel
+  std::string limiter;   // resource with the largest busy fraction, or "latency"/"launch"
+  double time_us = 0;    // simulated
+  double launch_us = 0;  // gap before this kernel
   std::int64_t items = 0;
   std::int64_t ctas = 0;
   int ctas_per_sm = 0;
   double l2_hit_rate = 0;
-  double spread = 0;                 // relative half-range over start offsets
-  bool extrapolated = false;         // some loop was not played to its end
+  double spread = 0;          // relative half-range over start offsets
+  bool extrapolated = false;  // some loop was not played to its end
 };
 
 struct Result {
-  std::string workload;              // name in the config
+  std::string workload;  // name in the config
   std::string variant;
   std::string schedule;
   std::string chip;
-  Ladder ladder;                     // whole pipeline, launches and harness included in simulated
+  Ladder ladder;  // whole pipeline, launches and harness included in simulated
   WorkCounts counts;
   std::vector<KernelResult> kernels;
   std::string bottleneck;
@@ -85,10 +85,10 @@ struct Result {
   double clock_mhz = 0;
   double energy_j = 0;
   double average_power_w = 0;
-  std::string engine;                // "detailed" or "fast"
-  std::string standing;              // "validated: 7.8 % on 143 rows (...)" or "unvalidated: ..."
-  std::string model_hash;            // of code version and resolved chip, schedule, problem, conditions
-  std::string resolved_config;       // canonical JSON of this workload
+  std::string engine;           // "detailed" or "fast"
+  std::string standing;         // "validated: 7.8 % on 143 rows (...)" or "unvalidated: ..."
+  std::string model_hash;       // of code version and resolved chip, schedule, problem, conditions
+  std::string resolved_config;  // canonical JSON of this workload
 };
 
 // One table of metrics feeds text, JSON, SQLite and charts.
@@ -96,7 +96,7 @@ struct MetricInfo {
   std::string_view name;
   std::string_view unit;
   std::string_view description;
-  double (*get)(const Result&);      // NaN when absent
+  double (*get)(const Result&);  // NaN when absent
 };
 [[nodiscard]] std::span<const MetricInfo> metrics();
 

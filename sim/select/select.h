@@ -27,15 +27,15 @@ struct Step {
   StepKind kind = StepKind::chain;
   ir::When when = ir::When::always;
   int skew = 0;
-  std::vector<const ir::Op*> ops;      // into the kernel's program, in order; the kernel outlives the selection
-  PipeCycles demand{};                 // copies: issue only
-  double occupancy_cycles = 0;         // exclusive time on the vector unit (chain) or tensor pipe (mma) at full SM width
-  double latency_cycles = 0;           // dependent latency after the last group issues
-  int groups = 1;                      // instruction groups that the pipes serve one by one
-  bool async = false;                  // agent goes on after issue
-  std::vector<ir::TileId> waits;       // register tiles that must be free of pending asynchronous ops
-  std::vector<ir::TileId> writes;      // tiles written
-  double fp32_ops = 0;                 // lane operations
+  std::vector<const ir::Op*> ops;  // into the kernel's program, in order; the kernel outlives the selection
+  PipeCycles demand{};             // copies: issue only
+  double occupancy_cycles = 0;     // exclusive time on the vector unit (chain) or tensor pipe (mma) at full SM width
+  double latency_cycles = 0;       // dependent latency after the last group issues
+  int groups = 1;                  // instruction groups that the pipes serve one by one
+  bool async = false;              // agent goes on after issue
+  std::vector<ir::TileId> waits;   // register tiles that must be free of pending asynchronous ops
+  std::vector<ir::TileId> writes;  // tiles written
+  double fp32_ops = 0;             // lane operations
   double alu_ops = 0;
   double sfu_ops = 0;
   double exp_count = 0;
@@ -45,7 +45,7 @@ struct Step {
 };
 
 struct SelectedAgent {
-  double width = 1;                    // fraction of the SM's sub-partitions that its warps reach: min(1, warps / 4)
+  double width = 1;  // fraction of the SM's sub-partitions that its warps reach: min(1, warps / 4)
   std::vector<std::vector<Step>> sections;
 };
 

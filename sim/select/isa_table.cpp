@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/select/isa_table.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <mutex>
+
+#include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
+
+namespace attnsim {
+
+namespace {
+
+const std::map<std::string, VectorPipe> kPipes{
+    {"none", VectorPipe::none}, {"fp32", VectorPipe::fp32}, {"alu", VectorPipe::alu}, {"sfu", VectorPipe::sfu}};
+const std::map<std::string, ir::MmaKind> kMmaKinds{{"mma_sync", ir::MmaKind::mma_sync},
+                                                   {"wgmma_ss", ir::MmaKind::wgmma_ss},
+                                                   {"wgmma_rs", ir::MmaKind::wgmma_rs},
+                                                   {"tcgen05", ir::MmaKind::tcgen05},
+                                                   {"systolic", ir::MmaKind::systolic}};
+
+template <class Map>
+std::vector<std::string> keys_of(const Map& map) {
+  std::vector<std::string> keys;
+  for (const auto& entry : map) keys.push_back(entry.first);
+  return keys;
+}
+
+std::filesystem::path table_dir() {
+  return data_dir() / "sim" / "select" / "tables";
+}
+
+IsaTable read_table(const std::string& isa) {
+  const JsonDocument document = read_json_file(table_dir() / (isa + ".json"));
+  FieldReader reader(document);
+  IsaTable table;
+  const std::string base = reader.text("extends", isa_names(), "");
+  if (!base.empty()) table = read_table(base);
+  table.name = reader.text("isa", {});
+  reader.text("description", {});
+  reader.text("source", {});
+  table.row_vector_replication = reader.number("row_vector_replication", {.min = 1, .max = 64}, table.row_vector_replication);
+  table.reduce_shuffle_steps = static_cast<int>(reader.integer("reduce_shuffle_steps", {.min = 0, .max = 8}, table.reduce_shuffle_steps));
+  table.contract_multiply_add = reader.boolean("contract_multiply_add", table.contract_multiply_add);
+  table.copy_bytes_per_lane = reader.number("copy_bytes_per_lane", {.min = 1, .max = 128}, table.copy_bytes_per_lane);
+  table.copy_address_instructions = reader.number("copy_address_instructions", {.min = 0, .max = 64}, table.copy_address_instructions);
+  FieldReader elementwise = reader.child("elementwise");
+  for (const std::string& name : elementwise.keys()) {
+    FieldReader rule = elementwise.child(name);
+    ElementwiseRule& out = table.elementwise[name];
+    out.pipe = kPipes.at(rule.text("pipe", keys_of(kPipes), "none"));
+    out.instructions = rule.number("instructions", {.min = 0, .max = 64}, 1.0);
+    out.elements = rule.number("elements", {.min = 1, .max = 16}, 1.0);
+  }
+  FieldReader mma = reader.child("mma");
+  for (const std::string& name : mma.keys()) {
+    const auto kind = kMmaKinds.find(name);
+    if (kind == kMmaKinds.end()) {
+      mma.issue(name, "is no matrix instruction", "", nearest_name(name, keys_of(kMmaKinds)));
+      continue;
+    }
+    FieldReader rule = mma.child(name);
+    MmaRule& out = table.mma[kind->second];
+    out.m = static_cast<int>(rule.integer("m", {.min = 1, .max = 1024}));
+    out.n = static_cast<int>(rule.integer("n", {.min = 1, .max = 1024}));
+    out.k = static_cast<int>(rule.integer("k", {.min = 1, .max = 1024}));
+    out.b_read_per_warp = rule.boolean("b_read_per_warp");
+  }
+  reader.finish();
+  return table;
+}
+
+}  // namespace
+
+std::vector<std::string> isa_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(table_dir())) {
+    if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+IsaTable load_isa_table(const std::string& isa) {
+  static std::mutex mutex;
+  static std::map<std::string, IsaTable> cache;  // read-only data files, read once per process
+  const std::lock_guard lock(mutex);
+  auto found = cache.find(isa);
+  if (found == cache.end()) found = cache.emplace(isa, read_table(isa)).first;
+  return found->second;
+}
+
+}  // namespace attnsim

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// One instruction-selection table (sim/select/tables/ISA.json): which pipe serves which element-wise function, how matrix
+// instructions tile, what contracts. `extends` names a table whose entries hold unless overridden.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sim/ir/program.h"
+
+namespace attnsim {
+
+enum class VectorPipe : std::uint8_t { none, fp32, alu, sfu };
+
+struct ElementwiseRule {
+  VectorPipe pipe = VectorPipe::none;
+  double instructions = 1;  // per `elements` elements of a lane
+  double elements = 1;      // elements that one lane instruction handles (packed convert: 2)
+};
+
+struct MmaRule {
+  int m = 16;
+  int n = 8;
+  int k = 16;
+  bool b_read_per_warp = false;  // each warp reads all of B from SMEM (mma.sync); else once per CTA-level instruction
+};
+
+struct IsaTable {
+  std::string name;
+  double row_vector_replication = 1;  // lanes that hold each element of a row vector
+  int reduce_shuffle_steps = 0;       // exchanges that finish a row reduction
+  bool contract_multiply_add = false;
+  double copy_bytes_per_lane = 16;
+  double copy_address_instructions = 1;  // per copy instruction
+  std::map<std::string, ElementwiseRule> elementwise;
+  std::map<ir::MmaKind, MmaRule> mma;
+};
+
+// Throws ConfigError when no table of that name is shipped or it is malformed.
+[[nodiscard]] IsaTable load_isa_table(const std::string& isa);
+[[nodiscard]] std::vector<std::string> isa_names();
+
+}  // namespace attnsim

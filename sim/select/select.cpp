@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/select/select.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "sim/core/error.h"
+#include "sim/select/isa_table.h"
+
+namespace attnsim {
+
+namespace {
+
+using ir::Op;
+using ir::OpClass;
+using ir::OpKind;
+using ir::Space;
+using ir::TileId;
+
+// Agents that share a pipe alternate at this granularity (SM cycles). Real warps interleave per instruction; the tests of
+// the engine hold the outcome against a finer one.
+constexpr double kVectorGroupCycles = 128;
+
+double ceil_to(double value, int granule) {
+  return std::ceil(value / granule) * granule;
+}
+
+class Selector {
+ public:
+  Selector(const ir::Kernel& kernel, const Chip& chip) : program_(kernel.program), chip_(chip), table_(load_isa_table(chip.isa)) {
+    for (const ir::Agent& agent : program_.agents) {
+      for (const auto& section : agent.sections) {
+        for (const Op& op : section) mark_async_tiles(op);
+      }
+    }
+  }
+
+  SelectedAgent select(const ir::Agent& agent) {
+    warps_ = agent.warps;
+    SelectedAgent out;
+    out.width = std::min(1.0, static_cast<double>(agent.warps) / chip_.sm.subpartitions);
+    for (const auto& section : agent.sections) out.sections.push_back(select(section));
+    return out;
+  }
+
+ private:
+  void mark_async_tiles(const Op& op) {
+    if (op.kind == OpKind::mma && ir::is_async(op.mma)) {
+      for (TileId t : op.out) async_tiles_.insert(t);
+      for (TileId t : op.in) {
+        if (tile(t).space == Space::registers) async_tiles_.insert(t);
+      }
+    }
+  }
+
+  [[nodiscard]] const ir::Tile& tile(TileId id) const { return program_.tiles[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] double elements(TileId id) const { return static_cast<double>(program_.padded_elements(id)); }
+  [[nodiscard]] bool is_row_vector(TileId id) const { return tile(id).cols == ir::kUnit; }
+  [[nodiscard]] double bytes(TileId id) const { return elements(id) * ir::bits_of(tile(id).dtype) / 8; }
+
+  // Lanes that compute an element-wise result of this shape.
+  [[nodiscard]] double lanes(TileId id) const { return elements(id) * (is_row_vector(id) ? table_.row_vector_replication : 1); }
+
+  std::vector<Step> select(const std::vector<Op>& ops) {
+    std::vector<Step> steps;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      const Op& op = ops[i];
+      switch (ir::info(op.kind).op_class) {
+        case OpClass::free: break;
+        case OpClass::sync: steps.push_back(sync(op)); break;
+        case OpClass::matrix: steps.push_back(matrix(op)); break;
+        case OpClass::copy: steps.push_back(copy(op)); break;
+        case OpClass::elementwise:
+        case OpClass::reduction: i = chain(ops, i, steps); break;
+      }
+    }
+    return steps;
+  }
+
+  Step base(StepKind kind, const Op& op) const {
+    Step step;
+    step.kind = kind;
+    step.when = op.when;
+    step.skew = op.skew;
+    step.ops = {&op};
+    return step;
+  }
+
+  Step sync(const Op& op) const {
+    Step step = base(op.kind == OpKind::signal ? StepKind::signal : StepKind::await, op);
+    for (TileId t : op.in) wait_for(step, t);
+    return step;
+  }
+
+  void wait_for(Step& step, TileId id) const {
+    if (async_tiles_.count(id) != 0 && std::find(step.waits.begin(), step.waits.end(), id) == step.waits.end()) step.waits.push_back(id);
+  }
+
+  Step matrix(const Op& op) const {
+    const auto rule = table_.mma.find(op.mma);
+    if (rule == table_.mma.end()) {
+      throw SimError("isa " + table_.name + " has no matrix instruction " + std::string(ir::name_of(op.mma)) + " (role " + op.role + ")");
+    }
+    const ir::Tile& a = tile(op.in[0]);
+    const ir::Tile& b = tile(op.in[1]);
+    const ir::Tile& d = tile(op.out[0]);
+    const double m = ceil_to(program_.padded(d.rows), rule->second.m);
+    const double n = ceil_to(program_.padded(d.cols), rule->second.n);
+    const double k = ceil_to(program_.padded(op.a_transposed ? a.rows : a.cols), rule->second.k);
+    const double rate = chip_.tensor_flop_per_clk(std::string(ir::name_of(a.dtype)));
+    if (rate <= 0) throw SimError("chip " + chip_.name + " has no matrix unit for " + std::string(ir::name_of(a.dtype)));
+
+    Step step = base(StepKind::mma, op);
+    step.async = ir::is_async(op.mma);
+    step.tensor_flops = 2 * m * n * k;
+    const double element_bytes = ir::bits_of(a.dtype) / 8.0;
+    const double b_readers = rule->second.b_read_per_warp ? std::min(static_cast<double>(warps_), m / rule->second.m) : 1;
+    if (a.space == Space::smem) step.smem_bytes += m * k * element_bytes;
+    if (b.space == Space::smem) step.smem_bytes += b_readers * n * k * element_bytes;
+    const double instructions = m * n * k / (static_cast<double>(rule->second.m) * rule->second.n * rule->second.k);
+    step.warp_instructions = step.async ? k / rule->second.k * warps_ : instructions;
+    step.demand[static_cast<std::size_t>(Pipe::tensor)] = step.tensor_flops / (rate * chip_.tensor.efficiency);
+    step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
+    step.demand[static_cast<std::size_t>(Pipe::issue)] = step.warp_instructions / chip_.sm.issue_per_clk;
+    step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::tensor)];
+    step.latency_cycles = step.async ? chip_.latency.wgmma_cycles : chip_.latency.mma_sync_cycles + chip_.latency.smem_cycles;
+    step.groups = static_cast<int>(k) / rule->second.k;
+    // Asynchronous MMAs of one agent run in issue order, so they wait for register operands only, not for each other.
+    if (a.space == Space::registers) wait_for(step, op.in[0]);
+    step.writes = op.out;
+    return step;
+  }
+
+  Step copy(const Op& op) const {
+    const bool load = op.kind == OpKind::load || op.kind == OpKind::gather;
+    Step step = base(load ? StepKind::load : StepKind::store, op);
+    step.async = !(load && op.copy == ir::CopyKind::plain);
+    const TileId id = load ? op.out[0] : op.in[0];
+    const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
+    const double copies = engine ? 1 : std::ceil(bytes(id) / (table_.copy_bytes_per_lane * chip_.sm.lanes_per_warp));
+    step.warp_instructions = engine ? 1 : copies * (1 + table_.copy_address_instructions);
+    step.alu_ops = engine ? 0 : copies * table_.copy_address_instructions * chip_.sm.lanes_per_warp;
+    step.demand[static_cast<std::size_t>(Pipe::issue)] = step.warp_instructions / chip_.sm.issue_per_clk;
+    step.demand[static_cast<std::size_t>(Pipe::alu)] = step.alu_ops / chip_.sm.alu_lanes;
+    if (tile(id).space == Space::smem) {
+      step.smem_bytes = bytes(id);
+      step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
+    }
+    step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::issue)];
+    wait_for(step, id);
+    step.writes = op.out;
+    return step;
+  }
+
+  // A chain goes on while ops share agent, section, trip and condition, and touch no asynchronous tile that it does not wait
+  // for already (else the whole chain would wait for a matrix product that only its end needs).
+  std::size_t chain(const std::vector<Op>& ops, std::size_t first, std::vector<Step>& steps) const {
+    Step step = base(StepKind::chain, ops[first]);
+    step.ops.clear();
+    for (TileId t : ops[first].in) wait_for(step, t);
+    for (TileId t : ops[first].out) wait_for(step, t);
+    std::size_t i = first;
+    for (; i < ops.size(); ++i) {
+      const Op& op = ops[i];
+      const OpClass op_class = ir::info(op.kind).op_class;
+      if (op_class == OpClass::free) continue;
+      if (op_class != OpClass::elementwise && op_class != OpClass::reduction) break;
+      if (op.when != step.when || op.skew != step.skew || !covered(step, op)) break;
+      step.ops.push_back(&op);
+      const bool contracted = table_.contract_multiply_add && i + 1 < ops.size() && contracts(op, ops[i + 1], step);
+      add_vector_cost(step, op, contracted);
+      step.writes.insert(step.writes.end(), op.out.begin(), op.out.end());
+    }
+    finish_chain(step);
+    steps.push_back(std::move(step));
+    return i - 1;
+  }
+
+  [[nodiscard]] bool covered(const Step& step, const Op& op) const {
+    const auto waited = [&](TileId t) {
+      return async_tiles_.count(t) == 0 || std::find(step.waits.begin(), step.waits.end(), t) != step.waits.end();
+    };
+    return std::all_of(op.in.begin(), op.in.end(), waited) && std::all_of(op.out.begin(), op.out.end(), waited);
+  }
+
+  // multiply into X followed by an add or subtract that reads X: one FFMA.
+  [[nodiscard]] static bool contracts(const Op& multiply, const Op& next, const Step& step) {
+    if (multiply.kind != OpKind::binary || multiply.fn != ir::Fn::multiply) return false;
+    if (next.kind != OpKind::binary || (next.fn != ir::Fn::add && next.fn != ir::Fn::subtract)) return false;
+    if (next.when != step.when || next.skew != step.skew) return false;
+    return std::find(next.in.begin(), next.in.end(), multiply.out[0]) != next.in.end();
+  }
+
+  static std::string rule_name(const Op& op) {
+    if (op.kind == OpKind::unary || op.kind == OpKind::binary || op.kind == OpKind::reduce_row || op.kind == OpKind::reduce_col ||
+        op.kind == OpKind::scan) {
+      return std::string(ir::name_of(op.fn));
+    }
+    return std::string(ir::info(op.kind).name);
+  }
+
+  void add_vector_cost(Step& step, const Op& op, bool contracted) const {
+    const auto rule = table_.elementwise.find(rule_name(op));
+    if (rule == table_.elementwise.end()) throw SimError("isa " + table_.name + " has no instruction for " + rule_name(op));
+    const bool reduces = op.kind == OpKind::reduce_row || op.kind == OpKind::reduce_col;
+    const TileId shape = reduces ? op.in[0] : op.out[0];
+    if (!contracted) add_instructions(step, rule->second, lanes(shape));
+    if (op.fn == ir::Fn::exp2) step.exp_count += elements(shape);
+    if (reduces) {  // exchanges between the lanes that share a row
+      const double exchanged = lanes(op.out[0]) * table_.reduce_shuffle_steps;
+      add_instructions(step, rule->second, exchanged);
+      step.warp_instructions += exchanged / chip_.sm.lanes_per_warp;
+      step.smem_bytes += exchanged * 4;
+      step.latency_cycles += table_.reduce_shuffle_steps * chip_.latency.shuffle_cycles;
+    }
+    for (TileId t : op.in) {
+      if (tile(t).space == Space::smem) step.smem_bytes += bytes(t);
+    }
+    for (TileId t : op.out) {
+      if (tile(t).space == Space::smem) step.smem_bytes += bytes(t);
+    }
+  }
+
+  void add_instructions(Step& step, const ElementwiseRule& rule, double lane_elements) const {
+    const double ops = lane_elements / rule.elements * rule.instructions;
+    switch (rule.pipe) {
+      case VectorPipe::none: return;
+      case VectorPipe::fp32:
+        step.fp32_ops += ops;
+        step.latency_cycles += chip_.latency.fp32_cycles;
+        break;
+      case VectorPipe::alu:
+        step.alu_ops += ops;
+        step.latency_cycles += chip_.latency.alu_cycles;
+        break;
+      case VectorPipe::sfu:
+        step.sfu_ops += ops;
+        step.latency_cycles += chip_.latency.sfu_cycles;
+        break;
+    }
+    step.warp_instructions += ops / chip_.sm.lanes_per_warp;
+  }
+
+  void finish_chain(Step& step) const {
+    const double fp32 = step.fp32_ops / chip_.sm.fp32_lanes;
+    const double alu = step.alu_ops / chip_.sm.alu_lanes;
+    const double sfu = step.sfu_ops / chip_.sm.sfu_lanes;
+    const double issue = step.warp_instructions / chip_.sm.issue_per_clk;
+    step.demand[static_cast<std::size_t>(Pipe::fp32)] = fp32;
+    step.demand[static_cast<std::size_t>(Pipe::alu)] = alu;
+    step.demand[static_cast<std::size_t>(Pipe::sfu)] = sfu;
+    step.demand[static_cast<std::size_t>(Pipe::issue)] = issue;
+    step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
+    const double longest = std::max({fp32, alu, sfu});
+    step.occupancy_cycles = std::max(issue, longest + chip_.vector.chain_serialization * (fp32 + alu + sfu - longest));
+    step.groups = std::max(1, static_cast<int>(std::lround(step.occupancy_cycles / kVectorGroupCycles)));
+  }
+
+  const ir::Program& program_;
+  const Chip& chip_;
+  IsaTable table_;
+  std::set<TileId> async_tiles_;  // register tiles that some asynchronous matrix op reads or writes
+  int warps_ = 4;
+};
+
+}  // namespace
+
+std::string_view name_of(Pipe p) {
+  constexpr std::array<std::string_view, kPipeCount> kNames{"tensor", "fp32", "alu", "sfu", "issue", "smem"};
+  return kNames.at(static_cast<std::size_t>(p));
+}
+
+SelectedKernel select_instructions(const ir::Kernel& kernel, const Chip& chip) {
+  Selector selector(kernel, chip);
+  SelectedKernel out;
+  out.kernel = &kernel;
+  for (const ir::Agent& agent : kernel.program.agents) out.agents.push_back(selector.select(agent));
+  return out;
+}
+
+}  // namespace attnsim
