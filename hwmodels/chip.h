@@ -123,7 +123,9 @@ struct Chip {
   std::string resolved_json;                     // canonical text of everything above: part of a result's identity
 
   [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype) const;  // per SM, 0 if the dtype has no matrix unit
-  [[nodiscard]] BytesPerCycle hbm_peak(Megahertz clock) const { return per_cycle(GigabytesPerSecond(hbm.bandwidth_gb_per_s), clock); }
+  [[nodiscard]] BytesPerCycle hbm_peak(Megahertz sm_clock) const {
+    return per_cycle(GigabytesPerSecond(hbm.bandwidth_gb_per_s), sm_clock);
+  }
   [[nodiscard]] double peak_tflops(const std::string& dtype) const;  // at boost_mhz
   [[nodiscard]] Bytes l2_effective() const;
 };
