@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real storage of one CTA: SMEM rings with their stages, aliases on top of each other, register tiles. Starts as NaN, so
+// that a value that was never written shows.
+#pragma once
+
+#include <Eigen/Core>
+#include <vector>
+
+#include "sim/ir/program.h"
+
+namespace attnsim::value {
+
+using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+class CtaMemory {
+ public:
+  explicit CtaMemory(const ir::Program& program);
+  [[nodiscard]] Eigen::Map<Matrix> slot(ir::TileId tile, std::int64_t slot);
+
+ private:
+  const ir::Program* program_;
+  std::vector<std::vector<double>> storage_;  // by root tile
+};
+
+}  // namespace attnsim::value

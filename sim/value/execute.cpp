@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/value/execute.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "sim/core/error.h"
+
+namespace attnsim::value {
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+double apply(ir::Fn fn, double x) {
+  switch (fn) {
+    case ir::Fn::copy: return x;
+    case ir::Fn::negate: return -x;
+    case ir::Fn::exp2: return std::exp2(x);
+    case ir::Fn::log2: return std::log2(x);
+    case ir::Fn::reciprocal: return 1.0 / x;
+    case ir::Fn::finite_or_zero: return x == -kInfinity ? 0.0 : x;
+    case ir::Fn::zero: return 0.0;
+    default: throw SimError(fmt::format("{} is no unary function", name_of(fn)));
+  }
+}
+
+// A maximum passes NaN on, so that a value that was never written isn't lost in it.
+double apply(ir::Fn fn, double x, double y) {
+  switch (fn) {
+    case ir::Fn::add: return x + y;
+    case ir::Fn::subtract: return x - y;
+    case ir::Fn::multiply: return x * y;
+    case ir::Fn::maximum: return std::isnan(x) || std::isnan(y) ? x + y : std::max(x, y);
+    case ir::Fn::minimum: return std::isnan(x) || std::isnan(y) ? x + y : std::min(x, y);
+    case ir::Fn::logical_and: return x != 0 && y != 0 ? 1.0 : 0.0;
+    default: throw SimError(fmt::format("{} is no binary function", name_of(fn)));
+  }
+}
+
+double neutral(ir::Fn fn) {
+  switch (fn) {
+    case ir::Fn::add: return 0;
+    case ir::Fn::multiply:
+    case ir::Fn::logical_and: return 1;
+    case ir::Fn::maximum: return -kInfinity;
+    case ir::Fn::minimum: return kInfinity;
+    default: throw SimError(fmt::format("{} is no reduction", name_of(fn)));
+  }
+}
+
+class Executor {
+ public:
+  Executor(const ir::Program& program, const Instance& instance, CtaMemory& memory, std::span<TensorData> tensors)
+      : program_(program), at_(instance), op_(*instance.op), memory_(memory), tensors_(tensors) {}
+
+  void run() {
+    switch (op_.kind) {
+      case ir::OpKind::signal:
+      case ir::OpKind::await: return;
+      case ir::OpKind::load: return write([&](std::int64_t i, std::int64_t j) { return global(out(), i, j); });
+      case ir::OpKind::store: return store([](double, double x) { return x; });
+      case ir::OpKind::atomic: return store([&](double old, double x) { return apply(op_.fn, old, x); });
+      case ir::OpKind::mma: return mma();
+      case ir::OpKind::unary: return unary();
+      case ir::OpKind::binary: return binary();
+      case ir::OpKind::view:
+      case ir::OpKind::convert:
+      case ir::OpKind::broadcast: return write([&](std::int64_t i, std::int64_t j) { return operand(0, i, j); });
+      case ir::OpKind::select:
+        return write([&](std::int64_t i, std::int64_t j) { return operand(1, i, j) != 0 ? operand(0, i, j) : op_.scalar.value_or(0); });
+      case ir::OpKind::compare: return write([&](std::int64_t i, std::int64_t j) { return keeps(i, j) ? 1.0 : 0.0; });
+      case ir::OpKind::transpose: return write([&](std::int64_t i, std::int64_t j) { return operand(0, j, i); });
+      case ir::OpKind::reduce_row: return reduce(true);
+      case ir::OpKind::reduce_col: return reduce(false);
+      default: throw SimError(fmt::format("op {} ({}) has no value rule yet", info(op_.kind).name, op_.role));
+    }
+  }
+
+ private:
+  [[nodiscard]] const ir::Tile& tile(ir::TileId id) const { return program_.tiles[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] ir::TileId out() const { return op_.out.at(0); }
+  [[nodiscard]] std::int64_t rows(ir::TileId id) const { return at_.valid(program_, tile(id).rows); }
+  [[nodiscard]] std::int64_t cols(ir::TileId id) const { return at_.valid(program_, tile(id).cols); }
+
+  [[nodiscard]] double operand(std::size_t which, std::int64_t i, std::int64_t j) {
+    const ir::TileId id = op_.in.at(which);
+    return memory_.slot(id, at_.slot)(tile(id).rows == ir::kUnit ? 0 : i, tile(id).cols == ir::kUnit ? 0 : j);
+  }
+
+  // In-place ops are common, so the result is formed before it is written.
+  template <class F>
+  void write(F&& element) {
+    auto target = memory_.slot(out(), at_.slot);
+    Matrix result = Matrix::Zero(target.rows(), target.cols());
+    const std::int64_t m = rows(out());
+    const std::int64_t n = cols(out());
+    for (std::int64_t i = 0; i < m; ++i) {
+      for (std::int64_t j = 0; j < n; ++j) result(i, j) = element(i, j);
+    }
+    target = result;
+  }
+
+  void unary() {
+    write([&](std::int64_t i, std::int64_t j) { return op_.in.empty() ? apply(op_.fn, 0.0) : apply(op_.fn, operand(0, i, j)); });
+  }
+
+  void binary() {
+    write([&](std::int64_t i, std::int64_t j) { return apply(op_.fn, operand(0, i, j), op_.scalar ? *op_.scalar : operand(1, i, j)); });
+  }
+
+  void reduce(bool along_row) {
+    const std::int64_t n = along_row ? cols(op_.in.at(0)) : rows(op_.in.at(0));
+    write([&](std::int64_t i, std::int64_t j) {
+      double sum = neutral(op_.fn);
+      for (std::int64_t k = 0; k < n; ++k) sum = apply(op_.fn, sum, along_row ? operand(0, i, k) : operand(0, k, j));
+      return sum;
+    });
+  }
+
+  void mma() {
+    const ir::TileId a = op_.in.at(0);
+    const ir::TileId b = op_.in.at(1);
+    const std::int64_t m = rows(out());
+    const std::int64_t n = cols(out());
+    const std::int64_t k = std::min(op_.a_transposed ? rows(a) : cols(a), op_.b_transposed ? cols(b) : rows(b));
+    const auto left = memory_.slot(a, at_.slot);
+    const auto right = memory_.slot(b, at_.slot);
+    Matrix x = op_.a_transposed ? Matrix(left.topLeftCorner(k, m).transpose()) : Matrix(left.topLeftCorner(m, k));
+    Matrix y = op_.b_transposed ? Matrix(right.topLeftCorner(n, k).transpose()) : Matrix(right.topLeftCorner(k, n));
+    auto target = memory_.slot(out(), at_.slot);
+    Matrix result = Matrix::Zero(target.rows(), target.cols());
+    if (op_.accumulate) result.topLeftCorner(m, n) = target.topLeftCorner(m, n);
+    if (k > 0) result.topLeftCorner(m, n) += x.lazyProduct(y);
+    target = result;
+  }
+
+  [[nodiscard]] bool keeps(std::int64_t i, std::int64_t j) const {
+    const ir::Relation& r = op_.relation;
+    const std::int64_t row = at_.first_row(program_, tile(out()).rows) + i;
+    const std::int64_t col = at_.first_row(program_, tile(out()).cols) + j;
+    return r.row_coefficient * (row / r.row_group) + r.col_coefficient * col + r.offset >= 0;
+  }
+
+  [[nodiscard]] TensorData& tensor() const { return tensors_[static_cast<std::size_t>(op_.access.tensor)]; }
+
+  // Index of element (i, j) of tile `id` in the tensor's values.
+  [[nodiscard]] std::size_t address(ir::TileId id, std::int64_t i, std::int64_t j) const {
+    const ir::Access& a = op_.access;
+    const TensorData& t = tensor();
+    std::int64_t slab = at_.item.slab / a.slab_divisor * a.slab_multiplier;
+    if (a.add_split) slab += at_.item.tile->split;
+    if (a.add_trip) slab += at_.visited;
+    std::int64_t row = a.row_offset + i;
+    if (a.row_from == ir::RowFrom::item) row += at_.item.tile->row_begin;
+    if (a.row_from == ir::RowFrom::trip) row += at_.visited * program_.padded(tile(id).rows);
+    if (slab < 0 || slab >= t.slabs || row < 0 || row >= t.rows || j >= t.cols) {
+      throw SimError(fmt::format("{} reaches slab {}, row {}, column {} of tensor {} [{} x {} x {}]", op_.role, slab, row, j, a.tensor,
+                                 t.slabs, t.rows, t.cols));
+    }
+    return static_cast<std::size_t>((slab * t.rows + row) * t.cols + j);
+  }
+
+  [[nodiscard]] double global(ir::TileId id, std::int64_t i, std::int64_t j) const { return tensor().values[address(id, i, j)]; }
+
+  template <class F>
+  void store(F&& combine) {
+    const ir::TileId id = op_.in.at(0);
+    for (std::int64_t i = 0; i < rows(id); ++i) {
+      for (std::int64_t j = 0; j < cols(id); ++j) {
+        double& target = tensor().values[address(id, i, j)];
+        target = combine(target, operand(0, i, j));
+      }
+    }
+  }
+
+  const ir::Program& program_;
+  const Instance& at_;
+  const ir::Op& op_;
+  CtaMemory& memory_;
+  std::span<TensorData> tensors_;
+};
+
+}  // namespace
+
+void execute(const ir::Program& program, const Instance& instance, CtaMemory& memory, std::span<TensorData> tensors) {
+  Executor(program, instance, memory, tensors).run();
+}
+
+}  // namespace attnsim::value
