@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/cli/catalogue.h"
+
+#include <array>
+
+#include "hwmodels/chip_loader.h"
+#include "sim/result/conditions.h"
+#include "sim/result/result.h"
+#include "workloads/harness.h"
+#include "workloads/schedule.h"
+#include "workloads/variant.h"
+
+namespace attnsim::cli {
+
+namespace {
+
+std::vector<Entry> variant_entries() {
+  std::vector<Entry> entries;
+  for (const Variant& v : variants()) entries.push_back({std::string(v.name), std::string(v.description)});
+  return entries;
+}
+
+std::vector<Entry> schedule_entries() {
+  std::vector<Entry> entries;
+  for (const std::string& name : schedule_names()) entries.push_back({name, load_schedule(name).description});
+  return entries;
+}
+
+std::vector<Entry> chip_entries() {
+  std::vector<Entry> entries;
+  for (const std::string& name : chip_names()) entries.push_back({name, load_chip(name).description});
+  return entries;
+}
+
+std::vector<Entry> harness_entries() {
+  std::vector<Entry> entries;
+  for (const std::string& name : harness_names()) entries.push_back({name, load_harness(name).description});
+  return entries;
+}
+
+std::vector<Entry> rung_entries() {
+  std::vector<Entry> entries;
+  for (const RungInfo& rung : rungs())
+    entries.push_back({std::string(rung.name), std::string(rung.adds) + "; depends on " + std::string(rung.depends_on)});
+  return entries;
+}
+
+std::vector<Entry> metric_entries() {
+  std::vector<Entry> entries;
+  for (const MetricInfo& metric : metrics())
+    entries.push_back({std::string(metric.name), std::string(metric.description) + " [" + std::string(metric.unit) + "]"});
+  return entries;
+}
+
+std::vector<Entry> effect_entries() {
+  std::vector<Entry> entries;
+  for (const Effect& effect : effects()) entries.push_back({effect.name, effect.description});
+  return entries;
+}
+
+constexpr std::array<Kind, 7> kKinds{{
+    {"variants", "variant", variant_entries, variant_text, variant_json},
+    {"schedules", "schedule", schedule_entries, schedule_text, schedule_json},
+    {"chips", "chip", chip_entries, chip_text, chip_json},
+    {"harnesses", "harness", harness_entries, harness_full_text, harness_json},
+    {"rungs", "rung", rung_entries, nullptr, nullptr},
+    {"metrics", "metric", metric_entries, nullptr, nullptr},
+    {"effects", "effect", effect_entries, nullptr, nullptr},
+}};
+
+}  // namespace
+
+std::span<const Kind> kinds() {
+  return kKinds;
+}
+
+}  // namespace attnsim::cli

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ostream>
+
+#include "sim/cli/command.h"
+#include "sim/core/error.h"
+#include "sim/store/store.h"
+
+namespace attnsim::cli {
+
+void add_dump(CLI::App& app, Context& context) {
+  app.footer("Example:\n  attnsim dump --canonical --db results.sqlite > results.txt");
+  app.add_flag("--canonical", "Results only, no run records, in a stable order: two databases can be compared")->required();
+  app.callback([&context] {
+    context.action = [&context] {
+      if (context.database.empty()) throw ConfigError({"command line", "/--db", "", "is missing", "--db FILE", ""});
+      context.out << Store(context.database, Access::existing).dump_canonical();
+    };
+  });
+}
+
+}  // namespace attnsim::cli

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Carries out a run config with threads and a progress line.
+#pragma once
+
+#include <vector>
+
+#include "sim/cli/command.h"
+#include "sim/predict/run.h"
+#include "sim/store/store.h"
+
+namespace attnsim::cli {
+
+[[nodiscard]] std::vector<Outcome> execute_parallel(const RunConfig& config, const Context& context);
+[[nodiscard]] Batch batch_of(const std::vector<Outcome>& outcomes);
+[[nodiscard]] RunRecord record_of(const Context& context);
+
+}  // namespace attnsim::cli

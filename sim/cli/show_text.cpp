@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// One shipped thing in full, with its sources.
+#include <fmt/format.h>
+
+#include "hwmodels/chip_loader.h"
+#include "sim/cli/catalogue.h"
+#include "sim/cli/report.h"
+#include "sim/cli/table.h"
+#include "sim/core/data_dir.h"
+#include "workloads/catalog.h"
+#include "workloads/harness.h"
+#include "workloads/variant.h"
+
+namespace attnsim::cli {
+
+namespace {
+
+std::string value_text(const ParamValue& value) {
+  return std::visit([](const auto& v) { return fmt::format("{}", v); }, value);
+}
+
+// Figures are {"value", "status", "source"}; everything else at the top level is a plain value or a section.
+void add_figures(const Json& value, const std::string& path, bool fitted, TextTable& table) {
+  if (value.is_object() && value.contains("value")) {
+    const std::string status = value.value("status", "");
+    if (!fitted || status == "fitted") table.add({path, value["value"].dump(), status, value.value("source", "")});
+    return;
+  }
+  if (value.is_object()) {
+    for (const auto& [key, member] : value.items()) add_figures(member, path.empty() ? key : path + "." + key, fitted, table);
+  } else if (value.is_array() && !value.empty() && value.front().is_object()) {
+    for (std::size_t i = 0; i < value.size(); ++i) add_figures(value[i], fmt::format("{}.{}", path, i), fitted, table);
+  } else if (!fitted && path != "$schema" && path != "name" && path != "description") {
+    table.add({path, value.is_string() ? value.get<std::string>() : value.dump(), "", ""});
+  }
+}
+
+std::string peaks_text(const Chip& chip) {
+  std::string text = "derived peaks:\n";
+  TextTable table({"peak", ">value", "unit"});
+  for (const auto& [dtype, rate] : chip.tensor.flop_per_clk_per_sm)
+    table.add({"tensor " + dtype, fmt::format("{:.1f}", chip.peak_tflops(dtype)), fmt::format("TFLOP/s dense at {:g} MHz", chip.clock.boost_mhz)});
+  const double hz = chip.clock.boost_mhz * 1e6 * chip.sm.count;
+  table.add({"fp32", fmt::format("{:.1f}", 2 * chip.sm.fp32_lanes * hz * 1e-12), "TFLOP/s"});
+  table.add({"sfu", fmt::format("{:.2f}", chip.sm.sfu_lanes * hz * 1e-12), "Top/s"});
+  table.add({"smem", fmt::format("{:.1f}", chip.sm.smem_bytes_per_clk * hz * 1e-12), "TB/s"});
+  table.add({"l2", fmt::format("{:.2f}", chip.l2.bandwidth_bytes_per_clk * chip.clock.boost_mhz * 1e-6), "TB/s"});
+  table.add({"hbm", fmt::format("{:.2f}", chip.hbm.bandwidth_gb_per_s * 1e-3), "TB/s"});
+  return text + table.render(2);
+}
+
+}  // namespace
+
+std::string variant_text(const std::string& name, bool /*fitted*/) {
+  const Variant& v = variant(name);
+  std::string text = fmt::format("variant {}: {}\nfamily {}; {}\n", v.name, v.description, v.family, v.paper);
+  if (v.params.empty()) return text + "no params\n";
+  TextTable table({"param", "default", "choices", "description"});
+  for (const ParamSpec& spec : v.params) {
+    std::string choices;
+    for (const std::string& choice : spec.choices) choices += (choices.empty() ? "" : ", ") + choice;
+    table.add({std::string(spec.name), value_text(spec.default_value), choices, std::string(spec.description)});
+  }
+  return text + table.render(2);
+}
+
+std::string schedule_text(const std::string& name, bool /*fitted*/) {
+  const Schedule schedule = load_schedule(name);
+  return fmt::format("schedule {}: {}\nfamily {}, form {}; source: {}\n{}\n", name, schedule.description, schedule.family, schedule.form,
+                     schedule.source, schedule_document(name).root.dump(2));
+}
+
+std::string chip_text(const std::string& name, bool fitted) {
+  const Chip chip = load_chip(name);
+  std::string text = fmt::format("chip {}: {}\n{}", name, chip.description, chip.overlay.empty() ? "" : "overlay: " + chip.overlay + "\n");
+  TextTable table({"figure", "value", "status", "source"});
+  add_figures(chip_document(name).root, "", fitted, table);
+  text += table.render(2, 140);
+  return fitted ? text : text + peaks_text(chip);
+}
+
+std::string harness_full_text(const std::string& name, bool fitted) {
+  const Harness harness = load_harness(name);
+  std::string text = fmt::format("harness {}: {}\n  {}; constant {:g} us\n  source: {}\n", name, harness.description, harness_text(harness),
+                                 harness.conditions.constant_us, harness.source);
+  for (const std::string& phase : harness.kv_cache_write_phases) text += fmt::format("  {}: the KV-cache write kernel is inside\n", phase);
+  std::string names;
+  for (const std::string& member : harness.fitted) names += (names.empty() ? "" : ", ") + member;
+  text += fmt::format("  fitted: {}\n", names.empty() ? "nothing" : names);
+  return fitted ? text : text + harness_json(name).dump(2) + '\n';
+}
+
+Json variant_json(const std::string& name) {
+  const Variant& v = variant(name);
+  Json params = Json::array();
+  for (const ParamSpec& spec : v.params) {
+    Json value;
+    std::visit([&](const auto& fallback) { value = fallback; }, spec.default_value);
+    params.push_back({{"name", std::string(spec.name)}, {"default", value}, {"choices", spec.choices}, {"description", std::string(spec.description)}});
+  }
+  return {{"name", name},
+          {"family", std::string(v.family)},
+          {"description", std::string(v.description)},
+          {"paper", std::string(v.paper)},
+          {"params", params}};
+}
+
+Json schedule_json(const std::string& name) {
+  return schedule_document(name).root;
+}
+
+Json chip_json(const std::string& name) {
+  return chip_document(name).root;
+}
+
+Json harness_json(const std::string& name) {
+  return read_json_file(data_dir() / "workloads" / "harnesses" / (name + ".json")).root;
+}
+
+}  // namespace attnsim::cli

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/predict/identity.h"
+
+#include <fstream>
+#include <iterator>
+
+#include "attnsim_version.h"  // made at build time by sim/predict/version.cmake
+#include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
+
+namespace attnsim {
+
+namespace {
+
+Json json_of(const Params& params) {
+  Json object = Json::object();
+  for (const auto& [name, value] : params) std::visit([&, &key = name](const auto& v) { object[key] = v; }, value);
+  return object;
+}
+
+Json json_of(const Problem& p) {
+  return {{"batch", p.batch},
+          {"q_heads", p.q_heads},
+          {"kv_heads", p.kv_heads},
+          {"q_len", p.q_len},
+          {"kv_len", p.kv_len},
+          {"head_dim_qk", p.head_dim_qk},
+          {"head_dim_v", p.head_dim_v},
+          {"dtype", std::string(ir::name_of(p.dtype))},
+          {"params", json_of(p.params)}};
+}
+
+std::string_view name_of(ClockPolicy policy) {
+  switch (policy) {
+    case ClockPolicy::locked: return "locked";
+    case ClockPolicy::boost: return "boost";
+    case ClockPolicy::sustained: return "sustained";
+  }
+  throw Invariant("unknown clock policy");
+}
+
+Json json_of(const Conditions& c) {
+  Json extras = Json::array();
+  for (const ExtraKernel extra : c.extra_kernels) {
+    require(extra == ExtraKernel::kv_cache_write, "unknown extra kernel");
+    extras.push_back("kv_cache_write");
+  }
+  Json conditions = {{"clock", std::string(name_of(c.clock))},
+                     {"l2", c.l2 == L2Start::cold ? "cold" : "warm"},
+                     {"constant_us", c.constant_us},
+                     {"include_launch", c.include_launch},
+                     {"extra_kernels", extras},
+                     {"without", c.without}};
+  if (c.clock == ClockPolicy::locked) conditions["locked_mhz"] = c.locked_mhz;
+  return conditions;
+}
+
+std::string_view name_of(EngineKind kind) {
+  switch (kind) {
+    case EngineKind::detailed: return "detailed";
+    case EngineKind::fast: return "fast";
+    case EngineKind::automatic: return "automatic";
+  }
+  throw Invariant("unknown engine");
+}
+
+Json embedded(const std::string& resolved, const std::string& name) {
+  return resolved.empty() ? Json(name) : Json::parse(resolved);
+}
+
+// Instruction-selection tables are data that reach every number.
+std::string selection_table(const std::string& isa) {
+  std::ifstream stream(data_dir() / "sim" / "select" / "tables" / (isa + ".json"), std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+}  // namespace
+
+std::string resolved_config(const Request& request) {
+  const Json document = {{"variant", std::string(request.variant->name)},
+                         {"problem", json_of(request.problem)},
+                         {"schedule", embedded(request.schedule.resolved_json, request.schedule.name)},
+                         {"chip", embedded(request.chip.resolved_json, request.chip.name)},
+                         {"conditions", json_of(request.conditions)},
+                         {"engine", std::string(name_of(request.engine))}};
+  return canonical(document);
+}
+
+std::string git_version() {
+  return ATTNSIM_GIT_VERSION;
+}
+
+std::string source_hash() {
+  return ATTNSIM_SOURCE_HASH;
+}
+
+std::string version_text() {
+  const std::string build = git_version().empty() ? "sources " + source_hash().substr(0, 12) : git_version();
+  return std::string("attnsim ") + ATTNSIM_VERSION + " (" + build + ")";
+}
+
+std::string model_hash(const Request& request) {
+  return content_hash(source_hash() + '\n' + content_hash(selection_table(request.chip.isa)) + '\n' + resolved_config(request));
+}
+
+}  // namespace attnsim

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// The chip's ceilings at one clock, for the roofline chart.
+#pragma once
+
+#include "hwmodels/chip.h"
+#include "sim/ir/op.h"
+#include "sim/result/chip_peaks.h"
+
+namespace attnsim {
+
+[[nodiscard]] ChipPeaks peaks_of(const Chip& chip, ir::DType dtype, Megahertz clock);
+
+}  // namespace attnsim

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/predict/predict.h"
+
+#include <algorithm>
+
+#include "sim/bounds/bounds.h"
+#include "sim/predict/identity.h"
+#include "sim/predict/peaks.h"
+#include "sim/predict/run_config.h"
+#include "sim/predict/standing.h"
+#include "workloads/lower.h"
+
+namespace attnsim {
+
+namespace {
+
+constexpr auto kSimulated = static_cast<std::size_t>(Rung::simulated);
+
+// A kernel's closed-form rungs beside what the engine played; instruction counts are the same on both sides, bytes are what moved.
+void merge(KernelResult& kernel, const Ladder& ladder, const WorkCounts& counts) {
+  const double l2_bytes = kernel.counts.l2_bytes;
+  const double hbm_bytes = kernel.counts.hbm_bytes;
+  kernel.ladder = ladder;
+  kernel.ladder.time_us[kSimulated] = kernel.time_us;
+  kernel.ladder.limiter[kSimulated] = kernel.limiter;
+  kernel.counts = counts;
+  kernel.counts.l2_bytes = l2_bytes;
+  kernel.counts.hbm_bytes = hbm_bytes;
+}
+
+// The limiter of the kernel that takes longest, or "launch" where the gaps take longer than any kernel.
+std::string bottleneck_of(const std::vector<KernelResult>& kernels) {
+  double gaps = 0;
+  const KernelResult* longest = nullptr;
+  for (const KernelResult& kernel : kernels) {
+    gaps += kernel.launch_us;
+    if (longest == nullptr || kernel.time_us > longest->time_us) longest = &kernel;
+  }
+  if (longest == nullptr) return "";
+  return gaps > longest->time_us ? "launch" : longest->limiter;
+}
+
+std::map<std::string, double> harness_parts(const Conditions& conditions, const std::vector<KernelResult>& kernels) {
+  std::map<std::string, double> parts;
+  if (conditions.constant_us > 0) parts["constant"] = conditions.constant_us;
+  for (std::size_t i = 0; i < std::min(conditions.extra_kernels.size(), kernels.size()); ++i)  // lowered first, in this order
+    parts[kernels[i].name] += kernels[i].time_us + kernels[i].launch_us;
+  return parts;
+}
+
+}  // namespace
+
+Result predict(const Request& request) {
+  require(request.variant != nullptr, "a request names its variant");
+  const ir::Pipeline pipeline =
+      lower(*request.variant, request.problem, request.schedule, request.chip, request.conditions.extra_kernels);
+  const Bounds bounds = compute_bounds(pipeline, request.chip, request.conditions);
+  Simulation simulation = simulate(pipeline, request.chip, request.conditions, {.kind = request.engine});
+
+  Result result;
+  result.workload = request.workload;
+  result.variant = request.variant->name;
+  result.schedule = request.schedule.name;
+  result.chip = request.chip.name;
+  result.ladder = bounds.ladder;
+  result.counts = bounds.counts;
+  result.counts.l2_bytes = 0;
+  result.counts.hbm_bytes = 0;
+  require(simulation.kernels.size() == bounds.kernel_ladder.size(), "bounds and engine see the same nodes");
+  for (std::size_t i = 0; i < simulation.kernels.size(); ++i) {
+    merge(simulation.kernels[i], bounds.kernel_ladder[i], bounds.kernel_counts[i]);
+    result.counts.l2_bytes += simulation.kernels[i].counts.l2_bytes;
+    result.counts.hbm_bytes += simulation.kernels[i].counts.hbm_bytes;
+  }
+  result.bottleneck = bottleneck_of(simulation.kernels);
+  result.harness_us = harness_parts(request.conditions, simulation.kernels);
+  result.kernels = std::move(simulation.kernels);
+  result.ladder.time_us[kSimulated] = simulation.time_us + request.conditions.constant_us;
+  result.ladder.limiter[kSimulated] = result.bottleneck;
+  result.clock_mhz = simulation.clock_mhz;
+  result.energy_j = simulation.energy_j;
+  if (simulation.time_us > 0) result.average_power_w = simulation.energy_j * 1e6 / simulation.time_us;
+  result.peaks = peaks_of(request.chip, request.problem.dtype, Megahertz(simulation.clock_mhz));
+  result.engine = simulation.kind == EngineKind::detailed ? "detailed" : "fast";
+  result.standing =
+      standing(load_accuracy(), request.chip.name, request.schedule.name, phase_of(*request.variant, request.problem));
+  result.model_hash = model_hash(request);
+  result.resolved_config = resolved_config(request);
+  return result;
+}
+
+}  // namespace attnsim

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/predict/problem_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+
+namespace attnsim {
+
+namespace {
+
+std::string divisors_of(std::int64_t n) {
+  std::string text;
+  for (std::int64_t d = 1; d <= n && d <= 4096; ++d) {
+    if (n % d != 0) continue;
+    if (!text.empty()) text += ", ";
+    text += std::to_string(d);
+  }
+  return text;
+}
+
+ir::DType dtype_named(const std::string& name) {
+  for (const ir::DType t : {ir::DType::f16, ir::DType::bf16, ir::DType::f8})
+    if (ir::name_of(t) == name) return t;
+  return ir::DType::bf16;
+}
+
+// FLOPs of the unmasked problem, in floating point so that an overflow shows.
+double dense_flops(const Problem& p) {
+  double pairs = 0;
+  for (std::int64_t b = 0; b < p.batch; ++b) {
+    pairs += static_cast<double>(p.q_len_of(b)) * static_cast<double>(p.kv_len_of(b));
+    if (p.q_len.size() == 1 && p.kv_len.size() == 1) {
+      pairs *= static_cast<double>(p.batch);
+      break;
+    }
+  }
+  return 2.0 * pairs * static_cast<double>(p.q_heads) * static_cast<double>(p.head_dim_qk + p.head_dim_v);
+}
+
+void read_lengths(FieldReader& shape, Problem& p) {
+  const auto read = [&](const char* key, std::vector<std::int64_t> fallback) {
+    if (!shape.has(key) && !fallback.empty()) return fallback;
+    std::vector<std::int64_t> lengths = shape.integers(key, {.min = 1, .max = kMaxLength});
+    if (lengths.empty()) return std::vector<std::int64_t>{1};
+    if (lengths.size() != 1 && static_cast<std::int64_t>(lengths.size()) != p.batch) {
+      shape.issue(key, fmt::format("lists {} lengths for batch {}", lengths.size(), p.batch),
+                  p.batch == 1 ? "1 length" : fmt::format("1 or {} lengths", p.batch));
+      lengths.resize(1);
+    }
+    return lengths;
+  };
+  p.q_len = read("q_len", {});
+  p.kv_len = read("kv_len", p.q_len);
+}
+
+void read_params(FieldReader& workload, const Variant& variant, Params& params) {
+  FieldReader reader = workload.child("params");
+  for (const ParamSpec& spec : variant.params) {
+    const std::string name(spec.name);
+    params[name] = std::visit(
+        [&](const auto& fallback) -> ParamValue {
+          using Value = std::decay_t<decltype(fallback)>;
+          if constexpr (std::is_same_v<Value, std::int64_t>) {
+            return reader.integer(name, {.min = std::min<std::int64_t>(fallback, 0), .max = kMaxLength}, fallback);
+          } else if constexpr (std::is_same_v<Value, double>) {
+            return reader.number(name, {}, fallback);
+          } else if constexpr (std::is_same_v<Value, bool>) {
+            return reader.boolean(name, fallback);
+          } else {
+            return reader.text(name, spec.choices, fallback);
+          }
+        },
+        spec.default_value);
+  }
+}
+
+}  // namespace
+
+Problem read_problem(FieldReader& workload, const Variant* variant) {
+  Problem p;
+  const bool has_shape = workload.has("shape");
+  if (!has_shape) {
+    workload.issue("shape", "is missing", "an object with q_heads, q_len and head_dim");
+    (void)workload.raw("shape");
+  }
+  FieldReader shape = workload.child("shape");
+  if (has_shape && shape.json().is_object()) {
+    p.batch = std::max<std::int64_t>(1, shape.integer("batch", {.min = 1, .max = kMaxCount}, 1));
+    p.q_heads = std::max<std::int64_t>(1, shape.integer("q_heads", {.min = 1, .max = kMaxCount}));
+    p.kv_heads = std::max<std::int64_t>(1, shape.integer("kv_heads", {.min = 1, .max = kMaxCount}, p.q_heads));
+    if (p.q_heads % p.kv_heads != 0) {
+      shape.issue("kv_heads", fmt::format("does not divide q_heads {}", p.q_heads), divisors_of(p.q_heads));
+      p.kv_heads = p.q_heads;
+    }
+    read_lengths(shape, p);
+    if (shape.has("head_dim_qk") || shape.has("head_dim_v")) {
+      p.head_dim_qk = shape.integer("head_dim_qk", {.min = 1, .max = kMaxHeadDim});
+      p.head_dim_v = shape.integer("head_dim_v", {.min = 1, .max = kMaxHeadDim}, p.head_dim_qk);
+      if (shape.has("head_dim")) shape.issue("head_dim", "stands beside head_dim_qk or head_dim_v", "one of the two forms");
+      (void)shape.raw("head_dim");
+    } else {
+      p.head_dim_qk = p.head_dim_v = shape.integer("head_dim", {.min = 1, .max = kMaxHeadDim});
+    }
+    if (dense_flops(p) > static_cast<double>(std::numeric_limits<std::int64_t>::max()) / 4)
+      workload.issue("shape", fmt::format("needs {:.3g} FLOPs unmasked, more than 64-bit counters hold", dense_flops(p)),
+                     "at most 2.3e18 FLOPs");
+  }
+  p.dtype = dtype_named(workload.text("dtype", {"bf16", "f16", "f8"}, "bf16"));
+  if (variant == nullptr)
+    (void)workload.raw("params");
+  else
+    read_params(workload, *variant, p.params);
+  return p;
+}
+
+}  // namespace attnsim

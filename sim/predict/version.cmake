@@ -1,0 +1,35 @@
+# Writes OUTPUT, a header with the version, `git describe` and a hash of the sources that reach a number. Run at build time:
+#   cmake -DSOURCE_DIR=... -DOUTPUT=... -DVERSION=... -P version.cmake
+# The file is rewritten only when its text changes. Works without git and outside of a work tree.
+set(git_version "")
+find_program(GIT git)
+if(GIT AND EXISTS ${SOURCE_DIR}/.git)
+  execute_process(COMMAND ${GIT} -C ${SOURCE_DIR} describe --always --dirty --tags
+                  OUTPUT_VARIABLE git_version OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(failed)
+    set(git_version "")
+  endif()
+endif()
+
+set(sources "")
+foreach(folder sim/core sim/ir sim/select sim/bounds sim/engine sim/predict hwmodels workloads workloads/families)
+  file(GLOB found RELATIVE ${SOURCE_DIR} ${SOURCE_DIR}/${folder}/*.cpp ${SOURCE_DIR}/${folder}/*.h)
+  list(APPEND sources ${found})
+endforeach()
+list(SORT sources)
+set(digests "")
+foreach(source ${sources})
+  file(SHA256 ${SOURCE_DIR}/${source} digest)
+  string(APPEND digests "${source} ${digest}\n")
+endforeach()
+string(SHA256 source_hash "${digests}")
+string(SUBSTRING ${source_hash} 0 16 source_hash)
+
+set(text "#pragma once\n#define ATTNSIM_VERSION \"${VERSION}\"\n#define ATTNSIM_GIT_VERSION \"${git_version}\"\n#define ATTNSIM_SOURCE_HASH \"${source_hash}\"\n")
+set(old "")
+if(EXISTS ${OUTPUT})
+  file(READ ${OUTPUT} old)
+endif()
+if(NOT old STREQUAL text)
+  file(WRITE ${OUTPUT} "${text}")
+endif()
