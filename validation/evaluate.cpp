@@ -6,7 +6,6 @@
 #include <exception>
 #include <mutex>
 #include <thread>
-#include <tuple>
 
 namespace attnsim {
 
@@ -80,9 +79,6 @@ void run_jobs(std::vector<Job>& jobs, const std::vector<RowOutcome>& outcomes, c
   if (fault) std::rethrow_exception(fault);
 }
 
-using FitKey = std::tuple<std::string, std::string, std::string>;
-FitKey fit_key(const MeasuredRow& row) { return {row.file, row.device, row.phase}; }
-
 }  // namespace
 
 std::vector<RowOutcome> evaluate(std::vector<MeasuredRow> rows, const KernelMaps& maps, Catalog& catalog, const EvaluateOptions& options) {
@@ -118,20 +114,6 @@ std::vector<RowOutcome> without_prediction(std::vector<MeasuredRow> rows, const 
     outcomes.push_back(start_outcome(std::move(row), mapped));
   }
   return outcomes;
-}
-
-void apply_fitted_rooflines(std::vector<RowOutcome>& outcomes, const std::vector<RowOutcome>& fit) {
-  std::map<FitKey, std::vector<RooflinePoint>> points;
-  for (const RowOutcome& outcome : fit)
-    if (outcome.roofline) points[fit_key(outcome.row)].push_back(*outcome.roofline);
-  std::map<FitKey, std::optional<FittedRoofline>> models;
-  for (RowOutcome& outcome : outcomes) {
-    if (!outcome.roofline) continue;
-    const FitKey key = fit_key(outcome.row);
-    const auto [slot, fresh] = models.try_emplace(key);
-    if (fresh) slot->second = fit_roofline(points[key]);
-    if (slot->second) outcome.fitted_roofline_us = slot->second->predict_us(*outcome.roofline);
-  }
 }
 
 }  // namespace attnsim

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files whose rows are softmax attention.
+#include <algorithm>
 #include <array>
 #include <string>
 

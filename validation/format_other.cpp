@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files whose rows have no pipeline yet: read and checked, so that they are counted as unmapped.
+#include <algorithm>
 #include <array>
 #include <string>
 

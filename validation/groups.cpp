@@ -11,10 +11,10 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::array<Band, 3> kBands{Band::all, Band::gt_50us, Band::le_50us};
+constexpr std::array<SizeBand, 3> kBands{SizeBand::all, SizeBand::gt_50us, SizeBand::le_50us};
 constexpr double kBandLimitUs = 50.0;
 
-bool in_band(Band band, double measured_us) { return band == Band::all || (measured_us > kBandLimitUs) == (band == Band::gt_50us); }
+bool in_band(SizeBand band, double measured_us) { return band == SizeBand::all || (measured_us > kBandLimitUs) == (band == SizeBand::gt_50us); }
 
 using ShapeKey = std::tuple<std::string, std::string, std::string, std::string, std::string, std::array<std::int64_t, 7>>;
 ShapeKey shape_key(const MeasuredRow& row) {
@@ -29,7 +29,7 @@ double speedup_error(const RowOutcome& row, const RowOutcome& baseline) {
 }
 
 Group summarise_group(std::span<const RowOutcome> outcomes, std::span<const std::optional<std::size_t>> baselines,
-                      const std::vector<std::size_t>& members, Band band) {
+                      const std::vector<std::size_t>& members, SizeBand band) {
   Group group;
   group.band = band;
   std::vector<Timing> timings;
@@ -71,7 +71,7 @@ class Partition {
 
 }  // namespace
 
-std::string_view name_of(Band band) {
+std::string_view name_of(SizeBand band) {
   constexpr std::array<std::string_view, 3> kNames{"all", "gt_50us", "le_50us"};
   return kNames.at(static_cast<std::size_t>(band));
 }
@@ -107,7 +107,7 @@ std::vector<Group> group_outcomes(std::span<const RowOutcome> outcomes) {
   }
   std::vector<Group> groups;
   const auto emit = [&](const Partition::Key& key, const std::vector<std::size_t>& members) {
-    for (const Band band : kBands) {
+    for (const SizeBand band : kBands) {
       Group group = summarise_group(outcomes, baselines, members, band);
       std::tie(group.file, group.device, group.kernel, group.phase) = std::tie(key[0], key[1], key[2], key[3]);
       group.chip = outcomes[members.front()].chip;

@@ -14,12 +14,12 @@
 
 namespace attnsim {
 
-enum class Band { all, gt_50us, le_50us };
-[[nodiscard]] std::string_view name_of(Band band);
+enum class SizeBand { all, gt_50us, le_50us };
+[[nodiscard]] std::string_view name_of(SizeBand band);
 
 struct Group {
   std::string file, device, kernel, phase;
-  Band band = Band::all;
+  SizeBand band = SizeBand::all;
   ErrorSummary errors;
   std::optional<double> speedup_mape;
   std::optional<double> roofline_mape;         // rows whose FLOPs, bytes and chip are known
