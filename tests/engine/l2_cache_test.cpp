@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+
+#include "sim/engine/l2_cache.h"
+
+using attnsim::Bytes;
+using attnsim::L2Cache;
+using attnsim::L2Outcome;
+
+namespace {
+
+// 64 rows of 256 bytes = one block of 16 KiB.
+std::vector<attnsim::ir::Tensor> tensors() {
+  attnsim::ir::Tensor t;
+  t.slabs = 8;
+  t.rows = 1024;
+  t.cols = 128;
+  t.dtype = attnsim::ir::DType::bf16;
+  return {t, t};
+}
+constexpr std::int64_t kBlock = 16 * 1024;
+
+}  // namespace
+
+TEST_CASE("the first read of a tile misses and the second hits") {
+  const auto t = tensors();
+  L2Cache cache(Bytes(1 << 20), t);
+  CHECK(cache.access(0, 0, 0, 128, false).miss_bytes == 2 * kBlock);
+  const L2Outcome again = cache.access(0, 0, 0, 128, false);
+  CHECK(again.hit_bytes == 2 * kBlock);
+  CHECK(again.miss_bytes == 0);
+}
+
+TEST_CASE("slabs and tensors do not alias") {
+  const auto t = tensors();
+  L2Cache cache(Bytes(1 << 20), t);
+  (void)cache.access(0, 0, 0, 64, false);
+  CHECK(cache.access(0, 1, 0, 64, false).miss_bytes == kBlock);
+  CHECK(cache.access(1, 0, 0, 64, false).miss_bytes == kBlock);
+}
+
+TEST_CASE("the block that was used longest ago is evicted") {
+  const auto t = tensors();
+  L2Cache cache(Bytes(2 * kBlock), t);
+  (void)cache.access(0, 0, 0, 64, false);
+  (void)cache.access(0, 1, 0, 64, false);
+  (void)cache.access(0, 0, 0, 64, false);
+  (void)cache.access(0, 2, 0, 64, false);  // evicts slab 1
+  CHECK(cache.access(0, 0, 0, 64, false).hit_bytes == kBlock);
+  CHECK(cache.access(0, 1, 0, 64, false).miss_bytes == kBlock);
+}
+
+TEST_CASE("a written block reaches HBM when it is evicted, once") {
+  const auto t = tensors();
+  L2Cache cache(Bytes(kBlock), t);
+  CHECK(cache.access(0, 0, 0, 64, true).written_back_bytes == 0);
+  CHECK(cache.access(0, 1, 0, 64, false).written_back_bytes == kBlock);
+  CHECK(cache.access(0, 2, 0, 64, false).written_back_bytes == 0);
+}
+
+TEST_CASE("a partly present block misses the rest") {
+  const auto t = tensors();
+  L2Cache cache(Bytes(1 << 20), t);
+  CHECK(cache.access(0, 0, 0, 16, false).miss_bytes == kBlock / 4);
+  const L2Outcome whole = cache.access(0, 0, 0, 64, false);
+  CHECK(whole.hit_bytes == kBlock / 4);
+  CHECK(whole.miss_bytes == 3 * kBlock / 4);
+}
