@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/families/copies.h"
+
+#include <algorithm>
+
+#include "workloads/families/tile_list.h"
+#include "workloads/families/tile_list_fused.h"
+
+namespace attnsim {
+
+ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem) {
+  constexpr std::int64_t kMostThreads = 512;
+  constexpr int kLanes = 32;
+  constexpr int kRegisters = 32;
+  std::int64_t tokens = 0;
+  for (std::int64_t b = 0; b < problem.batch; ++b) tokens += problem.q_len_of(b);
+  const std::int64_t k_width = problem.kv_heads * problem.head_dim_qk;
+  const std::int64_t v_width = problem.kv_heads * problem.head_dim_v;
+  const auto tensor = [&](const char* name, std::int64_t width, ir::TensorRole role) {
+    return pipeline.tensor({name, tokens, 1, width, problem.dtype, role});
+  };
+  const ir::TensorId slots = pipeline.tensor({"slot_mapping", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
+  const ir::TensorId new_k = tensor("new_k", k_width, ir::TensorRole::input);
+  const ir::TensorId new_v = tensor("new_v", v_width, ir::TensorRole::input);
+  const ir::TensorId cache_k = tensor("cache_k", k_width, ir::TensorRole::output);
+  const ir::TensorId cache_v = tensor("cache_v", v_width, ir::TensorRole::output);
+
+  ProgramBuilder b;
+  const int section = b.section("copy", ir::SectionKind::once);
+  const std::int64_t threads = std::min(kMostThreads, k_width);
+  const int agent = b.agent("copy", static_cast<int>((threads + kLanes - 1) / kLanes), kRegisters);
+  const ir::TileId slot = b.registers("slot", ir::kUnit, ir::kUnit, ir::DType::i32, agent);
+  const ir::AxisId k_axis = b.fixed("k_width", static_cast<int>(k_width), static_cast<int>(k_width));
+  const ir::AxisId v_axis = b.fixed("v_width", static_cast<int>(v_width), static_cast<int>(v_width));
+  const ir::TileId k = b.registers("k_row", ir::kUnit, k_axis, problem.dtype, agent);
+  const ir::TileId v = b.registers("v_row", ir::kUnit, v_axis, problem.dtype, agent);
+  const ir::Access slot_access{slots, static_cast<int>(tokens), 1, false, false, ir::RowFrom::zero, 0};
+  const auto row = [](ir::TensorId id) { return ir::Access{id, 1, 1, false, false, ir::RowFrom::zero, 0}; };
+  ops::Ops& list = b.ops(agent, section);
+  ops::append(list, ops::with_role({ops::load(slot, slot_access, ir::CopyKind::plain)}, "lookup"));
+  ops::append(list, ops::with_role({ops::load(k, row(new_k), ir::CopyKind::plain), ops::store(k, row(cache_k), ir::CopyKind::plain)}, "write_k"));
+  ops::append(list, ops::with_role({ops::load(v, row(new_v), ir::CopyKind::plain), ops::store(v, row(cache_v), ir::CopyKind::plain)}, "write_v"));
+
+  ir::Kernel kernel;
+  kernel.name = "kv_cache_write";
+  kernel.program = b.take();
+  ir::RowTile tile;
+  tile.rows = 1;
+  kernel.families.push_back({0, tokens, 0, 0, {tile}});
+  return kernel;
+}
+
+ir::Kernel regroup_kernel(const TileListPlan& plan, const std::string& name, ir::TensorId from, ir::TensorId to, int head_dim) {
+  // A tensor copy handles 512 elements with 128 threads.
+  constexpr int kWarps = 4;
+  constexpr int kRegisters = 32;
+  constexpr int kElements = 512;
+  ProgramBuilder b;
+  const int section = b.section("copy", ir::SectionKind::once);
+  const int agent = b.agent("copy", kWarps, kRegisters);
+  const int tile_rows = std::max(1, kElements / head_dim);
+  const ir::AxisId rows = b.rows("rows", tile_rows);
+  const ir::AxisId cols = b.fixed("d", head_dim, head_dim);
+  const ir::TileId tile = b.registers("rows", rows, cols, plan.dtype, agent);
+  ops::append(b.ops(agent, section), ops::with_role({ops::load(tile, rows_access(from, 0), ir::CopyKind::plain),
+                                                     ops::store(tile, rows_access(to, 0), ir::CopyKind::plain)},
+                                                    "copy"));
+  ir::Kernel kernel;
+  kernel.name = name;
+  kernel.program = b.take();
+  for (const BatchGroup& group : plan.groups) {
+    ir::ItemFamily family;
+    family.slab_begin = group.slab_begin;
+    family.slab_count = group.slab_count;
+    for (std::int64_t row = 0; row < group.set.rows(); row += tile_rows) {
+      ir::RowTile item;
+      item.row_begin = row;
+      item.rows = std::min<std::int64_t>(tile_rows, group.set.rows() - row);
+      family.tiles.push_back(item);
+    }
+    kernel.families.push_back(std::move(family));
+  }
+  return kernel;
+}
+
+}  // namespace attnsim

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/families/splits.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "sim/core/error.h"
+
+namespace attnsim {
+
+namespace {
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// flash_attn csrc/flash_attn/flash_api.cpp, num_splits_heuristic.
+std::int64_t fa2_splits(const SplitInput& in, std::int64_t most) {
+  const std::int64_t slots = 2 * in.sms;
+  if (10 * in.row_tiles >= 8 * slots) return 1;
+  most = std::min({most, slots, in.blocks});
+  // A count that leaves as many blocks per split as the count before it only adds an empty split.
+  const auto eligible = [&](std::int64_t s) { return s == 1 || ceil_div(in.blocks, s) != ceil_div(in.blocks, s - 1); };
+  const auto efficiency = [&](std::int64_t s) {
+    const double waves = static_cast<double>(in.row_tiles * s) / static_cast<double>(slots);
+    return waves / static_cast<double>(ceil_div(in.row_tiles * s, slots));
+  };
+  double best = 0;
+  for (std::int64_t s = 1; s <= most; ++s) {
+    if (eligible(s)) best = std::max(best, efficiency(s));
+  }
+  for (std::int64_t s = 1; s <= most; ++s) {
+    if (eligible(s) && efficiency(s) >= 0.85 * best) return s;
+  }
+  return 1;
+}
+
+// flash_attn hopper/flash_prepare_scheduler.cu: a tenth more blocks than there are, spread over the SMs; its scheduler keeps
+// one warp lane per batch entry (992 of them).
+std::int64_t fa3_splits(const SplitInput& in, std::int64_t most) {
+  constexpr std::int64_t kMostBatch = 992;
+  if (in.batch > kMostBatch) return 1;
+  const std::int64_t blocks_per_sm = std::max<std::int64_t>(1, ceil_div(11 * in.total_blocks, 10 * in.sms));
+  return std::min(ceil_div(in.blocks, blocks_per_sm), most);
+}
+
+// TensorRT-LLM generation kernels, as the decode rows of B200 show it.
+std::int64_t trtllm_splits(const SplitInput& in, std::int64_t most) {
+  constexpr std::int64_t kKeysPerSplit = 512;
+  return std::min({ceil_div(in.kv_len, kKeysPerSplit), in.sms / in.row_tiles, most});
+}
+
+}  // namespace
+
+std::int64_t split_count(const Schedule& schedule, const SplitInput& input) {
+  const std::int64_t most = schedule.max_splits;
+  switch (schedule.split) {
+    case SplitPolicy::none: return 1;
+    case SplitPolicy::fixed: return std::max<std::int64_t>(1, schedule.fixed_splits);
+    case SplitPolicy::fa2: return std::max<std::int64_t>(1, fa2_splits(input, most));
+    case SplitPolicy::fa3: return std::max<std::int64_t>(1, fa3_splits(input, most));
+    case SplitPolicy::trtllm: return std::max<std::int64_t>(1, trtllm_splits(input, most));
+  }
+  throw Invariant("unknown split policy");
+}
+
+}  // namespace attnsim

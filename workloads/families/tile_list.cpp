@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/families/tile_list.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/core/error.h"
+#include "workloads/families/copies.h"
+
+namespace attnsim {
+
+namespace {
+
+bool applies(const TileRule& rule, const TileListPlan& plan) {
+  return plan.padded_qk <= rule.head_dim_max && (rule.mask == MaskClass::any || rule.mask == plan.mask);
+}
+
+// The programs depend on tensor ids only by number, so any ids do for a check.
+TileListTensors placeholder_tensors() { return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}; }
+
+void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+  if (schedule.form == "unfused") {
+    for (const ir::Kernel& kernel : unfused_kernels(plan, schedule, placeholder_tensors())) check_fits(kernel.program, plan, chip);
+  } else {
+    check_fits(fused_program(plan, schedule, placeholder_tensors()), plan, chip);
+  }
+}
+
+// The first rule that applies and fits; else the complaint about the last one that applies.
+TileListPlan choose_tiles(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  std::optional<ConfigError> complaint;
+  for (const TileRule& rule : schedule.tiles) {
+    if (!applies(rule, plan)) continue;
+    try {
+      TileListPlan candidate = plan_tiles(plan, problem, schedule, chip, rule);
+      check_plan(candidate, schedule, chip);
+      return candidate;
+    } catch (const ConfigError& error) {
+      complaint = error;
+    }
+  }
+  if (complaint) throw *complaint;
+  illegal("/schedule", schedule.name, fmt::format("has no tile rule for head_dim {} and this mask", plan.padded_qk));
+}
+
+struct TensorMaker {
+  ir::PipelineBuilder& builder;
+  const TileListPlan& plan;
+
+  [[nodiscard]] std::int64_t stored(bool queries) const {
+    std::int64_t rows = 0;
+    for (const BatchGroup& g : plan.groups) {
+      rows += queries ? g.slab_count * g.set.rows() : g.slab_count / plan.kv_divisor * g.set.kv_len;
+    }
+    return rows;
+  }
+  ir::TensorId queries(const char* name, int cols, ir::DType dtype, ir::TensorRole role) const {
+    return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, plan.groups.size() > 1 ? stored(true) : 0});
+  }
+  ir::TensorId keys(const char* name, int cols) const {
+    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, ir::TensorRole::input, plan.groups.size() > 1 ? stored(false) : 0});
+  }
+};
+
+TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule) {
+  const TensorMaker make{builder, plan};
+  TileListTensors t;
+  t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
+  t.k = make.keys("k", plan.head_dim_qk);
+  t.v = make.keys("v", plan.head_dim_v);
+  t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
+  t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
+  if (schedule.item_global_round_trips > 0) t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
+  if (plan.splits > 1) {
+    const std::int64_t slabs = plan.slabs * plan.splits;
+    t.o_partial = builder.tensor({"o_partial", slabs, plan.rows, plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate});
+    t.lse_partial = builder.tensor({"lse_partial", slabs, plan.rows, 1, ir::DType::f32, ir::TensorRole::intermediate});
+  }
+  if (schedule.form == "unfused") {
+    const std::int64_t slabs = plan.slabs * ((plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv);
+    t.scores = builder.tensor({"scores", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
+    t.weights = builder.tensor({"weights", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
+  }
+  return t;
+}
+
+void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+  if (schedule.form != "unfused" || chip.hbm.capacity_gib <= 0) return;
+  const double bytes = 2.0 * static_cast<double>(plan.slabs) * static_cast<double>(plan.rows) * static_cast<double>(plan.kv_len) *
+                       ir::bits_of(plan.dtype) / 8;
+  const double gib = bytes / (1024.0 * 1024.0 * 1024.0);
+  if (gib > chip.hbm.capacity_gib) {
+    illegal("/shape", fmt::format("{} x {} scores", plan.rows, plan.kv_len),
+            fmt::format("need {:.0f} GiB, {} has {:.0f} GiB", gib, chip.name, chip.hbm.capacity_gib), "a fused schedule");
+  }
+}
+
+ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+  ir::Kernel kernel;
+  kernel.name = "attention";
+  kernel.program = fused_program(plan, schedule, tensors);
+  kernel.families = item_families(plan, schedule);
+  kernel.grid = plan.grid;
+  return kernel;
+}
+
+}  // namespace
+
+void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip) {
+  const double smem_kib = static_cast<double>(program.smem_bytes()) / 1024;
+  if (smem_kib > chip.sm.smem_per_cta_kib) {
+    illegal("/schedule", plan.schedule,
+            fmt::format("needs {:.0f} KiB of SMEM per CTA for head_dim {} ({} x {} tile, {} stages)", smem_kib, plan.padded_qk, plan.rule.tile_q,
+                        plan.rule.tile_kv, plan.rule.stages),
+            fmt::format("up to {:.0f} KiB on {}", chip.sm.smem_per_cta_kib, chip.name));
+  }
+  if (program.threads() > chip.sm.max_threads) {
+    illegal("/schedule", plan.schedule, fmt::format("needs {} threads per CTA", program.threads()),
+            fmt::format("up to {} on {}", chip.sm.max_threads, chip.name));
+  }
+  std::int64_t registers = 0;
+  for (std::size_t a = 0; a < program.agents.size(); ++a) {
+    const ir::Agent& agent = program.agents[a];
+    registers += static_cast<std::int64_t>(agent.warps) * 32 * agent.registers_per_thread;
+    // Tiles of a whole loop trip live at once; row vectors and predicates are small or short-lived.
+    std::int64_t bits = 0;
+    for (std::size_t t = 0; t < program.tiles.size(); ++t) {
+      const ir::Tile& tile = program.tiles[t];
+      const bool counted = tile.space == ir::Space::registers && tile.agent == static_cast<int>(a) && tile.cols != ir::kUnit &&
+                           tile.dtype != ir::DType::pred && tile.name.rfind("o_", 0) != 0 && tile.name != "scaled";
+      if (counted) bits += program.padded_elements(static_cast<ir::TileId>(t)) * ir::bits_of(tile.dtype);
+    }
+    const std::int64_t per_thread = bits / 32 / (static_cast<std::int64_t>(agent.warps) * 32);
+    if (per_thread > agent.registers_per_thread) {
+      illegal("/schedule", plan.schedule,
+              fmt::format("needs {} registers per thread of agent {} for head_dim {} ({} x {} tile)", per_thread, agent.name, plan.padded_qk,
+                          plan.rule.tile_q, plan.rule.tile_kv),
+              fmt::format("up to {}", agent.registers_per_thread));
+    }
+  }
+  if (static_cast<double>(registers) * 4 / 1024 > chip.sm.registers_kib) {
+    illegal("/schedule", plan.schedule, fmt::format("needs {} registers per CTA", registers),
+            fmt::format("up to {:.0f} on {}", chip.sm.registers_kib * 1024 / 4, chip.name));
+  }
+}
+
+ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
+                             const std::vector<ExtraKernel>& extras) {
+  const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
+  check_memory(plan, schedule, chip);
+  ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
+  TileListTensors tensors = make_tensors(builder, plan, schedule);
+  for (const ExtraKernel extra : extras) {
+    if (extra == ExtraKernel::kv_cache_write) builder.add(kv_cache_write_kernel(builder, problem));
+  }
+  if (schedule.form == "unfused") {
+    for (ir::Kernel& kernel : unfused_kernels(plan, schedule, tensors)) builder.add(std::move(kernel));
+    return builder.build();
+  }
+  const bool regroup = schedule.regroup_copies && plan.packed && problem.kv_heads > 1 && problem.batch > 1;
+  const TensorMaker make{builder, plan};
+  const ir::TensorId o = tensors.o;
+  if (regroup) {
+    const ir::TensorId q = tensors.q;
+    tensors.q = make.queries("q_grouped", plan.head_dim_qk, plan.dtype, ir::TensorRole::intermediate);
+    tensors.o = make.queries("o_grouped", plan.head_dim_v, plan.dtype, ir::TensorRole::intermediate);
+    builder.add(regroup_kernel(plan, "regroup_q", q, tensors.q, plan.head_dim_qk));
+  }
+  builder.add(attention_kernel(plan, schedule, tensors));
+  if (plan.splits > 1 && !plan.last_cta) builder.add(combine_kernel(plan, schedule, tensors));
+  if (regroup) builder.add(regroup_kernel(plan, "regroup_o", tensors.o, o, plan.head_dim_v));
+  return builder.build();
+}
+
+}  // namespace attnsim

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fused program: agents, tiles and tokens of a schedule, and the sections around its main loop.
+#include <cmath>
+#include <numbers>
+
+#include "sim/core/error.h"
+#include "workloads/families/tile_list_fused.h"
+
+namespace attnsim {
+
+using ir::Fn;
+using ir::When;
+
+namespace {
+
+constexpr int kPrologue = 0;
+constexpr int kMain = 1;
+constexpr int kEpilogue = 2;
+
+const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind) {
+  for (const AgentSpec& spec : schedule.agents) {
+    if (spec.kind == kind || (kind == AgentKind::consumer && spec.kind == AgentKind::all)) return spec;
+  }
+  throw Invariant("schedule without computing agent");
+}
+
+bool has_producer(const Schedule& schedule) {
+  for (const AgentSpec& spec : schedule.agents) {
+    if (spec.kind == AgentKind::producer) return true;
+  }
+  return false;
+}
+
+// O goes out through SMEM where its storage is free by then: V's where the schedule says so, Q's when no next item needs it.
+enum class OutStage { none, in_v, in_q };
+OutStage out_stage(const TileListPlan& plan, const Schedule& schedule) {
+  if (plan.splits > 1) return OutStage::none;
+  if (schedule.stage_o_in_v) return OutStage::in_v;
+  return plan.persistent() ? OutStage::none : OutStage::in_q;
+}
+
+// Dependent reads before the first load: scheduler, lengths, block table.
+ops::Ops lookup(const FusedContext& c) {
+  ops::Ops list;
+  const ir::Access access{c.tensors.metadata, static_cast<int>(c.plan.slabs), 1, false, false, ir::RowFrom::zero, 0};
+  for (int i = 0; i < c.schedule.item_global_round_trips; ++i) list.push_back(ops::load(c.shared.metadata, access, ir::CopyKind::plain));
+  return ops::with_role(list, "lookup");
+}
+
+ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t index, int agent, ir::AxisId kv, ir::AxisId d, ir::AxisId dv) {
+  const std::string suffix = c.plan.rule.consumers > 1 ? std::to_string(index) : "";
+  const TileListPlan& plan = c.plan;
+  const ir::AxisId rows = b.rows("rows" + suffix, c.rows_per_agent, static_cast<int>(index) * c.rows_per_agent);
+  const auto vector = [&](const char* name) { return b.registers(name + suffix, rows, ir::kUnit, ir::DType::f32, agent); };
+  ComputeTiles t;
+  t.q = b.smem("q" + suffix, rows, d, plan.dtype);
+  if (c.schedule.q_in_registers) t.q_registers = b.registers("q_registers" + suffix, rows, d, plan.dtype, agent);
+  t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
+  t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, plan.dtype) : b.registers("p" + suffix, rows, kv, plan.dtype, agent);
+  t.o = b.registers("o" + suffix, rows, dv, ir::DType::f32, agent);
+  if (plan.masks) t.keep = b.registers("keep" + suffix, rows, kv, ir::DType::pred, agent);
+  t.m = vector("m");
+  t.m_new = vector("m_new");
+  t.m_safe = plan.cuts.upper || plan.cuts.lower ? vector("m_safe") : t.m_new;
+  t.m_scaled = vector("m_scaled");
+  t.alpha = vector("alpha");
+  t.l = vector("l");
+  t.row_sum = vector("row_sum");
+  switch (out_stage(plan, c.schedule)) {
+    case OutStage::in_v: t.o_out = b.smem("o_out" + suffix, rows, dv, plan.dtype, 1, c.shared.v); break;
+    case OutStage::in_q: t.o_out = b.smem("o_out" + suffix, rows, dv, plan.dtype, 1, t.q); break;
+    case OutStage::none:
+      t.o_out = plan.splits > 1 ? t.o : b.registers("o_out" + suffix, rows, dv, plan.dtype, agent);
+      break;
+  }
+  return t;
+}
+
+SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
+  const int agents = c.plan.rule.consumers;
+  SharedTokens t;
+  t.q_full = b.token("q_full", agents);
+  if (c.plan.persistent()) t.q_empty = b.token("q_empty", agents);
+  t.k_full = b.token("k_full");
+  t.v_full = b.token("v_full");
+  if (c.guard_slots) {
+    t.k_empty = b.token("k_empty", agents);
+    t.v_empty = b.token("v_empty", agents);
+  }
+  if (out_stage(c.plan, c.schedule) == OutStage::in_v) {
+    if (agents > 1) t.pv_done = b.token("pv_done", agents);
+    if (c.plan.persistent()) t.o_stored = b.token("o_stored", agents);
+  }
+  if (c.schedule.ping_pong && agents > 1) {
+    for (int w = 0; w < agents; ++w) t.turn.push_back(b.token("turn" + std::to_string(w), 1, w == 0 ? 1 : 0));
+  }
+  if (c.plan.last_cta) t.split_done = b.token("split_done", static_cast<int>(c.plan.splits), 0, ir::TokenScope::kernel);
+  return t;
+}
+
+// The last CTA of a row tile merges the partial results of all splits.
+void add_reduction(ProgramBuilder& b, const FusedContext& c, int agent, int reduce, int finish, ir::AxisId dv) {
+  const ComputeTiles& t = c.compute.front();
+  const ir::AxisId rows = b.rows("merge_rows", c.rows_per_agent);
+  MergeTiles m;
+  m.o = t.o;
+  m.m = t.m;
+  m.m_new = t.m_new;
+  m.m_safe = t.m_scaled;
+  m.alpha = t.alpha;
+  m.beta = t.row_sum;
+  m.l = t.l;
+  m.part_o = b.smem("part_o", rows, dv, ir::DType::f32, 1, c.shared.k);
+  m.part_lse = b.smem("part_lse", rows, ir::kUnit, ir::DType::f32);
+  m.scaled = b.registers("scaled", rows, dv, ir::DType::f32, agent);
+  m.full = b.token("part_full", 2);
+  const ir::TileId out = b.registers("o_merged", rows, dv, c.plan.dtype, agent);
+
+  const auto last = [&](ops::Ops list, const std::string& role) {
+    for (ir::Op& op : list) {
+      op.when = When::last_arriver;
+      if (op.kind != ir::OpKind::await && op.kind != ir::OpKind::signal) op.token = c.tokens.split_done;
+    }
+    return ops::with_role(std::move(list), role);
+  };
+  ir::Access o_partial = rows_access(c.tensors.o_partial, 0);
+  o_partial.slab_multiplier = static_cast<int>(c.plan.splits);
+  ir::Access lse_partial = o_partial;
+  lse_partial.tensor = c.tensors.lse_partial;
+  o_partial.add_trip = lse_partial.add_trip = true;
+  ops::append(b.ops(agent, kEpilogue), last(merge_start(m), "merge"));
+  ops::append(b.ops(agent, reduce), last(merge_load(m, o_partial, lse_partial, ir::CopyKind::cp_async), "load_partial"));
+  ops::append(b.ops(agent, reduce), last(merge_step(m), "merge"));
+  ops::Ops end = merge_finish(m);
+  ops::append(end, {ops::convert(m.o, out), ops::store(out, rows_access(c.tensors.o, 0), ir::CopyKind::plain),
+                    ops::store(m.alpha, rows_access(c.tensors.lse, 0), ir::CopyKind::plain)});
+  ops::append(b.ops(agent, finish), last(end, "store"));
+}
+
+}  // namespace
+
+ir::Access rows_access(ir::TensorId tensor, int row_offset) { return {tensor, 1, 1, false, false, ir::RowFrom::item, row_offset}; }
+
+std::vector<ir::Relation> relations(const TileListPlan& plan) {
+  const int group = static_cast<int>(plan.row_group);
+  const std::int64_t shift = plan.uniform ? plan.band.shift : 0;
+  const int by_family = plan.uniform ? 0 : 1;
+  std::vector<ir::Relation> list;
+  if (plan.cuts.upper) list.push_back({1, group, -1, shift + plan.band.upper, 0, by_family});
+  if (plan.cuts.lower) list.push_back({-1, group, 1, -shift - plan.band.lower, 0, -by_family});
+  if (plan.cuts.extent) list.push_back({0, 1, -1, plan.uniform ? plan.kv_len - 1 : -1, by_family, 0});
+  return list;
+}
+
+ops::Ops epilogue(const FusedContext& c, std::size_t index) {
+  const ComputeTiles& t = c.compute[index];
+  const int row_offset = static_cast<int>(index) * c.rows_per_agent;
+  const bool split = c.plan.splits > 1;
+  const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(c.plan.head_dim_qk));
+  ir::Access to_o = rows_access(split ? c.tensors.o_partial : c.tensors.o, row_offset);
+  ir::Access to_lse = rows_access(split ? c.tensors.lse_partial : c.tensors.lse, row_offset);
+  if (split) {
+    to_o.slab_multiplier = to_lse.slab_multiplier = static_cast<int>(c.plan.splits);
+    to_o.add_split = to_lse.add_split = true;
+  }
+  ops::Ops list = ops::with_role(normalize(t.o, t.l, t.row_sum), "normalize");
+  ops::Ops out;
+  if (t.o_out != t.o) {
+    // V still feeds the other agents' last MMA until all have signalled.
+    if (c.tokens.pv_done != ir::kNone) ops::append(out, {ops::signal(c.tokens.pv_done, {t.o}), ops::await(c.tokens.pv_done)});
+    out.push_back(ops::convert(t.o, t.o_out));
+  }
+  const bool bulk = c.schedule.copy == ir::CopyKind::tma && c.schedule.stage_o_in_v && !split && !c.plan.packed;
+  std::vector<ir::TokenId> stored;
+  if (c.tokens.o_stored != ir::kNone) stored.push_back(c.tokens.o_stored);
+  out.push_back(ops::store(t.o_out, to_o, bulk ? ir::CopyKind::tma : ir::CopyKind::plain, stored));
+  ops::append(out, {ops::unary(Fn::log2, t.l, t.alpha), ops::binary(Fn::multiply, t.m, scale, t.m_scaled),
+                    ops::binary(Fn::add, t.alpha, t.m_scaled, t.alpha)});
+  if (!split) out.push_back(ops::binary(Fn::multiply, t.alpha, std::numbers::ln2, t.alpha));
+  out.push_back(ops::store(t.alpha, to_lse, ir::CopyKind::plain));
+  if (c.plan.last_cta) out.push_back(ops::signal(c.tokens.split_done, {t.o, t.alpha}));
+  ops::append(list, ops::with_role(out, "store"));
+  return list;
+}
+
+ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+  ProgramBuilder b;
+  b.section("prologue", ir::SectionKind::once);
+  b.section("main", ir::SectionKind::loop);
+  b.section("epilogue", ir::SectionKind::once);
+  int reduce = ir::kNone;
+  int finish = ir::kNone;
+  if (plan.last_cta) {
+    reduce = b.section("reduce", ir::SectionKind::loop, ir::TripSource::peers);
+    finish = b.section("finish", ir::SectionKind::once);
+  }
+  const bool producer = has_producer(schedule);
+  const AgentSpec& compute = spec_of(schedule, AgentKind::consumer);
+  const TileRule& rule = plan.rule;
+  if (producer) b.agent(spec_of(schedule, AgentKind::producer).name, spec_of(schedule, AgentKind::producer).warps,
+                        spec_of(schedule, AgentKind::producer).registers_per_thread);
+  const int first_compute = producer ? 1 : 0;
+  for (int w = 0; w < rule.consumers; ++w) {
+    b.agent(compute.name + (rule.consumers > 1 ? std::to_string(w) : ""), rule.warps > 0 ? rule.warps : compute.warps,
+            rule.registers_per_thread > 0 ? rule.registers_per_thread : compute.registers_per_thread);
+  }
+
+  FusedContext c{plan, schedule, tensors, {}, {}, {}, rule.tile_q / rule.consumers, ir::is_async(plan.mma), false};
+  c.guard_slots = producer || c.async_mma;
+  const ir::AxisId kv = b.trip_columns("kv", rule.tile_kv);
+  const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
+  const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);
+  c.shared.k = b.smem("k", kv, d, plan.dtype, rule.stages);
+  c.shared.v = b.smem("v", kv, dv, plan.dtype, rule.stages);
+  if (schedule.item_global_round_trips > 0) {
+    c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, 0);
+  }
+  c.tokens = shared_tokens(b, c);
+  for (int w = 0; w < rule.consumers; ++w) {
+    c.compute.push_back(compute_tiles(b, c, static_cast<std::size_t>(w), first_compute + w, kv, d, dv));
+  }
+
+  ops::append(b.ops(0, kPrologue), lookup(c));
+  if (producer) {
+    for (const RolePlacement& p : spec_of(schedule, AgentKind::producer).loop) {
+      ops::append(b.ops(0, kMain), ops::with_role(load_role(c, p.role), p.role, p.skew));
+    }
+    // An item without KV tiles loads no V, yet its stores count.
+    if (c.tokens.o_stored != ir::kNone && plan.empty_items()) {
+      ops::append(b.ops(0, kPrologue), ops::with_role({ops::when(When::item_flag, ops::await(c.tokens.o_stored, 1))}, "load_v"));
+    }
+  }
+  for (int w = 0; w < rule.consumers; ++w) {
+    const auto index = static_cast<std::size_t>(w);
+    const ComputeTiles& t = c.compute[index];
+    ops::append(b.ops(first_compute + w, kPrologue), ops::with_role(row_state_start(t.o, t.l, t.m), "init"));
+    ops::append(b.ops(first_compute + w, kMain), compute_loop(c, compute, index));
+    ops::append(b.ops(first_compute + w, kEpilogue), epilogue(c, index));
+  }
+  if (plan.last_cta) add_reduction(b, c, first_compute, reduce, finish, dv);
+  return b.take();
+}
+
+}  // namespace attnsim

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pieces of the fused program, by role. A computing agent owns the rows [index * rows, + rows) of the CTA's tile.
+#pragma once
+
+#include "workloads/families/merge.h"
+#include "workloads/families/tile_list.h"
+
+namespace attnsim {
+
+struct ComputeTiles {
+  ir::TileId q = ir::kNone;  // SMEM
+  ir::TileId q_registers = ir::kNone;
+  ir::TileId s = ir::kNone;
+  ir::TileId p = ir::kNone;
+  ir::TileId o = ir::kNone;
+  ir::TileId keep = ir::kNone;
+  ir::TileId m = ir::kNone;
+  ir::TileId m_new = ir::kNone;
+  ir::TileId m_safe = ir::kNone;  // m_new where no row can be without keys
+  ir::TileId m_scaled = ir::kNone;
+  ir::TileId alpha = ir::kNone;
+  ir::TileId l = ir::kNone;
+  ir::TileId row_sum = ir::kNone;
+  ir::TileId o_out = ir::kNone;   // what is stored: SMEM stage or registers
+};
+
+struct SharedTokens {
+  ir::TokenId q_full = ir::kNone;
+  ir::TokenId q_empty = ir::kNone;
+  ir::TokenId k_full = ir::kNone;
+  ir::TokenId k_empty = ir::kNone;
+  ir::TokenId v_full = ir::kNone;
+  ir::TokenId v_empty = ir::kNone;
+  ir::TokenId o_stored = ir::kNone;  // V's SMEM is free again
+  ir::TokenId pv_done = ir::kNone;   // all computing agents have read the last V
+  ir::TokenId split_done = ir::kNone;
+  std::vector<ir::TokenId> turn;     // ping-pong, one per computing agent
+};
+
+struct SharedTiles {
+  ir::TileId k = ir::kNone;
+  ir::TileId v = ir::kNone;
+  ir::TileId metadata = ir::kNone;
+};
+
+// What role writers need beside the plan.
+struct FusedContext {
+  const TileListPlan& plan;
+  const Schedule& schedule;
+  const TileListTensors& tensors;
+  SharedTokens tokens;
+  SharedTiles shared;
+  std::vector<ComputeTiles> compute;
+  int rows_per_agent = 0;
+  bool async_mma = false;
+  bool guard_slots = false;  // slots need empty tokens: another agent or an asynchronous MMA reads them
+};
+
+// One role of the main loop, placed.
+struct PlacedRole {
+  std::string role;
+  int skew = 0;
+  ops::Ops ops;
+};
+
+[[nodiscard]] ir::Access rows_access(ir::TensorId tensor, int row_offset);
+[[nodiscard]] std::vector<ir::Relation> relations(const TileListPlan& plan);
+
+[[nodiscard]] ops::Ops load_role(const FusedContext& c, const std::string& role);
+// The main loop of computing agent `index`, roles in the order of the schedule, tokens placed.
+[[nodiscard]] ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t index);
+[[nodiscard]] ops::Ops epilogue(const FusedContext& c, std::size_t index);
+
+}  // namespace attnsim

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/core/error.h"
+#include "workloads/families/splits.h"
+#include "workloads/families/tile_list.h"
+
+namespace attnsim {
+
+namespace {
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+// The chip's name for the instruction class that a matrix op needs.
+std::string instruction_of(ir::MmaKind kind) {
+  switch (kind) {
+    case ir::MmaKind::mma_sync: return "mma_sync";
+    case ir::MmaKind::wgmma_ss:
+    case ir::MmaKind::wgmma_rs: return "wgmma";
+    case ir::MmaKind::tcgen05: return "tcgen05";
+    case ir::MmaKind::systolic: return "systolic";
+  }
+  throw Invariant("unknown matrix op");
+}
+
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string joined(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
+
+// A schedule for any chip takes the chip's own instruction, synchronous ones first: they leave operands free at once.
+ir::MmaKind mma_of(const Schedule& schedule, const Chip& chip) {
+  const auto& available = chip.tensor.instructions;
+  if (has(available, instruction_of(schedule.mma))) return schedule.mma;
+  if (schedule.isas.empty()) {
+    for (const auto kind : {ir::MmaKind::mma_sync, ir::MmaKind::systolic, ir::MmaKind::wgmma_ss, ir::MmaKind::tcgen05}) {
+      if (has(available, instruction_of(kind))) return kind;
+    }
+  }
+  illegal("/schedule", schedule.name, fmt::format("needs {} instructions, which {} does not have", instruction_of(schedule.mma), chip.name),
+          "schedules with " + joined(available));
+}
+
+int padded_head_dim(const Schedule& schedule, std::int64_t head_dim, const char* pointer) {
+  for (const int compiled : schedule.head_dims) {
+    if (head_dim <= compiled) return compiled;
+  }
+  illegal(pointer, std::to_string(head_dim), fmt::format("is more than {} is compiled for", schedule.name),
+          fmt::format("1 to {}", schedule.head_dims.back()));
+}
+
+// Counts as a window even where it cuts nothing: libraries decide by the argument.
+bool has_window(const Band& band) { return band.lower > -kUnbounded || (band.upper < kUnbounded && band.upper != 0); }
+
+bool packs(const Problem& problem, const Schedule& schedule, const Band& band) {
+  if (problem.group() == 1) return false;
+  if (schedule.pack_gqa) return true;
+  const bool single = std::all_of(problem.q_len.begin(), problem.q_len.end(), [](std::int64_t n) { return n == 1; });
+  return schedule.pack_gqa_decode_only && single && !has_window(band);
+}
+
+std::vector<BatchGroup> batch_groups(const Variant& variant, const Problem& problem, std::int64_t heads, std::int64_t row_group) {
+  std::vector<BatchGroup> groups;
+  const bool equal = problem.q_len.size() == 1 && problem.kv_len.size() == 1;
+  for (std::int64_t b = 0; b < problem.batch; ++b) {
+    const std::int64_t q = problem.q_len_of(b);
+    const std::int64_t kv = problem.kv_len_of(b);
+    if (!groups.empty() && groups.back().set.q_len == q && groups.back().set.kv_len == kv) {
+      groups.back().slab_count += heads;
+      continue;
+    }
+    groups.push_back({IndexSet{variant.band(problem, q, kv), q, kv, row_group}, b * heads, heads, 1});
+    if (equal) {
+      groups.back().slab_count = problem.batch * heads;
+      break;
+    }
+  }
+  return groups;
+}
+
+MaskClass mask_class(const std::vector<BatchGroup>& groups) {
+  MaskClass mask = MaskClass::full;
+  for (const BatchGroup& group : groups) {
+    const Cuts c = cuts(group.set, group.set.kv_len);
+    if (c.lower) return MaskClass::local;
+    if (c.upper) mask = MaskClass::causal;
+  }
+  return mask;
+}
+
+std::int64_t section_slabs(const TileListPlan& plan, const Problem& problem, const Schedule& schedule) {
+  const std::int64_t bytes = plan.kv_len * (plan.head_dim_qk + plan.head_dim_v) * ir::bits_of(problem.dtype) / 8;
+  std::int64_t heads = 1;
+  while (static_cast<double>(2 * heads * bytes) <= schedule.l2_section_mib * 1024 * 1024) heads *= 2;
+  return heads * plan.kv_divisor;
+}
+
+ir::Grid grid_of(const TileListPlan& plan, const Problem& problem, const Schedule& schedule) {
+  ir::Grid grid;
+  const bool full = plan.mask == MaskClass::full;
+  grid.policy = full ? schedule.grid : schedule.grid_causal;
+  grid.cluster = schedule.cluster;
+  if (!full || schedule.l2_section_mib <= 0) {
+    grid.tile_order = schedule.tile_order;
+    grid.fastest = schedule.fastest;
+  }
+  if (grid.fastest == ir::Fastest::slabs && schedule.l2_section_mib > 0) grid.section_slabs = section_slabs(plan, problem, schedule);
+  if (schedule.batch_fastest && plan.groups.size() == 1) grid.interleave = problem.batch;
+  return grid;
+}
+
+}  // namespace
+
+void illegal(const std::string& pointer, const std::string& value, const std::string& problem, const std::string& allowed) {
+  throw ConfigError(ConfigIssue{"", pointer, value, problem, allowed, ""});
+}
+
+bool TileListPlan::empty_items() const {
+  return std::any_of(groups.begin(), groups.end(), [](const BatchGroup& g) { return g.splits > 1; }) || cuts.lower || band.lower > band.upper ||
+         cuts.upper;
+}
+
+TileListPlan plan_problem(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  if (!schedule.isas.empty() && !has(schedule.isas, chip.isa)) {
+    illegal("/schedule", schedule.name, fmt::format("does not run on {} ({})", chip.name, chip.isa), joined(schedule.isas));
+  }
+  if (chip.tensor_flop_per_clk(std::string(ir::name_of(problem.dtype))) <= 0) {
+    illegal("/dtype", std::string(ir::name_of(problem.dtype)), fmt::format("has no matrix unit on {}", chip.name));
+  }
+  TileListPlan plan;
+  plan.schedule = schedule.name;
+  plan.mma = mma_of(schedule, chip);
+  plan.head_dim_qk = static_cast<int>(problem.head_dim_qk);
+  plan.head_dim_v = static_cast<int>(problem.head_dim_v);
+  plan.padded_qk = padded_head_dim(schedule, problem.head_dim_qk, "/shape/head_dim_qk");
+  plan.padded_v = padded_head_dim(schedule, problem.head_dim_v, "/shape/head_dim_v");
+  plan.dtype = problem.dtype;
+  plan.packed = packs(problem, schedule, variant.band(problem, problem.q_len_of(0), problem.kv_len_of(0)));
+  plan.row_group = plan.packed ? problem.group() : 1;
+  plan.kv_divisor = plan.packed ? 1 : static_cast<int>(problem.group());
+  const std::int64_t heads = plan.packed ? problem.kv_heads : problem.q_heads;
+  plan.slabs = problem.batch * heads;
+  plan.kv_slabs = problem.batch * problem.kv_heads;
+  plan.groups = batch_groups(variant, problem, heads, plan.row_group);
+  plan.band = plan.groups.front().set.band;
+  plan.mask = mask_class(plan.groups);
+  for (const BatchGroup& group : plan.groups) {
+    plan.rows = std::max(plan.rows, group.set.rows());
+    plan.kv_len = std::max(plan.kv_len, group.set.kv_len);
+    const IndexSet& first = plan.groups.front().set;
+    plan.uniform = plan.uniform && group.set.band.shift == first.band.shift && group.set.kv_len == first.kv_len;
+  }
+  plan.grid = grid_of(plan, problem, schedule);
+  return plan;
+}
+
+TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule) {
+  plan.rule = rule;
+  plan.mma_pv = plan.mma;
+  if (plan.mma == ir::MmaKind::wgmma_ss && !rule.p_in_smem) plan.mma_pv = ir::MmaKind::wgmma_rs;
+  for (const BatchGroup& group : plan.groups) {
+    const Cuts c = cuts(group.set, rule.tile_kv);
+    plan.cuts.upper = plan.cuts.upper || c.upper;
+    plan.cuts.lower = plan.cuts.lower || c.lower;
+    plan.cuts.extent = plan.cuts.extent || c.extent;
+  }
+  // A kernel that always masks its first trip, or all trips, tests the end of the keys when nothing else can cut.
+  const bool always = schedule.mask_first_trip || schedule.mask == MaskPolicy::all_tiles;
+  if (always && !plan.cuts.any()) plan.cuts.extent = true;
+  if (schedule.mask == MaskPolicy::no_tiles && plan.cuts.any()) {
+    illegal("/schedule", schedule.name, "applies no masks, but some KV tile is kept in part", "a mask along tile borders");
+  }
+  plan.masks = plan.cuts.any();
+  plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
+
+  // FA2 splits only what it packed into the rows of one tile.
+  if (schedule.split == SplitPolicy::none || (schedule.pack_gqa_decode_only && !plan.packed)) return plan;
+  SplitInput input;
+  input.batch = problem.batch;
+  input.sms = chip.sm.count;
+  input.row_tiles = 0;
+  input.total_blocks = 0;
+  for (const BatchGroup& group : plan.groups) {
+    const std::int64_t tiles = group.slab_count * ceil_div(group.set.rows(), rule.tile_q);
+    input.row_tiles += tiles;
+    input.total_blocks += tiles * ceil_div(group.set.kv_len, rule.tile_kv);
+  }
+  for (BatchGroup& group : plan.groups) {
+    // FA3 splits every batch entry by its own length, the others by the longest.
+    input.kv_len = schedule.split == SplitPolicy::fa3 ? group.set.kv_len : plan.kv_len;
+    input.blocks = ceil_div(input.kv_len, rule.tile_kv);
+    group.splits = split_count(schedule, input);
+    plan.splits = std::max(plan.splits, group.splits);
+  }
+  plan.last_cta = plan.splits > 1 && schedule.combine == Combine::last_cta;
+  return plan;
+}
+
+std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule) {
+  std::vector<ir::ItemFamily> families;
+  for (const BatchGroup& group : plan.groups) {
+    Tiling tiling;
+    tiling.tile_q = plan.rule.tile_q;
+    tiling.tile_kv = plan.rule.tile_kv;
+    tiling.descending = schedule.kv_descending;
+    tiling.mask_first_trip = schedule.mask_first_trip;
+    tiling.visit_absent = schedule.form == "unfused";
+    tiling.splits = group.splits;
+    ir::ItemFamily family;
+    family.slab_begin = group.slab_begin;
+    family.slab_count = group.slab_count;
+    family.loop_extent = group.set.kv_len;
+    family.shift = group.set.band.shift;
+    family.tiles = row_tiles(group.set, tiling);
+    families.push_back(std::move(family));
+  }
+  return families;
+}
+
+}  // namespace attnsim

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// The main loop: what each role executes, and where its waits and signals stand.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "sim/core/error.h"
+#include "workloads/families/tile_list_fused.h"
+
+namespace attnsim {
+
+using ir::Fn;
+using ir::When;
+
+namespace {
+
+double scale2(const TileListPlan& plan) { return std::numbers::log2e / std::sqrt(static_cast<double>(plan.head_dim_qk)); }
+
+bool placed(const AgentSpec& spec, const std::string& role) {
+  return std::any_of(spec.loop.begin(), spec.loop.end(), [&](const RolePlacement& p) { return p.role == role; });
+}
+
+ops::Ops qk_role(const FusedContext& c, std::size_t index) {
+  const ComputeTiles& t = c.compute[index];
+  ops::Ops list{ops::when(When::first_trip, ops::await(c.tokens.q_full))};
+  ir::TileId q = t.q;
+  if (t.q_registers != ir::kNone) {
+    list.push_back(ops::when(When::first_trip, ops::unary(Fn::copy, t.q, t.q_registers)));
+    q = t.q_registers;
+  }
+  list.push_back(ops::await(c.tokens.k_full));
+  if (!c.tokens.turn.empty()) list.push_back(ops::await(c.tokens.turn[index]));
+  list.push_back(ops::mma(q, c.shared.k, t.s, c.plan.mma, true, false));
+  return list;
+}
+
+// K and Q are free when S is complete.
+ops::Ops qk_release(const FusedContext& c, std::size_t index) {
+  ops::Ops list;
+  const std::vector<ir::TileId> after{c.compute[index].s};
+  if (c.guard_slots) list.push_back(ops::signal(c.tokens.k_empty, after));
+  if (c.tokens.q_empty != ir::kNone) list.push_back(ops::when(When::last_trip, ops::signal(c.tokens.q_empty, after)));
+  return list;
+}
+
+ops::Ops mask_role(const FusedContext& c, std::size_t index) {
+  const ComputeTiles& t = c.compute[index];
+  ops::Ops list;
+  if (!c.plan.masks) return list;
+  for (const ir::Relation& relation : relations(c.plan)) {
+    list.push_back(ops::when(c.plan.mask_when, ops::compare(relation, t.keep)));
+    list.push_back(ops::when(c.plan.mask_when, ops::select(t.s, t.keep, -std::numeric_limits<double>::infinity(), t.s)));
+  }
+  return list;
+}
+
+ops::Ops softmax_role(const FusedContext& c, std::size_t index) {
+  const ComputeTiles& t = c.compute[index];
+  const double scale = scale2(c.plan);
+  ops::Ops list{ops::reduce_row(Fn::maximum, t.s, t.m_new), ops::binary(Fn::maximum, t.m_new, t.m, t.m_new)};
+  if (t.m_safe != t.m_new) list.push_back(ops::unary(Fn::finite_or_zero, t.m_new, t.m_safe));
+  ops::append(list, {
+                        ops::binary(Fn::subtract, t.m, t.m_safe, t.alpha),
+                        ops::binary(Fn::multiply, t.alpha, scale, t.alpha),
+                        ops::unary(Fn::exp2, t.alpha, t.alpha),
+                        ops::binary(Fn::multiply, t.m_safe, scale, t.m_scaled),
+                        ops::binary(Fn::multiply, t.s, scale, t.s),
+                        ops::binary(Fn::subtract, t.s, t.m_scaled, t.s),
+                        ops::unary(Fn::exp2, t.s, t.s),
+                        ops::binary(Fn::multiply, t.l, t.alpha, t.l),
+                        ops::reduce_row(Fn::add, t.s, t.row_sum),
+                        ops::binary(Fn::add, t.l, t.row_sum, t.l),
+                        ops::unary(Fn::copy, t.m_new, t.m),
+                    });
+  return list;
+}
+
+ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index) {
+  const ComputeTiles& t = c.compute[index];
+  ops::Ops list;
+  if (!placed(spec, "await_v")) list.push_back(ops::await(c.tokens.v_full));
+  list.push_back(ops::mma(t.p, c.shared.v, t.o, c.plan.mma_pv, false, true));
+  return list;
+}
+
+ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::string& role, std::size_t index) {
+  const ComputeTiles& t = c.compute[index];
+  if (role == "qk") return qk_role(c, index);
+  if (role == "mask") return mask_role(c, index);
+  if (role == "softmax") return softmax_role(c, index);
+  if (role == "convert_p") return {ops::convert(t.s, t.p)};
+  if (role == "rescale") return {ops::when(When::not_first_trip, ops::binary(Fn::multiply, t.o, t.alpha, t.o))};
+  if (role == "await_v") return {ops::await(c.tokens.v_full)};
+  if (role == "pv") return pv_role(c, spec, index);
+  return load_role(c, role);
+}
+
+std::size_t find(const std::vector<PlacedRole>& roles, const std::string& role) {
+  const auto it = std::find_if(roles.begin(), roles.end(), [&](const PlacedRole& r) { return r.role == role; });
+  require(it != roles.end(), "a role of the main loop is not placed");
+  return static_cast<std::size_t>(it - roles.begin());
+}
+
+// K and Q are released where S is needed next, so that an MMA issued in between is not held up.
+void place_qk_release(const FusedContext& c, std::vector<PlacedRole>& roles, std::size_t index) {
+  const ops::Ops release = qk_release(c, index);
+  const std::size_t qk = find(roles, "qk");
+  const std::size_t next = std::min(find(roles, "mask"), find(roles, "softmax"));
+  PlacedRole& at = c.async_mma && next > qk && roles[next].skew == roles[qk].skew ? roles[next] : roles[qk];
+  at.ops.insert(&at == &roles[qk] ? at.ops.end() : at.ops.begin(), release.begin(), release.end());
+}
+
+// V is released where O or P is needed next: in the following trip when PV lags one trip behind, at once after the last.
+void place_pv_release(const FusedContext& c, std::vector<PlacedRole>& roles, std::size_t index) {
+  if (!c.guard_slots) return;
+  const ir::Op release = ops::signal(c.tokens.v_empty, {c.compute[index].o});
+  const std::size_t pv = find(roles, "pv");
+  for (std::size_t i = pv + 1; i < roles.size(); ++i) {
+    const bool reader = roles[i].role == "rescale" || roles[i].role == "convert_p";
+    if (!c.async_mma || !reader || roles[i].skew + 1 != roles[pv].skew) continue;
+    roles[i].ops.insert(roles[i].ops.begin(), ops::when(When::not_first_trip, release));
+    roles[pv].ops.push_back(ops::when(When::last_trip, release));
+    return;
+  }
+  roles[pv].ops.push_back(release);
+}
+
+}  // namespace
+
+ops::Ops load_role(const FusedContext& c, const std::string& role) {
+  ops::Ops list;
+  const ir::CopyKind copy = c.schedule.copy;
+  const ir::Access keys{c.tensors.k, c.plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
+  const ir::Access values{c.tensors.v, c.plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
+  if (role == "load_q") {
+    if (c.tokens.q_empty != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.q_empty, 1)));
+    for (std::size_t w = 0; w < c.compute.size(); ++w) {
+      const ir::Access from = rows_access(c.tensors.q, static_cast<int>(w) * c.rows_per_agent);
+      list.push_back(ops::when(When::first_trip, ops::load(c.compute[w].q, from, copy, {c.tokens.q_full})));
+    }
+  } else if (role == "load_k") {
+    if (c.guard_slots) list.push_back(ops::await(c.tokens.k_empty, c.plan.rule.stages));
+    list.push_back(ops::load(c.shared.k, keys, copy, {c.tokens.k_full}));
+  } else if (role == "load_v") {
+    if (c.tokens.o_stored != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.o_stored, 1)));
+    if (c.guard_slots) list.push_back(ops::await(c.tokens.v_empty, c.plan.rule.stages));
+    list.push_back(ops::load(c.shared.v, values, copy, {c.tokens.v_full}));
+  }
+  require(!list.empty(), "unknown role in a schedule's loop");
+  return list;
+}
+
+ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t index) {
+  std::vector<PlacedRole> roles;
+  for (const RolePlacement& p : spec.loop) roles.push_back({p.role, p.skew, role_ops(c, spec, p.role, index)});
+  place_qk_release(c, roles, index);
+  place_pv_release(c, roles, index);
+  ops::Ops list;
+  const std::size_t last_mma = std::max(find(roles, "qk"), find(roles, "pv"));
+  for (std::size_t i = 0; i < roles.size(); ++i) {
+    ops::append(list, ops::with_role(roles[i].ops, roles[i].role, roles[i].skew));
+    if (i == last_mma && !c.tokens.turn.empty()) {
+      const ir::TokenId next = c.tokens.turn[(index + 1) % c.tokens.turn.size()];
+      ops::append(list, ops::with_role({ops::signal(next)}, "order", roles[find(roles, "qk")].skew));
+    }
+  }
+  return list;
+}
+
+}  // namespace attnsim

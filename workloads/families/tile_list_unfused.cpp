@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// The unfused form: scores and softmax weights go through HBM. Both are stored as blocks of [rows x tile_kv], one slab per
+// KV tile, so that a block is contiguous; every KV tile is visited, masked or not.
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "workloads/families/tile_list.h"
+#include "workloads/families/tile_list_fused.h"
+
+namespace attnsim {
+
+using ir::Fn;
+using ir::When;
+
+namespace {
+
+constexpr int kSoftmaxRows = 16;
+constexpr int kSoftmaxWarps = 4;
+constexpr int kSoftmaxRegisters = 128;
+
+std::int64_t kv_tiles(const TileListPlan& plan) { return (plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv; }
+
+ir::Access block(const TileListPlan& plan, ir::TensorId tensor) {
+  ir::Access access = rows_access(tensor, 0);
+  access.slab_multiplier = static_cast<int>(kv_tiles(plan));
+  access.add_trip = true;
+  return access;
+}
+
+ir::Access keys(const TileListPlan& plan, ir::TensorId tensor) {
+  return {tensor, plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
+}
+
+// Wraps a program into a kernel over the plan's items; `tile_rows` rows per item.
+ir::Kernel kernel_of(const std::string& name, ir::Program program, TileListPlan plan, const Schedule& schedule, int tile_rows) {
+  plan.rule.tile_q = tile_rows;
+  ir::Kernel kernel;
+  kernel.name = name;
+  kernel.program = std::move(program);
+  kernel.families = item_families(plan, schedule);
+  kernel.grid = plan.grid;
+  return kernel;
+}
+
+ir::Program scores_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+  ProgramBuilder b;
+  const int main = b.section("main", ir::SectionKind::loop);
+  const AgentSpec& spec = schedule.agents.front();
+  const int agent = b.agent(spec.name, spec.warps, spec.registers_per_thread);
+  const ir::AxisId rows = b.rows("rows", plan.rule.tile_q);
+  const ir::AxisId kv = b.trip_columns("kv", plan.rule.tile_kv);
+  const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
+  const ir::TileId q = b.smem("q", rows, d, plan.dtype);
+  const ir::TileId k = b.smem("k", kv, d, plan.dtype, plan.rule.stages);
+  const ir::TileId s = b.registers("s", rows, kv, ir::DType::f32, agent);
+  const ir::TileId out = b.registers("s_out", rows, kv, plan.dtype, agent);
+  const ir::TokenId q_full = b.token("q_full");
+  const ir::TokenId k_full = b.token("k_full");
+  const ir::TokenId k_empty = b.token("k_empty");
+  const int lag = plan.rule.stages - 1;
+  ops::Ops& list = b.ops(agent, main);
+  ops::append(list, ops::with_role({ops::when(When::first_trip, ops::load(q, rows_access(tensors.q, 0), schedule.copy, {q_full}))}, "load_q"));
+  ops::append(list, ops::with_role({ops::await(k_empty, plan.rule.stages), ops::load(k, keys(plan, tensors.k), schedule.copy, {k_full})}, "load_k"));
+  ops::append(list, ops::with_role({ops::when(When::first_trip, ops::await(q_full)), ops::await(k_full), ops::mma(q, k, s, plan.mma, true, false),
+                                    ops::signal(k_empty, {s})},
+                                   "qk", lag));
+  ops::append(list, ops::with_role({ops::convert(s, out), ops::store(out, block(plan, tensors.scores), ir::CopyKind::plain)}, "store", lag));
+  return b.take();
+}
+
+// First loop: row maximum and sum; second loop: weights.
+ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& tensors) {
+  ProgramBuilder b;
+  const int prologue = b.section("prologue", ir::SectionKind::once);
+  const int statistics = b.section("statistics", ir::SectionKind::loop);
+  const int sum = b.section("normalizer", ir::SectionKind::once);
+  const int weights = b.section("weights", ir::SectionKind::loop);
+  const int agent = b.agent("softmax", kSoftmaxWarps, kSoftmaxRegisters);
+  const ir::AxisId rows = b.rows("rows", kSoftmaxRows);
+  const ir::AxisId kv = b.trip_columns("kv", plan.rule.tile_kv);
+  const auto vector = [&](const char* name) { return b.registers(name, rows, ir::kUnit, ir::DType::f32, agent); };
+  const ir::TileId in = b.registers("s_in", rows, kv, plan.dtype, agent);
+  const ir::TileId s = b.registers("s", rows, kv, ir::DType::f32, agent);
+  const ir::TileId keep = b.registers("keep", rows, kv, ir::DType::pred, agent);
+  const ir::TileId out = b.registers("p", rows, kv, plan.dtype, agent);
+  const ir::TileId m = vector("m");
+  const ir::TileId m_new = vector("m_new");
+  const ir::TileId m_safe = vector("m_safe");
+  const ir::TileId alpha = vector("alpha");
+  const ir::TileId l = vector("l");
+  const ir::TileId row_sum = vector("row_sum");
+  const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(plan.head_dim_qk));
+
+  ops::Ops read{ops::load(in, block(plan, tensors.scores), ir::CopyKind::plain), ops::convert(in, s), ops::binary(Fn::multiply, s, scale, s)};
+  ops::Ops mask;
+  if (plan.masks) {
+    for (const ir::Relation& relation : relations(plan)) {
+      mask.push_back(ops::when(plan.mask_when, ops::compare(relation, keep)));
+      mask.push_back(ops::when(plan.mask_when, ops::select(s, keep, -std::numeric_limits<double>::infinity(), s)));
+    }
+  }
+  ops::append(b.ops(agent, prologue),
+              ops::with_role({ops::zero(l), ops::zero(m), ops::binary(Fn::add, m, -std::numeric_limits<double>::infinity(), m)}, "init"));
+  for (const int section : {statistics, weights}) {
+    ops::append(b.ops(agent, section), ops::with_role(read, "load_s"));
+    ops::append(b.ops(agent, section), ops::with_role(mask, "mask"));
+  }
+  const ops::Ops exponentials{ops::binary(Fn::subtract, s, m_safe, s), ops::unary(Fn::exp2, s, s)};
+  ops::Ops online{ops::reduce_row(Fn::maximum, s, m_new),       ops::binary(Fn::maximum, m_new, m, m_new),
+                  ops::unary(Fn::finite_or_zero, m_new, m_safe), ops::binary(Fn::subtract, m, m_safe, alpha),
+                  ops::unary(Fn::exp2, alpha, alpha)};
+  ops::append(online, exponentials);
+  ops::append(online, {ops::reduce_row(Fn::add, s, row_sum), ops::binary(Fn::multiply, l, alpha, l), ops::binary(Fn::add, l, row_sum, l),
+                       ops::unary(Fn::copy, m_new, m)});
+  ops::append(b.ops(agent, statistics), ops::with_role(online, "softmax"));
+  ops::Ops end{ops::unary(Fn::finite_or_zero, m, m_safe), ops::unary(Fn::log2, l, alpha), ops::binary(Fn::add, alpha, m, alpha),
+               ops::binary(Fn::multiply, alpha, std::numbers::ln2, alpha), ops::store(alpha, rows_access(tensors.lse, 0), ir::CopyKind::plain),
+               ops::unary(Fn::reciprocal, l, row_sum), ops::unary(Fn::finite_or_zero, row_sum, row_sum)};
+  ops::append(b.ops(agent, sum), ops::with_role(end, "normalize"));
+  ops::Ops write = exponentials;
+  ops::append(write, {ops::binary(Fn::multiply, s, row_sum, s), ops::convert(s, out)});
+  ops::append(b.ops(agent, weights), ops::with_role(write, "softmax"));
+  ops::append(b.ops(agent, weights), ops::with_role({ops::store(out, block(plan, tensors.weights), ir::CopyKind::plain)}, "store"));
+  return b.take();
+}
+
+ir::Program output_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+  ProgramBuilder b;
+  const int prologue = b.section("prologue", ir::SectionKind::once);
+  const int main = b.section("main", ir::SectionKind::loop);
+  const int epilogue = b.section("epilogue", ir::SectionKind::once);
+  const AgentSpec& spec = schedule.agents.front();
+  const int agent = b.agent(spec.name, spec.warps, spec.registers_per_thread);
+  const ir::AxisId rows = b.rows("rows", plan.rule.tile_q);
+  const ir::AxisId kv = b.trip_columns("kv", plan.rule.tile_kv);
+  const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);
+  const ir::TileId p = b.smem("p", rows, kv, plan.dtype, plan.rule.stages);
+  const ir::TileId v = b.smem("v", kv, dv, plan.dtype, plan.rule.stages);
+  const ir::TileId o = b.registers("o", rows, dv, ir::DType::f32, agent);
+  const ir::TileId out = b.registers("o_out", rows, dv, plan.dtype, agent);
+  const ir::TokenId full = b.token("full", 2);
+  const ir::TokenId empty = b.token("empty");
+  ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(o)}, "init"));
+  ops::Ops& list = b.ops(agent, main);
+  ops::append(list, ops::with_role({ops::await(empty, plan.rule.stages), ops::load(p, block(plan, tensors.weights), schedule.copy, {full})}, "load_p"));
+  ops::append(list, ops::with_role({ops::load(v, keys(plan, tensors.v), schedule.copy, {full})}, "load_v"));
+  ops::append(list, ops::with_role({ops::await(full), ops::mma(p, v, o, plan.mma, false, true), ops::signal(empty, {o})}, "pv", plan.rule.stages - 1));
+  ops::append(b.ops(agent, epilogue),
+              ops::with_role({ops::convert(o, out), ops::store(out, rows_access(tensors.o, 0), ir::CopyKind::plain)}, "store"));
+  return b.take();
+}
+
+}  // namespace
+
+std::vector<ir::Kernel> unfused_kernels(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+  return {kernel_of("scores", scores_program(plan, schedule, tensors), plan, schedule, plan.rule.tile_q),
+          kernel_of("softmax", softmax_program(plan, tensors), plan, schedule, kSoftmaxRows),
+          kernel_of("output", output_program(plan, schedule, tensors), plan, schedule, plan.rule.tile_q)};
+}
+
+}  // namespace attnsim

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/lower.h"
+
+#include "sim/core/error.h"
+#include "workloads/families/table.h"
+
+namespace attnsim {
+
+ir::Pipeline lower(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
+                   const std::vector<ExtraKernel>& extras) {
+  if (schedule.family != variant.family) {
+    throw ConfigError(ConfigIssue{"", "/schedule", "\"" + schedule.name + "\"", "schedules the family " + schedule.family + ", " +
+                                  std::string(variant.name) + " is of the family " + std::string(variant.family), "", ""});
+  }
+  for (const Family& family : families()) {
+    if (family.name == variant.family) return family.lower(variant, problem, schedule, chip, extras);
+  }
+  throw Invariant("variant of a family without lowering");
+}
+
+}  // namespace attnsim
