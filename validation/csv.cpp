@@ -92,8 +92,8 @@ CsvTable parse_csv(std::string_view text, const std::string& file) {
     CsvRecord record = scanner.record();
     if (record.fields.size() == 1 && record.fields[0].empty()) continue;
     if (record.fields.size() != table.header.size())
-      issues.push_back({file, place(record.line), std::to_string(record.fields.size()) + " fields", "where the header has " +
-                        std::to_string(table.header.size()), "", ""});
+      issues.push_back({file, place(record.line), std::to_string(record.fields.size()) + " fields",
+                        "where the header has " + std::to_string(table.header.size()), "", ""});
     table.records.push_back(std::move(record));
   }
   if (!issues.empty()) throw ConfigError(std::move(issues));
@@ -122,7 +122,9 @@ std::size_t CsvReader::index_of(std::string_view column) const {
   return static_cast<std::size_t>(found - table_.header.begin());
 }
 
-const std::string& CsvReader::text(std::string_view column) const { return record_->fields[index_of(column)]; }
+const std::string& CsvReader::text(std::string_view column) const {
+  return record_->fields[index_of(column)];
+}
 
 void CsvReader::issue(std::string_view column, const std::string& problem, const std::string& allowed) {
   constexpr std::size_t kMostIssues = 20;  // of a file in a wrong format every field is bad
@@ -147,9 +149,13 @@ double CsvReader::number(std::string_view column, bool zero_allowed) {
   return 0;
 }
 
-double CsvReader::positive(std::string_view column) { return number(column, false); }
+double CsvReader::positive(std::string_view column) {
+  return number(column, false);
+}
 
-double CsvReader::non_negative(std::string_view column) { return text(column).empty() ? 0 : number(column, true); }
+double CsvReader::non_negative(std::string_view column) {
+  return text(column).empty() ? 0 : number(column, true);
+}
 
 std::int64_t CsvReader::integer(std::string_view column, std::int64_t min, std::int64_t max) {
   const std::string& field = text(column);
@@ -166,7 +172,9 @@ std::int64_t CsvReader::integer(std::string_view column, std::int64_t min, std::
   return min;
 }
 
-bool CsvReader::flag(std::string_view column) { return integer(column, 0, 1) == 1; }
+bool CsvReader::flag(std::string_view column) {
+  return integer(column, 0, 1) == 1;
+}
 
 void CsvReader::finish() const {
   if (!issues_.empty()) throw ConfigError(issues_);

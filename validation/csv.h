@@ -39,10 +39,10 @@ class CsvReader {
   void select(const CsvRecord& record) { record_ = &record; }
 
   [[nodiscard]] const std::string& text(std::string_view column) const;
-  double positive(std::string_view column);        // a finite number > 0
-  double non_negative(std::string_view column);    // a finite number >= 0; 0 when the field is empty
+  double positive(std::string_view column);      // a finite number > 0
+  double non_negative(std::string_view column);  // a finite number >= 0; 0 when the field is empty
   std::int64_t integer(std::string_view column, std::int64_t min, std::int64_t max);
-  bool flag(std::string_view column);              // 0 or 1
+  bool flag(std::string_view column);  // 0 or 1
   void issue(std::string_view column, const std::string& problem, const std::string& allowed);
 
   void finish() const;  // throws ConfigError if there is any issue

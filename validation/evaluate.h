@@ -16,12 +16,12 @@ namespace attnsim {
 // A row with its answer.
 struct RowOutcome {
   MeasuredRow row;
-  std::string chip;                        // "" when no chip file describes the device
-  std::string schedule;                    // "" when unmapped
+  std::string chip;      // "" when no chip file describes the device
+  std::string schedule;  // "" when unmapped
   std::string harness;
   std::optional<double> predicted_us;
-  std::string unmapped;                    // why there is no prediction
-  std::optional<RooflinePoint> roofline;   // where FLOPs, bytes and the chip are known
+  std::string unmapped;                   // why there is no prediction
+  std::optional<RooflinePoint> roofline;  // where FLOPs, bytes and the chip are known
   std::optional<double> fitted_roofline_us;
 };
 

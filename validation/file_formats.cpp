@@ -42,7 +42,9 @@ bool contains(const std::vector<std::string>& names, std::string_view name) {
 
 }  // namespace
 
-std::span<const FileFormat> file_formats() { return kFormats; }
+std::span<const FileFormat> file_formats() {
+  return kFormats;
+}
 
 Measurements read_measurements(const std::filesystem::path& folder, const std::vector<std::string>& only) {
   const std::vector<std::string> present = csv_files(folder);
@@ -65,8 +67,7 @@ Measurements read_measurements(const std::filesystem::path& folder, const std::v
   }
   for (const std::string& name : present)
     if (!contains(measurements.files, name)) measurements.ignored.push_back(name);
-  if (measurements.files.empty())
-    throw ConfigError({folder.string(), "", "", "holds no file whose format is known", joined_formats(), ""});
+  if (measurements.files.empty()) throw ConfigError({folder.string(), "", "", "holds no file whose format is known", joined_formats(), ""});
   return measurements;
 }
 

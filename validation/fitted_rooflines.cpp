@@ -9,7 +9,9 @@ namespace attnsim {
 namespace {
 
 using FitKey = std::tuple<std::string, std::string, std::string>;
-FitKey fit_key(const MeasuredRow& row) { return {row.file, row.device, row.phase}; }
+FitKey fit_key(const MeasuredRow& row) {
+  return {row.file, row.device, row.phase};
+}
 
 }  // namespace
 

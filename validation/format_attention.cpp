@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::int64_t kMost = std::int64_t{1} << 31;
 
-double bytes_per_element(const std::string& dtype) { return dtype.find("fp8") != std::string::npos ? 1.0 : 2.0; }
+double bytes_per_element(const std::string& dtype) {
+  return dtype.find("fp8") != std::string::npos ? 1.0 : 2.0;
+}
 
 // "vllm-0.14.0" is library vllm, version 0.14.0; "FlashAttention-2" is a name: its suffix has no dot.
 void split_version(MeasuredRow& row) {
@@ -44,13 +46,16 @@ MeasuredRow start_row(const CsvTable& table, const CsvRecord& record) {
 }
 
 // FLOPs of a pass over those of the forward pass, by the usual count of five and two matrix products.
-double flops_factor(const std::string& pass) { return pass == "bwd" ? 2.5 : pass == "fwd_bwd" ? 3.5 : 1.0; }
+double flops_factor(const std::string& pass) {
+  return pass == "bwd" ? 2.5 : pass == "fwd_bwd" ? 3.5 : 1.0;
+}
 
 }  // namespace
 
 std::vector<MeasuredRow> read_library_attention(const CsvTable& table) {
-  constexpr std::array<std::string_view, 16> kColumns{"device",   "library",  "kernel", "phase",  "batch", "q_len",      "kv_len", "q_heads",
-                                                      "kv_heads", "head_dim", "window", "causal", "dtype", "latency_us", "flops",  "min_bytes"};
+  constexpr std::array<std::string_view, 16> kColumns{"device", "library",    "kernel",   "phase",    "batch",  "q_len",
+                                                      "kv_len", "q_heads",    "kv_heads", "head_dim", "window", "causal",
+                                                      "dtype",  "latency_us", "flops",    "min_bytes"};
   require_columns(table, kColumns);
   CsvReader reader(table);
   std::vector<MeasuredRow> rows;
@@ -83,7 +88,7 @@ std::vector<MeasuredRow> read_library_attention(const CsvTable& table) {
 }
 
 std::vector<MeasuredRow> read_fa3_locked(const CsvTable& table) {
-  constexpr std::array<std::string_view, 13> kColumns{"device",   "clock_mhz", "l2",       "kernel", "batch",  "q_len",     "kv_len",
+  constexpr std::array<std::string_view, 13> kColumns{"device",  "clock_mhz", "l2",       "kernel", "batch",  "q_len",     "kv_len",
                                                       "q_heads", "kv_heads",  "head_dim", "dtype",  "causal", "latency_us"};
   require_columns(table, kColumns);
   CsvReader reader(table);
@@ -114,9 +119,9 @@ std::vector<MeasuredRow> read_fa3_locked(const CsvTable& table) {
 }
 
 std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
-  constexpr std::array<std::string_view, 18> kColumns{"row_id",   "table_id",    "device",     "library", "kernel", "version",
-                                                      "dtype",    "pass",        "batch",      "q_heads", "kv_heads", "head_dim_qk",
-                                                      "head_dim_v", "q_len",     "kv_len",     "mask",    "window", "time_ms"};
+  constexpr std::array<std::string_view, 18> kColumns{"row_id",     "table_id", "device", "library", "kernel",   "version",
+                                                      "dtype",      "pass",     "batch",  "q_heads", "kv_heads", "head_dim_qk",
+                                                      "head_dim_v", "q_len",    "kv_len", "mask",    "window",   "time_ms"};
   require_columns(table, kColumns);
   const bool has_density = std::find(table.header.begin(), table.header.end(), "density") != table.header.end();
   CsvReader reader(table);
@@ -137,8 +142,8 @@ std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
     row.head_dim_v = reader.integer("head_dim_v", 1, kMost);
     row.mask_name = reader.text("mask");
     row.window = reader.text("window").empty() ? 0 : reader.integer("window", 0, kMost);
-    row.mask = row.mask_name == "full"     ? MaskKind::full
-               : row.mask_name == "causal" ? MaskKind::causal
+    row.mask = row.mask_name == "full"            ? MaskKind::full
+               : row.mask_name == "causal"        ? MaskKind::causal
                : row.mask_name == "causal_window" ? MaskKind::causal_window
                                                   : MaskKind::other;
     if (row.mask != MaskKind::other) row.density = density_of(row);
@@ -147,8 +152,10 @@ std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
     if (row.mask != MaskKind::other || row.density) row.flops = attention_flops(row, flops_factor(row.pass));
     row.bytes = attention_bytes(row, bytes_per_element(row.dtype)) * (row.pass == "bwd" ? 2.0 : row.pass == "fwd_bwd" ? 3.0 : 1.0);
     row.shape = shape_label(row);
-    if (row.pass == "bwd" || row.pass == "fwd_bwd") row.no_mapping = "no backward pass yet";
-    else if (row.mask == MaskKind::other) row.no_mapping = "no variant for mask \"" + row.mask_name + '"';
+    if (row.pass == "bwd" || row.pass == "fwd_bwd")
+      row.no_mapping = "no backward pass yet";
+    else if (row.mask == MaskKind::other)
+      row.no_mapping = "no variant for mask \"" + row.mask_name + '"';
     rows.push_back(std::move(row));
   }
   reader.finish();

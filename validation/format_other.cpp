@@ -57,7 +57,8 @@ std::vector<MeasuredRow> read_unmapped(const CsvTable& table, const ColumnNames&
 }  // namespace
 
 std::vector<MeasuredRow> read_natten_profiler(const CsvTable& table) {
-  const ColumnNames names{"gpu", "", "backend", "pass", "set", "dtype", "runtime_us", 1, {"layout", "heads", "head_dim", "window", "stride", "operation"}};
+  const ColumnNames names{
+      "gpu", "", "backend", "pass", "set", "dtype", "runtime_us", 1, {"layout", "heads", "head_dim", "window", "stride", "operation"}};
   return read_unmapped(table, names, "no schedule for the profiled kernels (cuDNN, CUTLASS and NATTEN)");
 }
 
@@ -66,16 +67,19 @@ std::vector<MeasuredRow> read_gemm(const CsvTable& table) {
 }
 
 std::vector<MeasuredRow> read_operators(const CsvTable& table) {
-  return read_unmapped(table, {"device", "", "op", "", "", "dtype", "latency_us", 1, {"m", "n", "k"}}, "no variant for plain operators yet");
+  return read_unmapped(table, {"device", "", "op", "", "", "dtype", "latency_us", 1, {"m", "n", "k"}},
+                       "no variant for plain operators yet");
 }
 
 std::vector<MeasuredRow> read_linear_attention(const CsvTable& table) {
-  const ColumnNames names{"device", "library", "kernel", "pass", "table_id", "dtype", "time_ms", 1e3, {"batch", "seq_len", "heads_v", "heads_k", "dk", "dv"}};
+  const ColumnNames names{
+      "device", "library", "kernel", "pass", "table_id", "dtype", "time_ms", 1e3, {"batch", "seq_len", "heads_v", "heads_k", "dk", "dv"}};
   return read_unmapped(table, names, "no linear attention variant yet");
 }
 
 std::vector<MeasuredRow> read_distributed(const CsvTable& table) {
-  const ColumnNames names{"device", "library", "op", "", "", "dtype", "time_ms", 1e3, {"n_gpus", "topology", "batch", "seq_total", "bytes_per_rank"}};
+  const ColumnNames names{
+      "device", "library", "op", "", "", "dtype", "time_ms", 1e3, {"n_gpus", "topology", "batch", "seq_total", "bytes_per_rank"}};
   return read_unmapped(table, names, "no collectives and no multi-GPU pipelines yet");
 }
 

@@ -14,12 +14,14 @@ namespace {
 constexpr std::array<SizeBand, 3> kBands{SizeBand::all, SizeBand::gt_50us, SizeBand::le_50us};
 constexpr double kBandLimitUs = 50.0;
 
-bool in_band(SizeBand band, double measured_us) { return band == SizeBand::all || (measured_us > kBandLimitUs) == (band == SizeBand::gt_50us); }
+bool in_band(SizeBand band, double measured_us) {
+  return band == SizeBand::all || (measured_us > kBandLimitUs) == (band == SizeBand::gt_50us);
+}
 
 using ShapeKey = std::tuple<std::string, std::string, std::string, std::string, std::string, std::array<std::int64_t, 7>>;
 ShapeKey shape_key(const MeasuredRow& row) {
-  return {row.file, row.device, row.set, row.dtype, row.pass,
-          {row.batch, row.q_heads, row.kv_heads, row.q_len, row.kv_len, row.head_dim_qk, row.head_dim_v}};
+  return {row.file,  row.device, row.set,
+          row.dtype, row.pass,   {row.batch, row.q_heads, row.kv_heads, row.q_len, row.kv_len, row.head_dim_qk, row.head_dim_v}};
 }
 
 // A pair with an unmapped side counts 100 %, as in `mape`.
@@ -91,7 +93,8 @@ std::vector<std::optional<std::size_t>> speedup_baselines(std::span<const RowOut
         return std::tuple(row.kernel != outcomes[i].row.kernel, row.measured_us, candidate);
       };
       for (const std::size_t candidate : members)
-        if (*outcomes[candidate].row.density >= densest && (!baselines[i] || rank(candidate) < rank(*baselines[i]))) baselines[i] = candidate;
+        if (*outcomes[candidate].row.density >= densest && (!baselines[i] || rank(candidate) < rank(*baselines[i])))
+          baselines[i] = candidate;
     }
   }
   return baselines;

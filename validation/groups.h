@@ -22,10 +22,10 @@ struct Group {
   SizeBand band = SizeBand::all;
   ErrorSummary errors;
   std::optional<double> speedup_mape;
-  std::optional<double> roofline_mape;         // rows whose FLOPs, bytes and chip are known
+  std::optional<double> roofline_mape;  // rows whose FLOPs, bytes and chip are known
   std::optional<double> fitted_roofline_mape;
-  std::string chip;                            // "" when not known
-  std::vector<std::string> schedules;          // that its rows were mapped to, sorted
+  std::string chip;                    // "" when not known
+  std::vector<std::string> schedules;  // that its rows were mapped to, sorted
 };
 
 // In order of first appearance of file and device; "all" first, then kernels and phases in order of appearance; three bands each.

@@ -66,8 +66,16 @@ std::shared_ptr<const Chip> chip_of(const MeasuredRow& row, const KernelMaps& ma
 }
 
 MapKey map_key(const MeasuredRow& row) {
-  return {.library = row.library, .version = row.version, .kernel = row.kernel, .device = row.device, .phase = row.phase, .dtype = row.dtype,
-          .head_dim = row.head_dim_qk, .q_len = row.q_len, .windowed = row.window > 0, .paged = row.paged};
+  return {.library = row.library,
+          .version = row.version,
+          .kernel = row.kernel,
+          .device = row.device,
+          .phase = row.phase,
+          .dtype = row.dtype,
+          .head_dim = row.head_dim_qk,
+          .q_len = row.q_len,
+          .windowed = row.window > 0,
+          .paged = row.paged};
 }
 
 MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catalog) {
@@ -79,9 +87,12 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
   }
   const KernelMaps::Found found = maps.find(map_key(row));
   const std::optional<ir::DType> dtype = dtype_of(row.dtype);
-  if (found.entry == nullptr) mapped.unmapped = found.reason;
-  else if (!mapped.chip) mapped.unmapped = "no chip file for device " + row.device;
-  else if (!dtype) mapped.unmapped = "no unit for dtype " + row.dtype;
+  if (found.entry == nullptr)
+    mapped.unmapped = found.reason;
+  else if (!mapped.chip)
+    mapped.unmapped = "no chip file for device " + row.device;
+  else if (!dtype)
+    mapped.unmapped = "no unit for dtype " + row.dtype;
   if (!mapped.unmapped.empty()) return mapped;
 
   const auto harness = catalog.harness(found.entry->harness);
@@ -98,8 +109,13 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
 }
 
 Request MappedRow::request(const MeasuredRow& row, EngineKind engine) const {
-  return {.workload = row.file + " " + row.id, .variant = variant, .problem = problem, .schedule = *schedule, .chip = *chip,
-          .conditions = conditions, .engine = engine};
+  return {.workload = row.file + " " + row.id,
+          .variant = variant,
+          .problem = problem,
+          .schedule = *schedule,
+          .chip = *chip,
+          .conditions = conditions,
+          .engine = engine};
 }
 
 std::string MappedRow::key() const {

@@ -35,7 +35,7 @@ struct MappedRow {
   Problem problem;
   Conditions conditions;
   std::string harness;
-  std::string unmapped;                      // why; "" when mapped
+  std::string unmapped;  // why; "" when mapped
 
   [[nodiscard]] Request request(const MeasuredRow& row, EngineKind engine) const;
   // Rows with one key are one prediction.

@@ -9,7 +9,9 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-OrderedJson number(const std::optional<double>& value) { return value ? OrderedJson(*value) : OrderedJson(nullptr); }
+OrderedJson number(const std::optional<double>& value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
+}
 
 OrderedJson group_json(const Group& group) {
   const ErrorSummary& e = group.errors;

@@ -70,7 +70,8 @@ std::string row_table(std::span<const RowOutcome> outcomes) {
     const MeasuredRow& row = outcome.row;
     const double error = outcome.predicted_us ? 100.0 * (*outcome.predicted_us / row.measured_us - 1.0) : 0;
     lines.push_back({row.file, row.id, row.device, row.kernel, row.phase, row.shape, fmt::format("{:.2f}", row.measured_us),
-                     percent(outcome.predicted_us, "{:.2f}"), outcome.predicted_us ? fmt::format("{:+.1f}", error) : "-", outcome.unmapped});
+                     percent(outcome.predicted_us, "{:.2f}"), outcome.predicted_us ? fmt::format("{:+.1f}", error) : "-",
+                     outcome.unmapped});
   }
   return "\nRows\n" + aligned(lines, 6);
 }
@@ -78,7 +79,8 @@ std::string row_table(std::span<const RowOutcome> outcomes) {
 }  // namespace
 
 std::string report_text(std::span<const Group> groups, std::span<const RowOutcome> outcomes, bool with_rows) {
-  const Line head{"device", "kernel", "phase", "band", "rows", "unmapped", "mape", "median", "p90", "max", "bias", "tau", "speedup", "roofline", "fitted"};
+  const Line head{"device", "kernel", "phase", "band", "rows",    "unmapped", "mape",  "median",
+                  "p90",    "max",    "bias",  "tau",  "speedup", "roofline", "fitted"};
   std::string text;
   for (std::size_t begin = 0; begin < groups.size();) {
     std::size_t end = begin;
@@ -88,7 +90,8 @@ std::string report_text(std::span<const Group> groups, std::span<const RowOutcom
     text += (text.empty() ? "" : "\n") + groups[begin].file + "\n" + aligned(lines, 4);
     begin = end;
   }
-  text += "\nErrors in per cent; an unmapped row counts 100 in mape. roofline, fitted: mape of max(F/peak, B/BW) and of its 3-parameter fit.\n";
+  text +=
+      "\nErrors in per cent; an unmapped row counts 100 in mape. roofline, fitted: mape of max(F/peak, B/BW) and of its 3-parameter fit.\n";
   text += unmapped_reasons(outcomes);
   if (with_rows) text += row_table(outcomes);
   return text;

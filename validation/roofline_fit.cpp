@@ -21,8 +21,8 @@ struct Window {
 constexpr int kCoarseSteps = 20;
 constexpr int kFineSteps = 4;
 constexpr int kFineRounds = 8;
-constexpr double kMostShare = 2.0;      // T0 up to twice the smallest time: more than one row may sit below the floor
-constexpr double kLeastRate = 0.01;     // a and b from 1 % to 150 % of the data sheet, more where warm caches beat it
+constexpr double kMostShare = 2.0;   // T0 up to twice the smallest time: more than one row may sit below the floor
+constexpr double kLeastRate = 0.01;  // a and b from 1 % to 150 % of the data sheet, more where warm caches beat it
 constexpr double kMostRate = 4.0;
 
 FittedRoofline model_at(const std::array<double, 3>& at, double smallest) {
@@ -62,9 +62,13 @@ std::vector<RooflinePoint> thinned(std::span<const RooflinePoint> points) {
 
 }  // namespace
 
-double FittedRoofline::predict_us(const RooflinePoint& point) const { return t0_us + std::max(point.flop_us / a, point.byte_us / b); }
+double FittedRoofline::predict_us(const RooflinePoint& point) const {
+  return t0_us + std::max(point.flop_us / a, point.byte_us / b);
+}
 
-double spec_roofline_us(const RooflinePoint& point) { return std::max(point.flop_us, point.byte_us); }
+double spec_roofline_us(const RooflinePoint& point) {
+  return std::max(point.flop_us, point.byte_us);
+}
 
 double mape_of(const FittedRoofline& model, std::span<const RooflinePoint> points) {
   double sum = 0;

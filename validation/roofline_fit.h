@@ -9,8 +9,8 @@
 namespace attnsim {
 
 struct RooflinePoint {
-  double flop_us = 0;   // F / peak
-  double byte_us = 0;   // B / bandwidth
+  double flop_us = 0;  // F / peak
+  double byte_us = 0;  // B / bandwidth
   double measured_us = 0;
 };
 

@@ -35,9 +35,8 @@ double kept_pairs(MaskKind mask, std::int64_t q_len, std::int64_t kv_len, std::i
 }
 
 double attention_flops(const MeasuredRow& row, double factor) {
-  const double pairs = row.density && row.mask == MaskKind::other
-                           ? *row.density * kept_pairs(MaskKind::full, row.q_len, row.kv_len, 0)
-                           : kept_pairs(row.mask, row.q_len, row.kv_len, row.window);
+  const double pairs = row.density && row.mask == MaskKind::other ? *row.density * kept_pairs(MaskKind::full, row.q_len, row.kv_len, 0)
+                                                                  : kept_pairs(row.mask, row.q_len, row.kv_len, row.window);
   return factor * 2.0 * static_cast<double>(row.batch * row.q_heads) * pairs * static_cast<double>(row.head_dim_qk + row.head_dim_v);
 }
 
@@ -45,7 +44,8 @@ double attention_bytes(const MeasuredRow& row, double bytes_per_element) {
   const std::int64_t keys = row.window > 0 ? std::min(row.kv_len, row.window + row.q_len - 1) : row.kv_len;
   const double query_side = static_cast<double>(row.q_heads) * static_cast<double>(row.q_len);
   const double key_side = static_cast<double>(row.kv_heads) * static_cast<double>(keys);
-  return bytes_per_element * static_cast<double>(row.batch) * (query_side + key_side) * static_cast<double>(row.head_dim_qk + row.head_dim_v);
+  return bytes_per_element * static_cast<double>(row.batch) * (query_side + key_side) *
+         static_cast<double>(row.head_dim_qk + row.head_dim_v);
 }
 
 std::string shape_label(const MeasuredRow& row) {
@@ -57,8 +57,8 @@ std::string shape_label(const MeasuredRow& row) {
 }
 
 Split split_of(const MeasuredRow& row) {
-  const std::string identity = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", row.file, row.device, row.library, row.kernel, row.phase, row.set,
-                                           row.dtype, row.shape);
+  const std::string identity =
+      fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", row.file, row.device, row.library, row.kernel, row.phase, row.set, row.dtype, row.shape);
   return (mixed_hash(identity) & 1U) == 0 ? Split::calibration : Split::test;
 }
 

@@ -13,27 +13,27 @@ enum class MaskKind { full, causal, causal_window, other };
 struct MeasuredRow {
   std::string file;
   int line = 0;
-  std::string id;        // row_id column, else "line N"
+  std::string id;  // row_id column, else "line N"
   std::string device;
-  std::string library;   // without a version suffix: "vllm"
-  std::string version;   // "0.14.0", or the version column
+  std::string library;  // without a version suffix: "vllm"
+  std::string version;  // "0.14.0", or the version column
   std::string kernel;
-  std::string phase;     // `pass` where the file has that column; "" where it has neither
-  std::string pass;      // the `pass` column alone
-  std::string set;       // rows of one set were timed together
-  std::string dtype;     // as in the file
+  std::string phase;  // `pass` where the file has that column; "" where it has neither
+  std::string pass;   // the `pass` column alone
+  std::string set;    // rows of one set were timed together
+  std::string dtype;  // as in the file
   std::int64_t batch = 0, q_heads = 0, kv_heads = 0, q_len = 0, kv_len = 0, head_dim_qk = 0, head_dim_v = 0;
   MaskKind mask = MaskKind::full;
   std::string mask_name;
-  std::int64_t window = 0;         // keys that a query keeps, itself included; 0: no window
-  std::optional<double> density;   // kept pairs over all pairs
-  std::optional<bool> paged;       // K/V behind a block table
-  double locked_clock_mhz = 0;     // 0: not locked
+  std::int64_t window = 0;        // keys that a query keeps, itself included; 0: no window
+  std::optional<double> density;  // kept pairs over all pairs
+  std::optional<bool> paged;      // K/V behind a block table
+  double locked_clock_mhz = 0;    // 0: not locked
   double measured_us = 0;
-  double flops = 0;                // 0: not known
-  double bytes = 0;                // compulsory; 0: not known
-  std::string shape;               // "4x32/8 q512 kv512 d128 causal"
-  std::string no_mapping;          // why no pipeline can stand for this row, whatever the kernel map says
+  double flops = 0;        // 0: not known
+  double bytes = 0;        // compulsory; 0: not known
+  std::string shape;       // "4x32/8 q512 kv512 d128 causal"
+  std::string no_mapping;  // why no pipeline can stand for this row, whatever the kernel map says
 };
 
 // Kept (query, key) pairs of one head; queries are aligned to the end of the keys.

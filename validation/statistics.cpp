@@ -9,7 +9,9 @@ namespace attnsim {
 
 namespace {
 
-double pairs_of(double n) { return n * (n - 1) / 2; }
+double pairs_of(double n) {
+  return n * (n - 1) / 2;
+}
 
 // Pairs of equal neighbours in a sorted sequence.
 template <class Equal>
@@ -46,7 +48,9 @@ double sort_counting_exchanges(std::vector<double>& values) {
 
 }  // namespace
 
-double absolute_percentage_error(double predicted, double measured) { return 100.0 * std::abs(predicted - measured) / measured; }
+double absolute_percentage_error(double predicted, double measured) {
+  return 100.0 * std::abs(predicted - measured) / measured;
+}
 
 std::optional<double> mean(std::span<const double> values) {
   if (values.empty()) return std::nullopt;

@@ -21,7 +21,7 @@ struct ErrorSummary {
   std::optional<double> median_ape;  // this and the following: mapped rows only
   std::optional<double> p90_ape;
   std::optional<double> max_ape;
-  std::optional<double> bias;        // mean signed error
+  std::optional<double> bias;  // mean signed error
   std::optional<double> kendall_tau;
 };
 [[nodiscard]] ErrorSummary summarise(std::span<const Timing> timings);

@@ -22,7 +22,7 @@ struct ValidateOptions {
   Split split = Split::all;            // which half of the rows
   int jobs = 0;                        // 0: all cores
   EngineKind engine = EngineKind::automatic;
-  PredictMicroseconds predict_us;      // empty: the simulated rung of predict()
+  PredictMicroseconds predict_us;  // empty: the simulated rung of predict()
   Progress progress;
 };
 

@@ -9,7 +9,9 @@ namespace attnsim {
 
 namespace {
 
-std::filesystem::path harness_folder() { return data_dir() / "workloads" / "harnesses"; }
+std::filesystem::path harness_folder() {
+  return data_dir() / "workloads" / "harnesses";
+}
 
 // Members that a fit may set, by their JSON names.
 const std::vector<std::string>& fittable() {

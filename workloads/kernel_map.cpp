@@ -65,7 +65,8 @@ KernelMapEntry read_entry(FieldReader& reader) {
   entry.unmapped = reader.text("unmapped", {}, "");
   entry.schedule = reader.text("schedule", {}, "");
   entry.harness = reader.text("harness", {}, "");
-  if (entry.unmapped.empty() == entry.schedule.empty()) reader.issue("schedule", "an entry has a schedule or says why it is unmapped", "one of schedule, unmapped");
+  if (entry.unmapped.empty() == entry.schedule.empty())
+    reader.issue("schedule", "an entry has a schedule or says why it is unmapped", "one of schedule, unmapped");
   if (!entry.schedule.empty() && entry.harness.empty()) reader.issue("harness", "is missing", "the name of a harness");
   if (!entry.schedule.empty() && entry.source.empty()) reader.issue("source", "is missing", "where the choice of schedule comes from");
   return entry;

@@ -37,7 +37,7 @@ struct KernelMapEntry {
   std::string harness;
   std::string unmapped;
   std::string source;
-  std::string place;     // file and JSON pointer
+  std::string place;  // file and JSON pointer
 
   [[nodiscard]] bool matches(const MapKey& key) const;
 };

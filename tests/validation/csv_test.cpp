@@ -44,7 +44,10 @@ TEST_CASE("quoted fields hold commas, doubled quotes and line breaks") {
 
 TEST_CASE("a file without a final line break and with blank lines reads the same") {
   CHECK(parse_csv("a\n1\n\n2", "t.csv").records.size() == 2);
-  CHECK(parse_csv("\xEF\xBB\xBF" "a\n1\n", "t.csv").header.front() == "a");
+  CHECK(parse_csv("\xEF\xBB\xBF"
+                  "a\n1\n",
+                  "t.csv")
+            .header.front() == "a");
 }
 
 TEST_CASE("broken CSV text names file and line") {
@@ -77,7 +80,8 @@ TEST_CASE("a malformed field is named by file, line, column and value") {
       {"128,0,1,bf16", "128,0,yes,bf16", "causal", "no integer"},
       {"128,0,1,bf16", "128,9,0,bf16", "causal", "window"},
   }));
-  CHECK_THAT(error_of(kHeader + kRow + replaced(kRow, from, to)), Contains("library_attention.csv: line 3, column " + column) && Contains(complaint));
+  CHECK_THAT(error_of(kHeader + kRow + replaced(kRow, from, to)),
+             Contains("library_attention.csv: line 3, column " + column) && Contains(complaint));
 }
 
 TEST_CASE("all bad fields of a file are reported at once") {

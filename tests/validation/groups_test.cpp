@@ -10,7 +10,8 @@ using namespace attnsim;
 
 namespace {
 
-RowOutcome outcome(const std::string& kernel, const std::string& phase, double measured, std::optional<double> predicted, double density = 1) {
+RowOutcome outcome(const std::string& kernel, const std::string& phase, double measured, std::optional<double> predicted,
+                   double density = 1) {
   RowOutcome o;
   o.row.file = "f.csv";
   o.row.device = "dev";
@@ -35,7 +36,8 @@ const Group& find(const std::vector<Group>& groups, const std::string& kernel, c
 }  // namespace
 
 TEST_CASE("groups carry the file's words, three bands by measured time, and one group over all") {
-  const std::vector<RowOutcome> rows{outcome("k", "decode", 50.0, 55.0), outcome("k", "decode", 50.1, 50.1), outcome("l", "prefill", 10, std::nullopt)};
+  const std::vector<RowOutcome> rows{outcome("k", "decode", 50.0, 55.0), outcome("k", "decode", 50.1, 50.1),
+                                     outcome("l", "prefill", 10, std::nullopt)};
   const std::vector<Group> groups = group_outcomes(rows);
   REQUIRE(groups.size() == 9);  // (all, k, l) x 3 bands
   CHECK(find(groups, "k", "decode", SizeBand::all).errors.rows == 2);
@@ -68,8 +70,8 @@ TEST_CASE("a speedup is taken against the densest mask of the same shape and set
 }
 
 TEST_CASE("among equally dense rows the same kernel is the baseline, then the fastest") {
-  const std::vector<RowOutcome> rows{outcome("k", "fwd", 100, 90.0, 1.0), outcome("other", "fwd", 40, 40.0, 1.0), outcome("k", "fwd", 50, 60.0, 0.5),
-                                     outcome("third", "fwd", 50, 60.0, 0.5)};
+  const std::vector<RowOutcome> rows{outcome("k", "fwd", 100, 90.0, 1.0), outcome("other", "fwd", 40, 40.0, 1.0),
+                                     outcome("k", "fwd", 50, 60.0, 0.5), outcome("third", "fwd", 50, 60.0, 0.5)};
   const auto baselines = speedup_baselines(rows);
   CHECK(baselines[2] == 0);
   CHECK(baselines[3] == 1);
@@ -88,8 +90,9 @@ TEST_CASE("the JSON report has exactly the promised keys, null where a figure is
   const auto json = nlohmann::json::parse(report_json(groups, rows, false));
   REQUIRE(json.size() == 1);
   const auto& first = json.at("groups").at(0);
-  const std::vector<std::string> keys{"file", "device", "kernel", "phase", "band", "rows", "unmapped", "mape", "median_ape", "p90_ape", "max_ape",
-                                      "bias", "kendall_tau", "speedup_mape", "roofline_mape", "fitted_roofline_mape"};
+  const std::vector<std::string> keys{
+      "file",       "device",  "kernel",  "phase", "band",        "rows",         "unmapped",      "mape",
+      "median_ape", "p90_ape", "max_ape", "bias",  "kendall_tau", "speedup_mape", "roofline_mape", "fitted_roofline_mape"};
   CHECK(first.size() == keys.size());
   for (const std::string& key : keys) CHECK(first.contains(key));
   CHECK(first.at("mape") == 100.0);

@@ -37,7 +37,8 @@ TEST_CASE("every shipped harness loads under its own name and fits at most four 
 
 TEST_CASE("every harness that a kernel map names is shipped") {
   const std::vector<std::string> names = harness_names();
-  for (const KernelMapEntry& entry : KernelMaps::load().entries()) {
+  const KernelMaps maps = KernelMaps::load();
+  for (const KernelMapEntry& entry : maps.entries()) {
     if (entry.schedule.empty()) continue;
     INFO(entry.place << " " << entry.harness);
     CHECK(std::find(names.begin(), names.end(), entry.harness) != names.end());
@@ -70,10 +71,13 @@ TEST_CASE("a malformed harness is refused with file, pointer and what is allowed
   const std::string good = R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "cold")";
   REQUIRE(error_of(good + "}").empty());
   CHECK_THAT(error_of(R"({"name": "n", "l2_start": "cold"})"), Contains("harness.json: /clock") && Contains("missing"));
-  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "fast"}, "l2_start": "cold"})"), Contains("/clock/policy") && Contains("sustained"));
+  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "fast"}, "l2_start": "cold"})"),
+             Contains("/clock/policy") && Contains("sustained"));
   CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "locked"}, "l2_start": "cold"})"), Contains("/clock/locked_mhz"));
-  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "locked", "locked_mhz": 1.5e9}, "l2_start": "cold"})"), Contains("/clock/locked_mhz"));
-  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "boost", "locked_mhz": 1500}, "l2_start": "cold"})"), Contains("/clock/locked_mhz"));
+  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "locked", "locked_mhz": 1.5e9}, "l2_start": "cold"})"),
+             Contains("/clock/locked_mhz"));
+  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "boost", "locked_mhz": 1500}, "l2_start": "cold"})"),
+             Contains("/clock/locked_mhz"));
   CHECK_THAT(error_of(good + R"(, "constant_us": -1})"), Contains("/constant_us"));
   CHECK_THAT(error_of(good + R"(, "constant_ms": 1})"), Contains("constant_ms") && Contains("constant_us"));
   CHECK_THAT(error_of(good + R"(, "kv_cache_write_phases": ["prefil"]})"), Contains("prefil") && Contains("nearest: \"prefill\""));

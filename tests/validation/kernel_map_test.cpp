@@ -15,8 +15,16 @@ KernelMaps maps_of(const std::string& entries) {
 }
 
 MapKey key(const std::string& kernel, std::int64_t head_dim = 64) {
-  return {.library = "lib", .version = "1.2", .kernel = kernel, .device = "dev_1", .phase = "prefill", .dtype = "bf16", .head_dim = head_dim,
-          .q_len = 100, .windowed = false, .paged = std::nullopt};
+  return {.library = "lib",
+          .version = "1.2",
+          .kernel = kernel,
+          .device = "dev_1",
+          .phase = "prefill",
+          .dtype = "bf16",
+          .head_dim = head_dim,
+          .q_len = 100,
+          .windowed = false,
+          .paged = std::nullopt};
 }
 
 const std::string kEntry = R"({"kernel": "k*", "devices": ["dev_*"], "schedule": "s", "harness": "h", "source": "x")";
@@ -112,8 +120,16 @@ TEST_CASE("the shipped maps serve every library kernel that has a schedule, and 
       {"0.24.0", "vllm_flashinfer_trtllmprefill", "b200_sxm", "prefill", 128, 4096, true, ""},
       {"0.24.0", "vllm_vit_flash_attn_fa4", "b200_sxm", "encoder", 64, 4096, false, ""},
   }));
-  const KernelMaps::Found found = maps.find({.library = "vllm", .version = c.version, .kernel = c.kernel, .device = c.device, .phase = c.phase,
-                                             .dtype = "bf16", .head_dim = c.head_dim, .q_len = c.q_len, .windowed = false, .paged = c.paged});
+  const KernelMaps::Found found = maps.find({.library = "vllm",
+                                             .version = c.version,
+                                             .kernel = c.kernel,
+                                             .device = c.device,
+                                             .phase = c.phase,
+                                             .dtype = "bf16",
+                                             .head_dim = c.head_dim,
+                                             .q_len = c.q_len,
+                                             .windowed = false,
+                                             .paged = c.paged});
   INFO(c.kernel << " " << c.device << " " << c.phase << " d" << c.head_dim << " q" << c.q_len);
   if (*c.schedule == '\0') {
     CHECK(found.entry == nullptr);
