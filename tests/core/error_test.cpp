@@ -21,6 +21,11 @@ TEST_CASE("nearest_name names nothing beyond max(2, size / 3) edits") {
   CHECK(nearest_name("x", {}).empty());
 }
 
+TEST_CASE("two swapped neighbours count as one edit") {
+  CHECK(nearest_name("hmb", {"sm", "hbm"}) == "hbm");
+  CHECK(nearest_name("badc", {"abcd"}) == "abcd");
+}
+
 TEST_CASE("nearest_name takes the first of equally near names") {
   CHECK(nearest_name("ab", {"ac", "ad"}) == "ac");
 }
