@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/bounds/touched.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "sim/bounds/extents.h"
+
+namespace attnsim::bounds {
+
+namespace {
+
+// Visited tile indices of many row tiles as a set of intervals; dilated runs (|step| > 1) are expanded once per distinct run.
+class VisitedTiles {
+ public:
+  void add(const ir::TripRun& run) {
+    if (run.count <= 0) return;
+    const std::int64_t last = run.first + (run.count - 1) * run.step;
+    const std::int64_t low = std::min(run.first, last);
+    const std::int64_t high = std::max(run.first, last);
+    const std::int64_t stride = run.step < 0 ? -run.step : run.step;
+    if (stride <= 1 || run.count == 1) {
+      spans_.push_back({low, high + 1});
+    } else if (seen_.insert({low, run.count, stride}).second) {
+      for (std::int64_t v = low; v <= high; v += stride) spans_.push_back({v, v + 1});
+    }
+  }
+  [[nodiscard]] std::vector<Interval> intervals() const { return merged(spans_); }
+
+ private:
+  struct Run {
+    std::int64_t low, count, stride;
+    auto operator<=>(const Run&) const = default;
+  };
+  std::vector<Interval> spans_;
+  std::set<Run> seen_;
+};
+
+class Collector {
+ public:
+  Collector(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors)
+      : kernel_(kernel), tensors_(tensors), touch_(tensors.size()) {}
+
+  std::vector<TensorTouch> run() {
+    const ir::Program& program = kernel_.program;
+    for (const ir::Agent& agent : program.agents) {
+      for (std::size_t s = 0; s < agent.sections.size(); ++s) {
+        for (const ir::Op& op : agent.sections[s]) {
+          if (ir::info(op.kind).op_class != ir::OpClass::copy) continue;
+          for (const ir::ItemFamily& family : kernel_.families) collect(op, program.sections[s], family);
+        }
+      }
+    }
+    return std::move(touch_);
+  }
+
+ private:
+  void collect(const ir::Op& op, const ir::Section& section, const ir::ItemFamily& family) {
+    std::map<int, std::vector<const ir::RowTile*>> by_split;
+    for (const ir::RowTile& tile : family.tiles) by_split[op.access.add_split ? tile.split : 0].push_back(&tile);
+    for (const auto& [split, tiles] : by_split) {
+      if (op.access.add_trip) {
+        by_trip(op, section, family, split, tiles);
+      } else {
+        by_rows(op, section, family, split, tiles);
+      }
+    }
+  }
+
+  [[nodiscard]] const ir::Axis* axis(ir::AxisId id) const {
+    return id == ir::kUnit ? nullptr : &kernel_.program.axes[static_cast<std::size_t>(id)];
+  }
+  [[nodiscard]] const ir::Tile& tile_of(const ir::Op& op) const { return kernel_.program.tiles[static_cast<std::size_t>(copied_tile(op))]; }
+
+  [[nodiscard]] std::int64_t valid(const ir::Axis* a, const ir::ItemFamily& family, const ir::RowTile& tile, std::int64_t visited) const {
+    if (a == nullptr) return 1;
+    switch (a->kind) {
+      case ir::AxisKind::fixed: return a->valid;
+      case ir::AxisKind::item_rows: return valid_rows(*a, tile);
+      case ir::AxisKind::trip_cols: return std::clamp<std::int64_t>(family.loop_extent - visited * a->padded, 0, a->padded);
+    }
+    return 0;
+  }
+
+  // The slab does not depend on the trip: rows of all tiles of the family form one union.
+  void by_rows(const ir::Op& op, const ir::Section& section, const ir::ItemFamily& family, int split,
+               const std::vector<const ir::RowTile*>& tiles) {
+    const ir::Tile& shape = tile_of(op);
+    const ir::Axis* rows = axis(shape.rows);
+    const ir::Axis* cols = axis(shape.cols);
+    const bool trip_rows = op.access.row_from == ir::RowFrom::trip;
+    std::vector<Interval> intervals;
+    VisitedTiles visited;
+    std::int64_t width = 0;
+    for (const ir::RowTile* tile : tiles) {
+      const std::vector<ir::TripRun> acting = acting_runs(*tile, section, op.when);
+      if (trip_count(acting) == 0) continue;
+      for (const ir::TripRun& run : acting) {
+        if (run.count <= 0) continue;
+        const std::int64_t lowest = run.step < 0 ? run.first + (run.count - 1) * run.step : run.first;
+        width = std::max(width, valid(cols, family, *tile, lowest));
+        if (trip_rows) visited.add(run);
+      }
+      if (!trip_rows) {
+        const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
+        intervals.push_back({begin, begin + valid(rows, family, *tile, acting.front().first)});
+      }
+    }
+    if (trip_rows && !tiles.empty()) {
+      const std::int64_t padded = rows == nullptr ? 1 : rows->padded;
+      for (const Interval& span : visited.intervals()) {
+        const std::int64_t last = span.end - 1;
+        intervals.push_back(
+            {op.access.row_offset + span.begin * padded, op.access.row_offset + last * padded + valid(rows, family, *tiles.front(), last)});
+      }
+    }
+    emit(op, family, split, 0, 1, width, merged(std::move(intervals)));
+  }
+
+  // One slab per visited tile: consecutive ones that are touched alike form a progression.
+  void by_trip(const ir::Op& op, const ir::Section& section, const ir::ItemFamily& family, int split,
+               const std::vector<const ir::RowTile*>& tiles) {
+    const ir::Tile& shape = tile_of(op);
+    for (const ir::RowTile* tile : tiles) {
+      VisitedTiles visited;
+      for (const ir::TripRun& run : acting_runs(*tile, section, op.when)) visited.add(run);
+      for (const Interval& span : visited.intervals()) {
+        const auto emit_span = [&](std::int64_t begin, std::int64_t end) {
+          const std::int64_t count = valid(axis(shape.rows), family, *tile, begin);
+          const std::int64_t row = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
+          emit(op, family, split, begin, end - begin, valid(axis(shape.cols), family, *tile, begin), merged({{row, row + count}}));
+        };
+        emit_span(span.begin, span.end - 1 > span.begin ? span.end - 1 : span.end);
+        if (span.end - 1 > span.begin) emit_span(span.end - 1, span.end);  // the last tile may be ragged
+      }
+    }
+  }
+
+  void emit(const ir::Op& op, const ir::ItemFamily& family, int split, std::int64_t first_trip, std::int64_t trips, std::int64_t width,
+            const std::vector<Interval>& rows) {
+    const ir::Access& access = op.access;
+    const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(access.tensor)];
+    width = std::min(width, tensor.cols);
+    if (rows.empty() || width <= 0 || family.slab_count <= 0) return;
+    const std::int64_t first = family.slab_begin / access.slab_divisor;
+    const std::int64_t last = (family.slab_begin + family.slab_count - 1) / access.slab_divisor;
+    const std::int64_t slabs = access.slab_multiplier == 0 ? 1 : last - first + 1;
+    const std::int64_t base = first * access.slab_multiplier + split + first_trip;
+    TensorTouch& touch = touch_[static_cast<std::size_t>(access.tensor)];
+    const bool reads = op.kind == ir::OpKind::load || op.kind == ir::OpKind::gather;
+    std::vector<TouchedBlock>& out = reads ? touch.read : touch.written;
+    if (trips == access.slab_multiplier || slabs == 1) {
+      out.push_back({base, slabs == 1 ? trips : slabs * trips, 1, width, rows});
+    } else if (slabs <= trips) {
+      for (std::int64_t i = 0; i < slabs; ++i) out.push_back({base + i * access.slab_multiplier, trips, 1, width, rows});
+    } else {
+      for (std::int64_t t = 0; t < trips; ++t) out.push_back({base + t, slabs, access.slab_multiplier, width, rows});
+    }
+  }
+
+  const ir::Kernel& kernel_;
+  const std::vector<ir::Tensor>& tensors_;
+  std::vector<TensorTouch> touch_;
+};
+
+double length(const std::vector<Interval>& intervals) {
+  std::int64_t sum = 0;
+  for (const Interval& i : intervals) sum += i.end - i.begin;
+  return static_cast<double>(sum);
+}
+
+// Elements of one slab touched by any of the blocks; they all start at column 0, so a row counts with its widest block.
+double slab_elements(std::vector<const TouchedBlock*> blocks) {
+  if (blocks.size() == 1) return length(blocks[0]->rows) * static_cast<double>(blocks[0]->width);
+  std::stable_sort(blocks.begin(), blocks.end(), [](const TouchedBlock* a, const TouchedBlock* b) { return a->width > b->width; });
+  std::vector<Interval> rows;
+  double elements = 0;
+  double covered = 0;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    rows.insert(rows.end(), blocks[i]->rows.begin(), blocks[i]->rows.end());
+    if (i + 1 < blocks.size() && blocks[i + 1]->width == blocks[i]->width) continue;
+    rows = merged(std::move(rows));
+    elements += (length(rows) - covered) * static_cast<double>(blocks[i]->width);
+    covered = length(rows);
+  }
+  return elements;
+}
+
+// Blocks of one progression of slabs, sorted into stretches on which the same blocks are active.
+double progression_elements(std::vector<const TouchedBlock*> blocks, std::int64_t step) {
+  std::stable_sort(blocks.begin(), blocks.end(),
+                   [](const TouchedBlock* a, const TouchedBlock* b) { return a->first_slab < b->first_slab; });
+  const auto begin_of = [&](const TouchedBlock* b) { return b->first_slab / step; };
+  std::vector<const TouchedBlock*> active;
+  std::size_t next = 0;
+  std::int64_t at = 0;
+  double elements = 0;
+  while (next < blocks.size() || !active.empty()) {
+    if (active.empty()) at = begin_of(blocks[next]);
+    while (next < blocks.size() && begin_of(blocks[next]) == at) active.push_back(blocks[next++]);
+    std::int64_t until = next < blocks.size() ? begin_of(blocks[next]) : INT64_MAX;
+    for (const TouchedBlock* b : active) until = std::min(until, begin_of(b) + b->slab_count);
+    elements += slab_elements(active) * static_cast<double>(until - at);
+    at = until;
+    std::erase_if(active, [&](const TouchedBlock* b) { return begin_of(b) + b->slab_count <= at; });
+  }
+  return elements;
+}
+
+}  // namespace
+
+std::vector<Interval> merged(std::vector<Interval> intervals) {
+  std::erase_if(intervals, [](const Interval& i) { return i.end <= i.begin; });
+  std::sort(intervals.begin(), intervals.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+  std::vector<Interval> out;
+  for (const Interval& i : intervals) {
+    if (!out.empty() && i.begin <= out.back().end) {
+      out.back().end = std::max(out.back().end, i.end);
+    } else {
+      out.push_back(i);
+    }
+  }
+  return out;
+}
+
+std::vector<TensorTouch> touched_by(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors) {
+  return Collector(kernel, tensors).run();
+}
+
+double union_bytes(const std::vector<TouchedBlock>& blocks, const ir::Tensor& tensor) {
+  std::map<std::int64_t, std::map<std::int64_t, std::vector<const TouchedBlock*>>> progressions;  // step, residue
+  for (const TouchedBlock& block : blocks) {
+    const std::int64_t step = block.slab_count == 1 ? 1 : block.slab_step;
+    progressions[step][block.first_slab % step].push_back(&block);
+  }
+  double elements = 0;
+  for (const auto& [step, residues] : progressions) {
+    double sum = 0;
+    for (const auto& [residue, group] : residues) sum += progression_elements(group, step);
+    elements = std::max(elements, sum);
+  }
+  return elements * ir::bits_of(tensor.dtype) / 8.0;
+}
+
+}  // namespace attnsim::bounds

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/bounds/work.h"
+
+#include <algorithm>
+#include <map>
+
+#include "sim/bounds/chain.h"
+#include "sim/bounds/extents.h"
+
+namespace attnsim::bounds {
+
+namespace {
+
+using ir::Fn;
+using ir::OpKind;
+
+// Lanes that an element-wise op needs, only to share out a step's lane operations among its ops.
+enum class Lane : std::uint8_t { fp32, alu, sfu };
+
+Lane lane_of(const ir::Op& op) {
+  switch (op.fn) {
+    case Fn::exp2:
+    case Fn::log2:
+    case Fn::reciprocal: return Lane::sfu;
+    case Fn::add:
+    case Fn::subtract:
+    case Fn::multiply: return Lane::fp32;
+    default: return Lane::alu;
+  }
+}
+
+bool is_mask_work(const ir::Op& op) {
+  return op.role == "mask" || op.kind == OpKind::iota || op.kind == OpKind::compare || op.kind == OpKind::select ||
+         op.fn == Fn::logical_and;
+}
+
+// Useful and padded elements of a step's ops, by lane.
+struct LaneShare {
+  double padded = 0;
+  double useful = 0;
+  double padded_exp = 0;
+  double useful_exp = 0;
+  [[nodiscard]] double useful_ratio() const { return padded > 0 ? useful / padded : 0; }
+};
+
+class Counter {
+ public:
+  Counter(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip)
+      : selected_(selected), kernel_(*selected.kernel), program_(kernel_.program), tensors_(tensors), chip_(chip) {}
+
+  KernelWork run() {
+    for (const ir::ItemFamily& family : kernel_.families) {
+      std::map<std::int64_t, int> group_sizes;  // items that share rows: one of them arrives last
+      for (const ir::RowTile& tile : family.tiles) ++group_sizes[tile.row_begin];
+      for (const ir::RowTile& tile : family.tiles) count_item({&family, &tile}, 1.0 / group_sizes[tile.row_begin]);
+      work_.items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    }
+    return std::move(work_);
+  }
+
+ private:
+  void count_item(const ItemView& item, double last_arriver_share) {
+    item_ = item;
+    slabs_ = static_cast<double>(item.family->slab_count);
+    ItemClass& out = work_.classes.emplace_back();
+    out.family = item.family;
+    out.tile = item.tile;
+    for (std::size_t a = 0; a < selected_.agents.size(); ++a) {
+      double held = 0;
+      for (std::size_t s = 0; s < program_.sections.size(); ++s) {
+        for (const Step& step : selected_.agents[a].sections[s]) {
+          acting_ = trip_count(acting_runs(*item.tile, program_.sections[s], step.when));
+          if (acting_ == 0) continue;
+          certain_ = step.when != ir::When::last_arriver;
+          share_ = certain_ ? 1 : last_arriver_share;
+          count_step(step, program_.sections[s], out);
+          if (certain_) held += acting_ * blocking_cycles(step, chip_);
+        }
+      }
+      out.agent_cycles.push_back(held);
+    }
+    out.latency_cycles = latency_chain(selected_, *item.tile, chip_);
+  }
+
+  void count_step(const Step& step, const ir::Section& section, ItemClass& out) {
+    const double times = acting_ * share_ * slabs_;
+    WorkCounts& counts = work_.counts;
+    counts.tensor_flops += times * step.tensor_flops;
+    counts.exp_count += times * step.exp_count;
+    counts.fp32_ops += times * step.fp32_ops;
+    counts.alu_ops += times * step.alu_ops;
+    counts.sfu_ops += times * step.sfu_ops;
+    counts.warp_instructions += times * step.warp_instructions;
+
+    ServerCycles per_item{};
+    const auto at = [&](Server server) -> double& { return per_item[static_cast<std::size_t>(server)]; };
+    const auto demand = [&](Pipe pipe) { return acting_ * step.demand[static_cast<std::size_t>(pipe)]; };
+    at(Server::tensor) = demand(Pipe::tensor);
+    at(Server::fp32) = demand(Pipe::fp32);
+    at(Server::alu) = demand(Pipe::alu);
+    at(Server::sfu) = demand(Pipe::sfu);
+    at(Server::issue) = demand(Pipe::issue);
+    if (step.kind == StepKind::load || step.kind == StepKind::store) {
+      count_copy(step, section, per_item);
+    } else {
+      at(Server::smem) = demand(Pipe::smem);
+      counts.smem_bytes += times * step.smem_bytes;
+    }
+    if (step.kind == StepKind::chain) {
+      at(Server::vector) = acting_ * step.occupancy_cycles;
+      count_lanes(step, section);
+    }
+    if (step.kind == StepKind::mma) count_mma(*step.ops.front(), section);
+    work_.padded_lanes.fp32 += share_ * slabs_ * at(Server::fp32);
+    work_.padded_lanes.alu += share_ * slabs_ * at(Server::alu);
+    work_.padded_lanes.sfu += share_ * slabs_ * at(Server::sfu);
+    for (std::size_t i = 0; i < kServers; ++i) {
+      work_.padded[i] += share_ * slabs_ * per_item[i];
+      if (certain_) out.servers[i] += per_item[i];
+    }
+  }
+
+  // Copies move valid bytes. CTAs of a cluster share what they multicast.
+  void count_copy(const Step& step, const ir::Section& section, ServerCycles& per_item) {
+    const ir::Op& op = *step.ops.front();
+    const double bytes = copy_bytes(program_, section, op, tensors_, item_);
+    const double sharers = op.copy == ir::CopyKind::tma_multicast ? std::max(kernel_.grid.cluster, 1) : 1;
+    const ir::Tile& tile = program_.tiles[static_cast<std::size_t>(copied_tile(op))];
+    if (tile.space == ir::Space::smem) {
+      per_item[static_cast<std::size_t>(Server::smem)] = bytes / chip_.sm.smem_bytes_per_clk;
+      work_.counts.smem_bytes += share_ * slabs_ * bytes;
+    }
+    per_item[static_cast<std::size_t>(Server::l2_port)] = bytes / sharers / chip_.sm.l2_port_bytes_per_clk;
+    work_.counts.l2_bytes += share_ * slabs_ * bytes / sharers;
+  }
+
+  void count_mma(const ir::Op& op, const ir::Section& section) {
+    const double flops = 2 * share_ * slabs_ * op_extent(program_, section, op, item_).useful;
+    const ir::DType dtype = program_.tiles[static_cast<std::size_t>(op.in[0])].dtype;
+    work_.has_mma = true;
+    work_.counts.useful_tensor_flops += flops;
+    work_.useful_tensor_cycles += flops / chip_.tensor_flop_per_clk(std::string(ir::name_of(dtype)));
+  }
+
+  // Mask work, work repeated per loop tile only because there are tiles (rescaling), and what splitting repeats is not useful.
+  [[nodiscard]] bool is_useful(const ir::Op& op, const ir::Section& section) const {
+    if (is_mask_work(op) || !certain_) return false;
+    if (section.kind == ir::SectionKind::once) return item_.tile->split == 0;
+    return section.trips == ir::TripSource::runs && spans_loop(program_, op);
+  }
+
+  void count_lanes(const Step& step, const ir::Section& section) {
+    std::array<LaneShare, 3> lanes{};
+    LaneShare all;
+    for (const ir::Op* op : step.ops) {
+      OpExtent extent = op_extent(program_, section, *op, item_);
+      if (!is_useful(*op, section)) extent.useful = 0;
+      LaneShare& lane = lanes[static_cast<std::size_t>(lane_of(*op))];
+      for (LaneShare* share : {&lane, &all}) {
+        share->padded += extent.padded;
+        share->useful += extent.useful;
+        if (op->fn != Fn::exp2) continue;
+        share->padded_exp += extent.padded;
+        share->useful_exp += extent.useful;
+      }
+      if (op->fn == Fn::exp2 && section.kind == ir::SectionKind::loop) work_.counts.useful_exp_count += slabs_ * extent.useful;
+    }
+    const auto useful = [&](Pipe pipe, Lane lane) {
+      const LaneShare& share = lanes[static_cast<std::size_t>(lane)];
+      const double cycles = acting_ * slabs_ * step.demand[static_cast<std::size_t>(pipe)];
+      return cycles * (share.padded > 0 ? share.useful_ratio() : all.useful_ratio());
+    };
+    work_.useful_lanes.fp32 += useful(Pipe::fp32, Lane::fp32);
+    work_.useful_lanes.alu += useful(Pipe::alu, Lane::alu);
+    work_.useful_lanes.sfu += useful(Pipe::sfu, Lane::sfu);
+    const LaneShare& sfu = lanes[static_cast<std::size_t>(Lane::sfu)];
+    if (sfu.padded <= 0) return;
+    const double sfu_cycles = acting_ * slabs_ * step.demand[static_cast<std::size_t>(Pipe::sfu)];
+    work_.padded_lanes.exp_sfu += share_ * sfu_cycles * sfu.padded_exp / sfu.padded;
+    work_.useful_lanes.exp_sfu += sfu_cycles * sfu.useful_exp / sfu.padded;
+  }
+
+  const SelectedKernel& selected_;
+  const ir::Kernel& kernel_;
+  const ir::Program& program_;
+  const std::vector<ir::Tensor>& tensors_;
+  const Chip& chip_;
+  KernelWork work_;
+  ItemView item_;
+  double slabs_ = 0;
+  double acting_ = 0;
+  double share_ = 1;
+  bool certain_ = true;
+};
+
+}  // namespace
+
+std::string_view name_of(Server s) {
+  constexpr std::array<std::string_view, kServers> kNames{"tensor", "fp32", "alu", "sfu", "issue", "smem", "l2_port", "vector"};
+  return kNames.at(static_cast<std::size_t>(s));
+}
+
+KernelWork count_work(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip) {
+  return Counter(selected, tensors, chip).run();
+}
+
+}  // namespace attnsim::bounds
