@@ -59,6 +59,7 @@ struct Schedule {
   bool pack_gqa_decode_only = false;          // FA2: only when q_len = 1 and no window
   bool q_in_registers = false;                // Q is read once, not from SMEM for every trip
   bool ping_pong = false;                     // order tokens: consumers take turns at issuing QK^T
+  int ping_pong_head_dim_max = 256;           // up to this padded head_dim_qk
   bool stage_o_in_v = false;                  // epilogue writes O through V's SMEM: the next item's V waits for the store
   MaskPolicy mask = MaskPolicy::partial_tiles;
   bool mask_first_trip = false;               // the first trip pays for mask ops even when unmasked

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "sim/core/error.h"
 #include "workloads/families/copies.h"
@@ -105,6 +106,26 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
   return kernel;
 }
 
+// Register tiles of the main loop. Row vectors and predicates are small; a 16-bit tile takes over the registers of the tile
+// that it was converted from, unless asynchronous MMAs still read it while the next trip computes.
+std::int64_t loop_register_bits(const ir::Program& program, int agent, bool async_mma) {
+  std::set<ir::TileId> used;
+  for (std::size_t s = 0; s < program.sections.size(); ++s) {
+    if (program.sections[s].kind != ir::SectionKind::loop || program.sections[s].trips != ir::TripSource::runs) continue;
+    for (const ir::Op& op : program.agents[static_cast<std::size_t>(agent)].sections[s]) {
+      used.insert(op.in.begin(), op.in.end());
+      used.insert(op.out.begin(), op.out.end());
+    }
+  }
+  std::int64_t bits = 0;
+  for (const ir::TileId id : used) {
+    const ir::Tile& tile = program.tiles[static_cast<std::size_t>(id)];
+    const bool counted = tile.dtype == ir::DType::f32 || (async_mma && tile.dtype != ir::DType::pred);
+    if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted) bits += program.padded_elements(id) * ir::bits_of(tile.dtype);
+  }
+  return bits;
+}
+
 }  // namespace
 
 void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip) {
@@ -123,14 +144,7 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
   for (std::size_t a = 0; a < program.agents.size(); ++a) {
     const ir::Agent& agent = program.agents[a];
     registers += static_cast<std::int64_t>(agent.warps) * 32 * agent.registers_per_thread;
-    // Tiles of a whole loop trip live at once; row vectors and predicates are small or short-lived.
-    std::int64_t bits = 0;
-    for (std::size_t t = 0; t < program.tiles.size(); ++t) {
-      const ir::Tile& tile = program.tiles[t];
-      const bool counted = tile.space == ir::Space::registers && tile.agent == static_cast<int>(a) && tile.cols != ir::kUnit &&
-                           tile.dtype != ir::DType::pred && tile.name.rfind("o_", 0) != 0 && tile.name != "scaled";
-      if (counted) bits += program.padded_elements(static_cast<ir::TileId>(t)) * ir::bits_of(tile.dtype);
-    }
+    const std::int64_t bits = loop_register_bits(program, static_cast<int>(a), ir::is_async(plan.mma));
     const std::int64_t per_thread = bits / 32 / (static_cast<std::int64_t>(agent.warps) * 32);
     if (per_thread > agent.registers_per_thread) {
       illegal("/schedule", plan.schedule,

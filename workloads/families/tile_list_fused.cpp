@@ -91,7 +91,7 @@ SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
     if (agents > 1) t.pv_done = b.token("pv_done", agents);
     if (c.plan.persistent()) t.o_stored = b.token("o_stored", agents);
   }
-  if (c.schedule.ping_pong && agents > 1) {
+  if (c.schedule.ping_pong && agents > 1 && c.plan.padded_qk <= c.schedule.ping_pong_head_dim_max) {
     for (int w = 0; w < agents; ++w) t.turn.push_back(b.token("turn" + std::to_string(w), 1, w == 0 ? 1 : 0));
   }
   if (c.plan.last_cta) t.split_done = b.token("split_done", static_cast<int>(c.plan.splits), 0, ir::TokenScope::kernel);

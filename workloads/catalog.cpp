@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/catalog.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "sim/core/data_dir.h"
+#include "workloads/lower.h"
+
+namespace attnsim {
+
+namespace {
+
+// First legal name wins.
+struct DefaultRule {
+  std::string_view isa;  // "" = any
+  bool decode;
+  std::array<const char*, 2> schedules;
+};
+constexpr std::array kDefaults{
+    DefaultRule{"sm_90", false, {"fa3-sm90", "fa2-sm80"}},
+    DefaultRule{"sm_90", true, {"splitkv-decode-sm90", "splitkv-decode"}},
+    DefaultRule{"sm_100", true, {"splitkv-decode-lastcta", "splitkv-decode"}},
+    DefaultRule{"", false, {"fa2-sm80", "fused-generic"}},
+    DefaultRule{"", true, {"splitkv-decode", "fused-generic"}},
+};
+
+std::optional<ConfigError> complaint(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  try {
+    (void)lower(variant, problem, schedule, chip);
+    return std::nullopt;
+  } catch (const ConfigError& error) {
+    return error;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> schedule_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(data_dir() / "workloads" / "schedules")) {
+    if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+JsonDocument schedule_document(const std::string& name) {
+  const std::vector<std::string> names = schedule_names();
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    std::string allowed;
+    for (const std::string& n : names) allowed += (allowed.empty() ? "" : ", ") + n;
+    throw ConfigError(ConfigIssue{"", "/schedule", "\"" + name + "\"", "is no schedule", allowed, nearest_name(name, names)});
+  }
+  return read_json_file(data_dir() / "workloads" / "schedules" / (name + ".json"));
+}
+
+Schedule load_schedule(const std::string& name) { return parse_schedule(schedule_document(name)); }
+
+std::vector<CatalogEntry> variant_catalog() {
+  std::vector<CatalogEntry> entries;
+  for (const Variant& v : variants()) entries.push_back({std::string(v.name), std::string(v.description)});
+  return entries;
+}
+
+std::vector<CatalogEntry> schedule_catalog() {
+  std::vector<CatalogEntry> entries;
+  for (const std::string& name : schedule_names()) entries.push_back({name, load_schedule(name).description});
+  return entries;
+}
+
+std::vector<Schedule> legal_schedules(const Variant& variant, const Problem& problem, const Chip& chip) {
+  std::vector<Schedule> legal;
+  for (const std::string& name : schedule_names()) {
+    Schedule schedule = load_schedule(name);
+    if (schedule.family != variant.family) continue;
+    if (!complaint(variant, problem, schedule, chip)) legal.push_back(std::move(schedule));
+  }
+  return legal;
+}
+
+Schedule default_schedule(const Variant& variant, const Problem& problem, const Chip& chip) {
+  std::optional<ConfigError> last;
+  for (const DefaultRule& rule : kDefaults) {
+    if ((!rule.isa.empty() && rule.isa != chip.isa) || rule.decode != problem.is_decode()) continue;
+    for (const char* name : rule.schedules) {
+      Schedule schedule = load_schedule(name);
+      last = complaint(variant, problem, schedule, chip);
+      if (!last) return schedule;
+    }
+  }
+  throw *last;
+}
+
+}  // namespace attnsim

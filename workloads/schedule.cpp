@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/schedule.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "workloads/catalog.h"
+#include "workloads/families/table.h"
+#include "workloads/schedule_check.h"
+
+namespace attnsim {
+
+namespace {
+
+template <class E>
+struct Named {
+  std::string_view name;
+  E value;
+};
+
+constexpr std::array kMaskClasses{Named<MaskClass>{"any", MaskClass::any}, Named<MaskClass>{"full", MaskClass::full},
+                                  Named<MaskClass>{"causal", MaskClass::causal}, Named<MaskClass>{"local", MaskClass::local}};
+constexpr std::array kAgentKinds{Named<AgentKind>{"producer", AgentKind::producer}, Named<AgentKind>{"consumer", AgentKind::consumer},
+                                 Named<AgentKind>{"all", AgentKind::all}};
+constexpr std::array kMmaKinds{Named<ir::MmaKind>{"mma_sync", ir::MmaKind::mma_sync}, Named<ir::MmaKind>{"wgmma", ir::MmaKind::wgmma_ss},
+                               Named<ir::MmaKind>{"tcgen05", ir::MmaKind::tcgen05}, Named<ir::MmaKind>{"systolic", ir::MmaKind::systolic}};
+constexpr std::array kCopyKinds{Named<ir::CopyKind>{"plain", ir::CopyKind::plain}, Named<ir::CopyKind>{"cp_async", ir::CopyKind::cp_async},
+                                Named<ir::CopyKind>{"tma", ir::CopyKind::tma}, Named<ir::CopyKind>{"tma_multicast", ir::CopyKind::tma_multicast}};
+constexpr std::array kMaskPolicies{Named<MaskPolicy>{"partial_tiles", MaskPolicy::partial_tiles},
+                                   Named<MaskPolicy>{"all_tiles", MaskPolicy::all_tiles}, Named<MaskPolicy>{"no_tiles", MaskPolicy::no_tiles}};
+constexpr std::array kSplitPolicies{Named<SplitPolicy>{"none", SplitPolicy::none}, Named<SplitPolicy>{"fixed", SplitPolicy::fixed},
+                                    Named<SplitPolicy>{"fa2", SplitPolicy::fa2}, Named<SplitPolicy>{"fa3", SplitPolicy::fa3},
+                                    Named<SplitPolicy>{"trtllm", SplitPolicy::trtllm}};
+constexpr std::array kCombines{Named<Combine>{"none", Combine::none}, Named<Combine>{"kernel", Combine::kernel},
+                               Named<Combine>{"last_cta", Combine::last_cta}};
+constexpr std::array kGridPolicies{Named<ir::GridPolicy>{"one_item_per_cta", ir::GridPolicy::one_item_per_cta},
+                                   Named<ir::GridPolicy>{"persistent_static", ir::GridPolicy::persistent_static},
+                                   Named<ir::GridPolicy>{"persistent_dynamic", ir::GridPolicy::persistent_dynamic}};
+constexpr std::array kTileOrders{Named<ir::TileOrder>{"ascending", ir::TileOrder::ascending},
+                                 Named<ir::TileOrder>{"descending", ir::TileOrder::descending}};
+constexpr std::array kFastest{Named<ir::Fastest>{"tiles", ir::Fastest::tiles}, Named<ir::Fastest>{"slabs", ir::Fastest::slabs}};
+
+template <class E, std::size_t N>
+E choice(FieldReader& reader, const std::string& key, const std::array<Named<E>, N>& table, std::optional<E> fallback = std::nullopt) {
+  std::vector<std::string> names;
+  std::optional<std::string> fallback_name;
+  for (const Named<E>& row : table) {
+    names.emplace_back(row.name);
+    if (fallback && row.value == *fallback) fallback_name = std::string(row.name);
+  }
+  const std::string text = reader.text(key, names, fallback_name);
+  for (const Named<E>& row : table) {
+    if (row.name == text) return row.value;
+  }
+  return table[0].value;
+}
+
+constexpr std::int64_t kMostTile = 4096;
+int small(FieldReader& reader, const std::string& key, std::int64_t min, std::int64_t max, std::optional<std::int64_t> fallback = std::nullopt) {
+  return static_cast<int>(reader.integer(key, {.min = min, .max = max}, fallback));
+}
+
+AgentSpec read_agent(FieldReader& reader) {
+  AgentSpec agent;
+  agent.name = reader.text("name", {});
+  agent.kind = choice(reader, "kind", kAgentKinds);
+  agent.warps = small(reader, "warps", 1, 32);
+  agent.registers_per_thread = small(reader, "registers_per_thread", 16, 512);
+  for (FieldReader& placement : reader.children("loop")) {
+    agent.loop.push_back({placement.text("role", schedule_roles()), small(placement, "skew", 0, 8, 0)});
+  }
+  complete_roles(agent);
+  return agent;
+}
+
+TileRule read_rule(FieldReader& reader) {
+  TileRule rule;
+  rule.head_dim_max = small(reader, "head_dim_max", 1, 1024);
+  rule.mask = choice(reader, "mask", kMaskClasses, std::optional(MaskClass::any));
+  rule.tile_q = small(reader, "tile_q", 1, kMostTile);
+  rule.tile_kv = small(reader, "tile_kv", 1, kMostTile);
+  rule.consumers = small(reader, "consumers", 1, 8, 1);
+  rule.stages = small(reader, "stages", 1, 16, 1);
+  rule.p_in_smem = reader.boolean("p_in_smem", false);
+  rule.warps = small(reader, "warps", 1, 32, 0);
+  rule.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
+  return rule;
+}
+
+std::vector<std::string> read_texts(FieldReader& reader, const std::string& key) {
+  std::vector<std::string> texts;
+  const Json* list = reader.raw(key);
+  if (list == nullptr) return texts;
+  if (!list->is_array()) {
+    reader.issue(key, "is not a list of names", "an array of strings");
+    return texts;
+  }
+  for (const Json& element : *list) {
+    if (element.is_string()) {
+      texts.push_back(element.get<std::string>());
+    } else {
+      reader.issue(key, "holds something that is no name", "an array of strings");
+    }
+  }
+  return texts;
+}
+
+void read_grid(FieldReader& reader, Schedule& s) {
+  s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
+  s.grid_causal = choice(reader, "grid_causal", kGridPolicies, std::optional(s.grid));
+  s.tile_order = choice(reader, "tile_order", kTileOrders, std::optional(ir::TileOrder::ascending));
+  s.fastest = choice(reader, "fastest", kFastest, std::optional(ir::Fastest::tiles));
+  s.batch_fastest = reader.boolean("batch_fastest", false);
+  s.l2_section_mib = reader.number("l2_section_mib", {.min = 0, .max = 1e6}, 0);
+  s.cluster = small(reader, "cluster", 1, 16, 1);
+  s.split = choice(reader, "split", kSplitPolicies, std::optional(SplitPolicy::none));
+  s.fixed_splits = small(reader, "fixed_splits", 1, 4096, 1);
+  s.max_splits = small(reader, "max_splits", 1, 4096, 128);
+  s.combine = choice(reader, "combine", kCombines, std::optional(Combine::none));
+  s.combine_stages = small(reader, "combine_stages", 1, 8, 1);
+  s.programmatic_launch = reader.boolean("programmatic_launch", false);
+}
+
+void read_kernel(FieldReader& reader, Schedule& s) {
+  s.mma = choice(reader, "mma", kMmaKinds);
+  s.copy = choice(reader, "copy", kCopyKinds);
+  s.pack_gqa = reader.boolean("pack_gqa", false);
+  s.pack_gqa_decode_only = reader.boolean("pack_gqa_decode_only", false);
+  s.q_in_registers = reader.boolean("q_in_registers", false);
+  s.ping_pong = reader.boolean("ping_pong", false);
+  s.ping_pong_head_dim_max = small(reader, "ping_pong_head_dim_max", 1, 1024, 256);
+  s.stage_o_in_v = reader.boolean("stage_o_in_v", false);
+  s.mask = choice(reader, "mask", kMaskPolicies, std::optional(MaskPolicy::partial_tiles));
+  s.mask_first_trip = reader.boolean("mask_first_trip", false);
+  s.kv_descending = reader.boolean("kv_descending", true);
+  s.paged = reader.boolean("paged", false);
+  s.page_tokens = small(reader, "page_tokens", 1, 1 << 20, 64);
+  s.item_global_round_trips = small(reader, "item_global_round_trips", 0, 64, 0);
+  s.regroup_copies = reader.boolean("regroup_copies", false);
+}
+
+}  // namespace
+
+Schedule parse_schedule(const JsonDocument& document) {
+  FieldReader reader(document);
+  Schedule s;
+  s.name = reader.text("name", {});
+  s.description = reader.text("description", {});
+  s.source = reader.text("source", {});
+  std::vector<std::string> family_names;
+  for (const Family& family : families()) family_names.emplace_back(family.name);
+  s.family = reader.text("family", family_names, "tile-list");
+  s.form = reader.text("form", {"fused", "unfused"}, "fused");
+  s.isas = read_texts(reader, "isas");
+  for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
+  for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
+  for (FieldReader& rule : reader.children("tiles")) s.tiles.push_back(read_rule(rule));
+  read_kernel(reader, s);
+  read_grid(reader, s);
+  if (reader.ok()) check_schedule(s, reader);
+  reader.finish();
+  s.resolved_json = canonical(document.root);
+  return s;
+}
+
+}  // namespace attnsim

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/schedule_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace attnsim {
+
+namespace {
+
+// `later` of the trip `distance` after must come after `earlier`.
+struct Order {
+  const char* earlier;
+  const char* later;
+  int distance;
+  const char* why;
+};
+constexpr std::array kOrders{
+    Order{"load_q", "qk", 0, "reads Q"},
+    Order{"load_k", "qk", 0, "reads K"},
+    Order{"load_v", "await_v", 0, "waits for V"},
+    Order{"load_v", "pv", 0, "reads V"},
+    Order{"await_v", "pv", 0, "reads V"},
+    Order{"qk", "mask", 0, "reads S"},
+    Order{"mask", "softmax", 0, "reads S"},
+    Order{"softmax", "convert_p", 0, "reads S"},
+    Order{"softmax", "rescale", 0, "reads the row factors"},
+    Order{"convert_p", "pv", 0, "reads P"},
+    Order{"rescale", "pv", 0, "adds to O"},
+    Order{"pv", "rescale", 1, "scales O of the trip before"},
+    Order{"pv", "convert_p", 1, "overwrites P"},
+    Order{"convert_p", "qk", 1, "overwrites S"},
+    Order{"rescale", "softmax", 1, "overwrites the row factors"},
+};
+
+const std::vector<std::string>& compute_roles() {
+  static const std::vector<std::string> roles{"qk", "mask", "softmax", "convert_p", "rescale", "pv"};
+  return roles;
+}
+const std::vector<std::string>& load_roles() {
+  static const std::vector<std::string> roles{"load_q", "load_k", "load_v"};
+  return roles;
+}
+
+int position(const AgentSpec& agent, const std::string& role) {
+  const auto it = std::find_if(agent.loop.begin(), agent.loop.end(), [&](const RolePlacement& p) { return p.role == role; });
+  return it == agent.loop.end() ? -1 : static_cast<int>(it - agent.loop.begin());
+}
+
+bool loads(const AgentSpec& agent) { return agent.kind != AgentKind::consumer; }
+bool computes(const AgentSpec& agent) { return agent.kind != AgentKind::producer; }
+
+void check_placement(const AgentSpec& agent, const std::string& key, FieldReader& reader) {
+  for (std::size_t i = 0; i < agent.loop.size(); ++i) {
+    const std::string& role = agent.loop[i].role;
+    if (position(agent, role) != static_cast<int>(i)) reader.issue(key, fmt::format("places {} twice on agent {}", role, agent.name));
+    const bool load = std::find(load_roles().begin(), load_roles().end(), role) != load_roles().end();
+    if (load ? !loads(agent) : !computes(agent)) {
+      reader.issue(key, fmt::format("places {} on agent {}, which does not {}", role, agent.name, load ? "load" : "compute"));
+    }
+  }
+  for (const Order& order : kOrders) {
+    const int a = position(agent, order.earlier);
+    const int b = position(agent, order.later);
+    if (a < 0 || b < 0) continue;
+    const int step_a = agent.loop[static_cast<std::size_t>(a)].skew;
+    const int step_b = agent.loop[static_cast<std::size_t>(b)].skew + order.distance;
+    if (step_a > step_b || (step_a == step_b && a > b)) {
+      reader.issue(key, fmt::format("places {} of agent {} before {}; it {}", order.later, agent.name, order.earlier, order.why));
+    }
+  }
+}
+
+void check_agents(const Schedule& s, FieldReader& reader) {
+  const auto count = [&](AgentKind kind) {
+    return std::count_if(s.agents.begin(), s.agents.end(), [&](const AgentSpec& a) { return a.kind == kind; });
+  };
+  const bool alone = count(AgentKind::all) == 1 && s.agents.size() == 1;
+  const bool pair = count(AgentKind::producer) == 1 && count(AgentKind::consumer) == 1 && s.agents.size() == 2;
+  if (!alone && !pair) reader.issue("agents", "do not make a kernel", "one agent of kind all, or one producer and one consumer");
+  if (s.form == "unfused" && !alone) reader.issue("agents", "do not fit the unfused form", "one agent of kind all");
+  for (const AgentSpec& agent : s.agents) check_placement(agent, "agents", reader);
+}
+
+// An agent that loads and computes must have read a slot before it loads into it again.
+void check_reuse(const Schedule& s, const TileRule& rule, FieldReader& reader) {
+  if (s.agents.size() != 1 || s.form != "fused") return;
+  const AgentSpec& agent = s.agents.front();
+  for (const auto& [load, use] : {std::pair("load_k", "qk"), std::pair("load_v", "pv")}) {
+    const int a = position(agent, use);
+    const int b = position(agent, load);
+    const int step_a = agent.loop[static_cast<std::size_t>(a)].skew;
+    const int step_b = agent.loop[static_cast<std::size_t>(b)].skew + rule.stages;
+    if (step_a > step_b || (step_a == step_b && a > b)) {
+      reader.issue("tiles", fmt::format("have {} stages, but {} overwrites a slot before {} has read it", rule.stages, load, use), "more stages");
+    }
+  }
+}
+
+void check_rules(const Schedule& s, FieldReader& reader) {
+  if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");
+  const bool warpgroup = s.mma == ir::MmaKind::wgmma_ss;
+  const int rows = warpgroup ? 64 : 16;
+  constexpr int kColumns = 8;
+  const bool alone = s.agents.size() == 1;
+  for (const TileRule& rule : s.tiles) {
+    if (rule.tile_q % (rows * rule.consumers) != 0) {
+      reader.issue("tiles", fmt::format("have tile_q {}, which {} agents can't share in units of {} rows", rule.tile_q, rule.consumers, rows),
+                   fmt::format("multiples of {}", rows * rule.consumers));
+    }
+    if (rule.tile_kv % kColumns != 0) reader.issue("tiles", fmt::format("have tile_kv {}", rule.tile_kv), "multiples of 8");
+    if (alone && rule.consumers != 1) reader.issue("tiles", fmt::format("have {} consumers, but one agent does all", rule.consumers), "1");
+    check_reuse(s, rule, reader);
+    if (rule.p_in_smem && !warpgroup) reader.issue("tiles", "keep P in SMEM, which only wgmma reads", "false");
+  }
+}
+
+}  // namespace
+
+const std::vector<std::string>& schedule_roles() {
+  static const std::vector<std::string> roles{"load_q", "load_k", "load_v", "qk", "mask", "softmax", "convert_p", "rescale", "await_v", "pv"};
+  return roles;
+}
+
+void complete_roles(AgentSpec& agent) {
+  if (loads(agent)) {
+    for (auto it = load_roles().rbegin(); it != load_roles().rend(); ++it) {
+      if (position(agent, *it) < 0) agent.loop.insert(agent.loop.begin(), {*it, 0});
+    }
+  }
+  if (!computes(agent)) return;
+  std::string before = agent.kind == AgentKind::all ? load_roles().back() : "";
+  for (const std::string& role : compute_roles()) {
+    if (position(agent, role) < 0) {
+      const int at = before.empty() ? -1 : position(agent, before);
+      const int skew = at < 0 ? 0 : agent.loop[static_cast<std::size_t>(at)].skew;
+      agent.loop.insert(agent.loop.begin() + at + 1, {role, skew});
+    }
+    before = role;
+  }
+}
+
+void check_schedule(const Schedule& s, FieldReader& reader) {
+  if (s.head_dims.empty()) reader.issue("head_dims", "is missing", "ascending sizes");
+  if (!std::is_sorted(s.head_dims.begin(), s.head_dims.end())) reader.issue("head_dims", "are not in order", "ascending sizes");
+  check_agents(s, reader);
+  check_rules(s, reader);
+  const bool splits = s.split != SplitPolicy::none;
+  if (splits && s.combine == Combine::none) reader.issue("combine", "must merge what split cuts", "kernel, last_cta");
+  if (!splits && s.combine != Combine::none) reader.issue("combine", "has nothing to merge without split", "none");
+  if (s.combine == Combine::last_cta && std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.consumers > 1; })) {
+    reader.issue("combine", "by the last CTA needs one computing agent", "kernel");
+  }
+  if (s.form == "unfused" && splits) reader.issue("split", "is not for the unfused form", "none");
+  if (s.pack_gqa && s.pack_gqa_decode_only) reader.issue("pack_gqa_decode_only", "contradicts pack_gqa", "one of the two");
+  if (s.form == "unfused" && (s.pack_gqa || s.pack_gqa_decode_only)) reader.issue("pack_gqa", "is not for the unfused form", "false");
+  if (s.ping_pong && s.agents.size() == 1) reader.issue("ping_pong", "needs consumers that take turns", "false");
+  if (s.stage_o_in_v && s.agents.size() == 1) reader.issue("stage_o_in_v", "needs a producer that waits for the store", "false");
+}
+
+}  // namespace attnsim

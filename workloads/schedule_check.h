@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a schema can't say about a schedule.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/core/json_reader.h"
+#include "workloads/schedule.h"
+
+namespace attnsim {
+
+// Roles of the main loop.
+[[nodiscard]] const std::vector<std::string>& schedule_roles();
+
+// Adds the roles that the agent should have and does not name, next to what produces their operands.
+void complete_roles(AgentSpec& agent);
+
+// Agents, tiles and placement must make sense together: every value written before it is read, and read before the next trip
+// overwrites it. Issues go to the reader.
+void check_schedule(const Schedule& schedule, FieldReader& reader);
+
+}  // namespace attnsim
