@@ -194,6 +194,14 @@ class Checker {
   }
 
   void check_tokens() {
+    for (std::size_t i = 0; i < program_.tokens.size(); ++i) {
+      const Token& t = program_.tokens[i];
+      const int signallers = program_.signallers(static_cast<TokenId>(i));
+      place_ = "token " + t.name;
+      ensure(t.scope == TokenScope::kernel || signallers == 0 || t.arrivals % signallers == 0,
+             "{} arrivals do not divide among the {} agents that signal it", t.arrivals, signallers);
+      ensure(t.initial_count % t.arrivals == 0, "initial count {} is no whole number of phases of {}", t.initial_count, t.arrivals);
+    }
     std::set<TokenId> signalled;
     for (const Agent& agent : program_.agents) signalled.merge(signalled_by(agent));
     for (const Agent& agent : program_.agents) {

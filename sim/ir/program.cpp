@@ -42,6 +42,19 @@ int Program::threads() const {
   return warps * 32;
 }
 
+int Program::signallers(TokenId token) const {
+  const auto gives = [token](const Op& op) {
+    return (op.kind == OpKind::signal && op.token == token) ||
+           std::find(op.completes.begin(), op.completes.end(), token) != op.completes.end();
+  };
+  int count = 0;
+  for (const Agent& agent : agents) {
+    count += std::any_of(agent.sections.begin(), agent.sections.end(),
+                         [&](const auto& section) { return std::any_of(section.begin(), section.end(), gives); });
+  }
+  return count;
+}
+
 bool completes_later(const Op& op) {
   if (op.kind == OpKind::load || op.kind == OpKind::gather) return op.copy != CopyKind::plain;
   if (op.kind == OpKind::store || op.kind == OpKind::scatter || op.kind == OpKind::atomic) return true;

@@ -12,9 +12,17 @@
 // a wrong value, and the engine does not save you. `load` (except CopyKind::plain), `store` and asynchronous `mma` complete
 // after they issue; all else completes before the next op of the agent issues.
 //
-// Tokens count. A signal adds 1 (an asynchronous op's `completes` add theirs when it completes). The k-th await of an agent
-// on a token, k = 0, 1, ... over the life of the CTA, passes when count >= (k + 1 - distance) * arrivals. So `full` has
-// distance 0, and `empty` of a ring of S slots has distance S: a producer may run ahead over items.
+// Tokens count in phases. An agent's n-th signal on a token (an asynchronous op takes its place when it issues and signals
+// when it completes) belongs to phase n / share, share = arrivals / number of agents that signal the token: so a load that
+// overtakes an earlier one, or a consumer that runs ahead of another, never completes a phase in their place. (As a barrier
+// per slot does.) The k-th await of an agent on a token, k = 0, 1, ... over the life of the CTA, passes when the phases
+// 0 .. k - distance are complete; initial_count / arrivals phases are complete from the start. So `full` has distance 0, and
+// `empty` of a ring of S slots has distance S: a producer may run ahead over items. A kernel token counts plainly, per item
+// group (family, slab, row_begin): the k-th await of a CTA's agent in the group passes when count >= (k + 1 - distance) *
+// arrivals, and last_arriver is the CTA whose signal makes the count equal to arrivals.
+//
+// Coordinates of compare follow the axis: item.row_begin + row_offset + i for item_rows, visited tile * padded + i for
+// trip_cols, i for fixed axes. In a loop over peers the visited tile is the peer, and outside loops trip axes are whole.
 #pragma once
 
 #include <cstdint>
@@ -170,6 +178,7 @@ struct Program {
   [[nodiscard]] std::int64_t padded_elements(TileId tile) const;
   [[nodiscard]] std::int64_t smem_bytes() const;  // all SMEM tiles with their stages, aliases counted once
   [[nodiscard]] int threads() const;
+  [[nodiscard]] int signallers(TokenId token) const;  // agents that signal it
   [[nodiscard]] TileId storage_of(TileId tile) const;  // the tile whose storage it uses: itself, or the end of its aliases
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "sim/ir/kernel.h"
 
@@ -20,6 +21,8 @@ struct Instance {
   std::int64_t trip = 0;     // 0 outside loops
   std::int64_t visited = 0;  // loop tile of the trip; the peer in a loop over peers
   std::int64_t slot = 0;     // modulo a tile's stages: trips (in loops) or items (outside) of the agent so far
+
+  std::vector<std::int64_t> tickets;  // of op->completes, taken when it issued
 
   [[nodiscard]] std::int64_t first_row(const ir::Program& program, ir::AxisId axis) const;  // absolute coordinate of index 0
   [[nodiscard]] std::int64_t valid(const ir::Program& program, ir::AxisId axis) const;

@@ -31,7 +31,7 @@ struct Cta {
 class KernelRun {
  public:
   KernelRun(const ir::Kernel& kernel, std::span<TensorData> tensors, int persistent_ctas, CounterRng& rng)
-      : kernel_(kernel), tensors_(tensors), rng_(rng), items_(kernel), tokens_(kernel, items_) {
+      : kernel_(kernel), tensors_(tensors), rng_(rng), items_(kernel), tokens_(kernel) {
     make_ctas(persistent_ctas);
   }
 
@@ -103,13 +103,14 @@ class KernelRun {
     return op.op->kind != ir::OpKind::await || tokens_.passes(cta.id, op);
   }
 
-  void issue(Cta& cta, std::size_t agent, const Instance& op) {
+  void issue(Cta& cta, std::size_t agent, Instance op) {
+    for (const ir::TokenId t : op.op->completes) op.tickets.push_back(tokens_.take_ticket(cta.id, op, t));
     if (ir::completes_later(*op.op)) {
       cta.boards[agent].add(op);
     } else {
       finish(cta, op);
       if (op.op->kind == ir::OpKind::await) tokens_.pass(cta.id, op);
-      if (op.op->kind == ir::OpKind::signal) tokens_.signal(cta.id, op, op.op->token);
+      if (op.op->kind == ir::OpKind::signal) tokens_.signal(cta.id, op, op.op->token, tokens_.take_ticket(cta.id, op, op.op->token));
     }
     cta.agents[agent].advance();
   }
@@ -117,7 +118,7 @@ class KernelRun {
   void finish(Cta& cta, const Instance& op) {
     if (!cta.memory) cta.memory = std::make_unique<CtaMemory>(kernel_.program);
     execute(kernel_.program, op, *cta.memory, tensors_);
-    for (const ir::TokenId t : op.op->completes) tokens_.signal(cta.id, op, t);
+    for (std::size_t t = 0; t < op.tickets.size(); ++t) tokens_.signal(cta.id, op, op.op->completes[t], op.tickets[t]);
   }
 
   void draw_weights(Cta& cta) {
@@ -155,7 +156,7 @@ class KernelRun {
         continue;
       }
       if (c.pending < 0) {
-        issue(cta, c.agent, Instance(*next_op(cta, c.agent)));
+        issue(cta, c.agent, *next_op(cta, c.agent));
       } else {
         finish(cta, cta.boards[c.agent].remove(static_cast<std::size_t>(c.pending)));
       }
@@ -183,8 +184,8 @@ class KernelRun {
             fmt::format("\n  cta {}, agent {}: item {}, section {}, trip {}: {} {}", cta.id, name, i->item_position,
                         kernel_.program.sections[static_cast<std::size_t>(i->section)].name, i->trip, info(i->op->kind).name, i->op->role);
         if (i->op->kind == ir::OpKind::await) {
-          text += fmt::format(" {} (count {})", kernel_.program.tokens[static_cast<std::size_t>(i->op->token)].name,
-                              tokens_.count(cta.id, *i, i->op->token));
+          text += fmt::format(" {} (at {})", kernel_.program.tokens[static_cast<std::size_t>(i->op->token)].name,
+                              tokens_.progress(cta.id, *i, i->op->token));
         }
       }
     }

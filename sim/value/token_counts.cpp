@@ -5,53 +5,61 @@
 
 namespace attnsim::value {
 
-TokenCounts::TokenCounts(const ir::Kernel& kernel, const ir::ItemSequence& items)
-    : kernel_(&kernel), signals_per_item_(kernel.program.tokens.size(), 0) {
-  const bool kernel_scope = std::any_of(kernel.program.tokens.begin(), kernel.program.tokens.end(),
-                                        [](const ir::Token& t) { return t.scope == ir::TokenScope::kernel; });
-  if (!kernel_scope) return;
-  for (std::int64_t i = 0; i < items.size(); ++i) ++group_items_[group_of(items.at(i))];
-  for (const ir::Agent& agent : kernel.program.agents) {
-    for (std::size_t s = 0; s < agent.sections.size(); ++s) {
-      if (kernel.program.sections[s].kind == ir::SectionKind::loop) continue;
-      for (const ir::Op& op : agent.sections[s]) {
-        for (const ir::TokenId t : op.completes) ++signals_per_item_[static_cast<std::size_t>(t)];
-        if (op.kind == ir::OpKind::signal) ++signals_per_item_[static_cast<std::size_t>(op.token)];
-      }
-    }
-  }
-}
-
-TokenCounts::Group TokenCounts::group_of(const ir::Item& item) const {
-  return {item.family - kernel_->families.data(), item.slab, item.tile->row_begin};
+TokenCounts::TokenCounts(const ir::Kernel& kernel) : kernel_(&kernel) {
+  for (std::size_t t = 0; t < kernel.program.tokens.size(); ++t)
+    signallers_.push_back(kernel.program.signallers(static_cast<ir::TokenId>(t)));
 }
 
 TokenCounts::Key TokenCounts::key(std::int64_t cta, const Instance& at, ir::TokenId id) const {
   if (token(id).scope == ir::TokenScope::cta) return {cta, id, {}};
-  return {-1, id, group_of(at.item)};
+  return {-1, id, Group{at.item.family - kernel_->families.data(), at.item.slab, at.item.tile->row_begin}};
 }
 
-std::int64_t TokenCounts::count(std::int64_t cta, const Instance& at, ir::TokenId id) const {
-  const auto found = counts_.find(key(cta, at, id));
-  return token(id).initial_count + (found == counts_.end() ? 0 : found->second);
+std::int64_t TokenCounts::progress(std::int64_t cta, const Instance& at, ir::TokenId id) const {
+  const Key k = key(cta, at, id);
+  const ir::Token& t = token(id);
+  if (t.scope == ir::TokenScope::kernel) {
+    const auto found = counts_.find(k);
+    return t.initial_count + (found == counts_.end() ? 0 : found->second);
+  }
+  const std::int64_t initial = t.initial_count / t.arrivals;
+  const auto found = phases_.find(k);
+  const int signallers = signallers_[static_cast<std::size_t>(id)];
+  if (found == phases_.end() || static_cast<int>(found->second.size()) < signallers) return initial;
+  const std::int64_t share = t.arrivals / signallers;
+  std::int64_t complete = found->second.begin()->second.in_order / share;
+  for (const auto& [agent, s] : found->second) complete = std::min(complete, s.in_order / share);
+  return initial + complete;
 }
 
 bool TokenCounts::passes(std::int64_t cta, const Instance& await) const {
   const ir::TokenId id = await.op->token;
   const auto found = awaits_.find({cta, await.agent, key(cta, await, id)});
-  const std::int64_t k = found == awaits_.end() ? 0 : found->second;
-  return count(cta, await, id) >= (k + 1 - await.op->distance) * token(id).arrivals;
+  const std::int64_t needed = (found == awaits_.end() ? 0 : found->second) + 1 - await.op->distance;
+  return progress(cta, await, id) >= needed * (token(id).scope == ir::TokenScope::kernel ? token(id).arrivals : 1);
 }
 
 void TokenCounts::pass(std::int64_t cta, const Instance& await) {
   ++awaits_[{cta, await.agent, key(cta, await, await.op->token)}];
 }
 
-void TokenCounts::signal(std::int64_t cta, const Instance& by, ir::TokenId id) {
+std::int64_t TokenCounts::take_ticket(std::int64_t cta, const Instance& by, ir::TokenId id) {
+  if (token(id).scope == ir::TokenScope::kernel) return 0;
+  return phases_[key(cta, by, id)][by.agent].issued++;
+}
+
+void TokenCounts::signal(std::int64_t cta, const Instance& by, ir::TokenId id, std::int64_t ticket) {
   const Key k = key(cta, by, id);
-  const std::int64_t now = ++counts_[k];
-  if (k.cta >= 0) return;
-  if (now == group_items_.at(k.group) * signals_per_item_[static_cast<std::size_t>(id)]) last_[k] = cta;
+  if (token(id).scope == ir::TokenScope::kernel) {
+    if (++counts_[k] == token(id).arrivals) last_[k] = cta;
+    return;
+  }
+  Signaller& s = phases_[k][by.agent];
+  s.early.insert(ticket);
+  while (!s.early.empty() && *s.early.begin() == s.in_order) {
+    s.early.erase(s.early.begin());
+    ++s.in_order;
+  }
 }
 
 bool TokenCounts::last_arriver(std::int64_t cta, const Instance& instance) const {

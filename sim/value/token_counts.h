@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Token counters of one kernel run. CTA tokens count per CTA; kernel tokens per item group, that is per (family, slab,
-// row_begin): the splits of one query tile share a counter. The k of an await counts per agent, and per group for kernel tokens.
+// Token counters of one kernel run, by the rules of program.h: phases for CTA tokens, plain counts per item group for
+// kernel tokens.
 #pragma once
 
 #include <map>
+#include <set>
 #include <tuple>
 #include <vector>
 
@@ -13,38 +14,39 @@ namespace attnsim::value {
 
 class TokenCounts {
  public:
-  TokenCounts(const ir::Kernel& kernel, const ir::ItemSequence& items);
+  explicit TokenCounts(const ir::Kernel& kernel);
   [[nodiscard]] bool passes(std::int64_t cta, const Instance& await) const;
   void pass(std::int64_t cta, const Instance& await);
-  void signal(std::int64_t cta, const Instance& by, ir::TokenId token);
-  // This CTA's signal was the last that the items of the group give to the token.
+  // A signal's place among those of its agent; taken when the op issues, handed in when it completes.
+  [[nodiscard]] std::int64_t take_ticket(std::int64_t cta, const Instance& by, ir::TokenId token);
+  void signal(std::int64_t cta, const Instance& by, ir::TokenId token, std::int64_t ticket);
+  // This CTA's signal completed the count of the instance's item group.
   [[nodiscard]] bool last_arriver(std::int64_t cta, const Instance& instance) const;
-  [[nodiscard]] std::int64_t count(std::int64_t cta, const Instance& at, ir::TokenId token) const;
+  // Complete phases of a CTA token, count of a kernel token.
+  [[nodiscard]] std::int64_t progress(std::int64_t cta, const Instance& at, ir::TokenId token) const;
 
  private:
-  using Group = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
+  struct Signaller {
+    std::int64_t issued = 0;
+    std::int64_t in_order = 0;     // signals that arrived with all before them
+    std::set<std::int64_t> early;  // arrived before an older one
+  };
+  using Group = std::tuple<std::int64_t, std::int64_t, std::int64_t>;  // family, slab, row_begin
   struct Key {
     std::int64_t cta = -1;  // -1: kernel scope
     ir::TokenId token = 0;
     Group group;
     auto operator<=>(const Key&) const = default;
   };
-  struct AwaitKey {
-    std::int64_t cta = 0;
-    int agent = 0;
-    Key key;
-    auto operator<=>(const AwaitKey&) const = default;
-  };
-  [[nodiscard]] Group group_of(const ir::Item& item) const;
   [[nodiscard]] Key key(std::int64_t cta, const Instance& at, ir::TokenId token) const;
   [[nodiscard]] const ir::Token& token(ir::TokenId id) const { return kernel_->program.tokens[static_cast<std::size_t>(id)]; }
 
   const ir::Kernel* kernel_;
-  std::map<Group, std::int64_t> group_items_;
-  std::vector<std::int64_t> signals_per_item_;  // by token, outside loops
-  std::map<Key, std::int64_t> counts_;
-  std::map<AwaitKey, std::int64_t> awaits_;
-  std::map<Key, std::int64_t> last_;  // CTA that completed a group's count
+  std::vector<int> signallers_;                                        // by token
+  std::map<Key, std::map<int, Signaller>> phases_;                     // by agent
+  std::map<Key, std::int64_t> counts_;                                 // kernel tokens
+  std::map<std::tuple<std::int64_t, int, Key>, std::int64_t> awaits_;  // by CTA and agent
+  std::map<Key, std::int64_t> last_;                                   // CTA that completed a group's count
 };
 
 }  // namespace attnsim::value
