@@ -23,8 +23,8 @@ std::unique_ptr<Store> open_store(const Context& context, const RunConfig& confi
 void run(const Context& context, const std::string& file) {
   const auto start = std::chrono::steady_clock::now();
   const RunConfig config = parse_run_config(read_json_file(file));
-  const std::vector<Outcome> outcomes = execute_parallel(config, context);
   const std::unique_ptr<Store> store = open_store(context, config);
+  const std::vector<Outcome> outcomes = execute_parallel(config, context);
   std::string stored;
   if (store) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;

@@ -67,12 +67,7 @@ Chip read_chip(FieldReader& root, const std::string& file) {
 
 Harness read_harness(FieldReader& root, const std::string& file) {
   const Json* value = root.raw("harness");
-  if (value == nullptr) {
-    Harness harness;
-    harness.name = "default";
-    harness.description = "one call alone: boost clock, cold L2, launch included";
-    return harness;
-  }
+  if (value == nullptr) return load_harness("default");
   const std::vector<std::string> names = harness_names();
   if (value->is_string()) {
     const std::string name = value->get<std::string>();
