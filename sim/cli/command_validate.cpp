@@ -29,7 +29,9 @@ void run_validate(const Context& context, const Arguments& arguments) {
   options.files = arguments.files;
   options.split = split_named(arguments.split);
   options.jobs = context.threads();
-  options.engine = arguments.engine == "detailed" ? EngineKind::detailed : arguments.engine == "fast" ? EngineKind::fast : EngineKind::automatic;
+  options.engine = arguments.engine == "detailed" ? EngineKind::detailed
+                   : arguments.engine == "fast"   ? EngineKind::fast
+                                                  : EngineKind::automatic;
   Validation validation;
   {
     Progress progress(context.err, context.quiet, "predictions", 0);
@@ -47,7 +49,8 @@ void run_validate(const Context& context, const Arguments& arguments) {
 
 void add_validate(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("--measurements", arguments->measurements, "Folder of measurement files; default: shared measurements if there, else validation/published")
+  app.add_option("--measurements", arguments->measurements,
+                 "Folder of measurement files; default: shared measurements if there, else validation/published")
       ->type_name("DIR");
   app.add_option("--fit", arguments->fit, "Rows that the 3-parameter roofline is fitted on; default: the same rows")->type_name("DIR");
   app.add_option("--file", arguments->files, "Only these files of the folder")->type_name("NAME");
@@ -55,7 +58,8 @@ void add_validate(CLI::App& app, Context& context) {
   app.add_option("--engine", arguments->engine, "detailed, fast or automatic")
       ->check(CLI::IsMember({"detailed", "fast", "automatic"}))
       ->capture_default_str();
-  app.add_option("--write-accuracy", arguments->write_accuracy, "Also write the accuracy table that results are judged by")->type_name("FILE");
+  app.add_option("--write-accuracy", arguments->write_accuracy, "Also write the accuracy table that results are judged by")
+      ->type_name("FILE");
   app.add_flag("--rows", arguments->rows, "Also each row with measured and predicted microseconds");
   app.footer("Examples:\n  attnsim validate\n  attnsim validate --measurements ../shared/measurements --json --rows > rows.json");
   app.callback([&context, arguments] { context.action = [&context, arguments] { run_validate(context, *arguments); }; });

@@ -47,8 +47,9 @@ std::vector<AccuracyEntry> load_accuracy() {
   if (!document.root.is_object() || !document.root.contains("entries")) return table;
   for (const Json& json : document.root["entries"]) {
     if (!json.is_object() || !json.contains("rows") || !json.contains("mape") || !json["mape"].is_number()) continue;
-    AccuracyEntry entry{text_of(json, "chip", ""),  text_of(json, "kernel", "all"), text_of(json, "phase", "all"), text_of(json, "split", "all"),
-                        json["rows"].get<std::int64_t>(), json["mape"].get<double>(), text_of(json, "note", ""), {}};
+    AccuracyEntry entry{
+        text_of(json, "chip", ""),        text_of(json, "kernel", "all"), text_of(json, "phase", "all"), text_of(json, "split", "all"),
+        json["rows"].get<std::int64_t>(), json["mape"].get<double>(),     text_of(json, "note", ""),     {}};
     if (entry.kernel == "all" || entry.phase == "all" || text_of(json, "band", "all") != std::string("all")) continue;
     if (json.contains("schedules"))
       for (const Json& name : json["schedules"])
