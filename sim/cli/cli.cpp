@@ -98,7 +98,7 @@ int run_command_line(int argc, const char* const* argv, std::ostream& out, std::
     print_error(err, unknown_command(argv[1]));
     return 2;
   }
-  Context context{.out = out, .err = err, .command_line = "", .action = {}};
+  Context context(out, err);
   for (int i = 0; i < argc; ++i) context.command_line += (i == 0 ? "" : " ") + std::string(argv[i]);
   CLI::App app("Predicts how fast an attention variant can run on a GPU, and why not faster.", "attnsim");
   app.footer(kFooter);

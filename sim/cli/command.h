@@ -11,6 +11,8 @@
 namespace attnsim::cli {
 
 struct Context {
+  Context(std::ostream& text, std::ostream& messages) : out(text), err(messages) {}
+
   std::ostream& out;
   std::ostream& err;
   std::string command_line;

@@ -16,7 +16,7 @@ namespace {
 using Printer = std::string (*)(const ir::Pipeline&);
 
 void print_pipelines(const Context& context, const std::string& file, Printer printer) {
-  const RunConfig config = parse_run_config(read_json_file(file));
+  const RunConfig config = load_run_config(file);
   Memo memo;
   for (const WorkloadConfig& workload : config.workloads) {
     const Request request = resolve_workload(config, workload, memo.predictor());

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sim/cli/table.h"
-
 #include <algorithm>
 #include <memory>
 #include <ostream>
 
 #include "sim/cli/catalogue.h"
 #include "sim/cli/command.h"
+#include "sim/cli/table.h"
 
 namespace attnsim::cli {
 
@@ -50,8 +49,8 @@ void show(const Context& context, const std::string& name, bool fitted) {
     }
   }
   if (found.empty())
-    throw ConfigError({"command line", "/show", '"' + name + '"', "is no variant, schedule, chip or harness", "names that attnsim list prints",
-                       nearest_name(name, names)});
+    throw ConfigError({"command line", "/show", '"' + name + '"', "is no variant, schedule, chip or harness",
+                       "names that attnsim list prints", nearest_name(name, names)});
   if (context.json)
     context.out << (found.size() == 1 ? found[0] : found).dump(2) << '\n';
   else

@@ -22,15 +22,15 @@ std::unique_ptr<Store> open_store(const Context& context, const RunConfig& confi
 
 void run(const Context& context, const std::string& file) {
   const auto start = std::chrono::steady_clock::now();
-  const RunConfig config = parse_run_config(read_json_file(file));
-  const std::vector<Outcome> outcomes = execute_parallel(config, context);
+  const RunConfig config = load_run_config(file);
   const std::unique_ptr<Store> store = open_store(context, config);
+  const std::vector<Outcome> outcomes = execute_parallel(config, context);
   std::string stored;
   if (store) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     const Saved saved = store->save(record_of(context), batch_of(outcomes), elapsed.count());
-    stored = fmt::format("stored in {}: {} results added, {} already there{}\n", context.database.empty() ? config.database : context.database,
-                         saved.added, saved.unchanged,
+    stored = fmt::format("stored in {}: {} results added, {} already there{}\n",
+                         context.database.empty() ? config.database : context.database, saved.added, saved.unchanged,
                          saved.replaced > 0 ? fmt::format(", {} replaced (same identity, other content)", saved.replaced) : "");
   }
   if (context.json)
@@ -40,7 +40,7 @@ void run(const Context& context, const std::string& file) {
 }
 
 void explain(const Context& context, const std::string& file) {
-  const RunConfig config = parse_run_config(read_json_file(file));
+  const RunConfig config = load_run_config(file);
   const std::vector<Outcome> outcomes = execute_parallel(config, context);
   if (context.json)
     context.out << explain_json(config, outcomes).dump(2) << '\n';

@@ -78,14 +78,14 @@ void report(const Context& context, const SweepConfig& sweep, const Tally& tally
       entry[point.failure.empty() ? "result" : "failure"] = point.failure.empty() ? point.result : point.failure;
       list.push_back(std::move(entry));
     }
-    context.out << Json{{"name", sweep.name}, {"sweep", identity},         {"db", file},    {"points", tally.points},
+    context.out << Json{{"name", sweep.name},         {"sweep", identity},        {"db", file},       {"points", tally.points},
                         {"computed", tally.computed}, {"skipped", tally.skipped}, {"failed", failed}, {"results", list}}
                        .dump(2)
                 << '\n';
     return;
   }
-  context.out << fmt::format("{}: {} points, {} computed, {} already there, {} predictions failed; stored in {}\n", sweep.name, tally.points,
-                             tally.computed, tally.skipped, failed, file);
+  context.out << fmt::format("{}: {} points, {} computed, {} already there, {} predictions failed; stored in {}\n", sweep.name,
+                             tally.points, tally.computed, tally.skipped, failed, file);
   if (failed == 0) return;
   constexpr std::size_t kShown = 10;
   TextTable table({"failed at", "workload", "reason"});
@@ -101,7 +101,7 @@ void report(const Context& context, const SweepConfig& sweep, const Tally& tally
 
 void run_sweep(const Context& context, const std::string& path) {
   const auto start = std::chrono::steady_clock::now();
-  const SweepConfig sweep = parse_sweep_config(read_json_file(path));
+  const SweepConfig sweep = load_sweep_config(path);
   const std::string configured = sweep.database.empty() ? kDefaultDatabase : sweep.database;
   const std::string file = context.database.empty() ? configured : context.database;
   Sweep stored{"", sweep.name, resolved_sweep(sweep)};
@@ -124,8 +124,8 @@ void run_sweep(const Context& context, const std::string& path) {
     });
     store.end_run(run, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  report(context, sweep, {sweep.size(), pending.size(), sweep.size() - pending.size()}, store.sweep_points(stored.identity), stored.identity,
-         file);
+  report(context, sweep, {sweep.size(), pending.size(), sweep.size() - pending.size()}, store.sweep_points(stored.identity),
+         stored.identity, file);
 }
 
 }  // namespace

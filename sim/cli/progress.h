@@ -20,6 +20,10 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   void step() { ++done_; }
+  void set(std::size_t done, std::size_t total) {
+    done_ = done;
+    total_ = total;
+  }
 
  private:
   void watch(const std::stop_token& stop);
@@ -27,7 +31,7 @@ class Progress {
 
   std::ostream& err_;
   std::string unit_;
-  std::size_t total_;
+  std::atomic<std::size_t> total_;
   bool terminal_;
   bool printed_ = false;
   std::atomic<std::size_t> done_{0};

@@ -38,8 +38,8 @@ std::string waterfall_table(const Ladder& ladder, std::size_t indent) {
   const double total = losses.back().time_us;
   TextTable table({"rung", ">adds", ">share", ">time", "limited by", "what it adds"});
   for (const Loss& loss : losses)
-    table.add({loss.rung, microseconds(loss.loss_us), total > 0 ? percent(loss.loss_us / total) : "-", microseconds(loss.time_us), loss.limiter,
-               loss.adds});
+    table.add({loss.rung, microseconds(loss.loss_us), total > 0 ? percent(loss.loss_us / total) : "-", microseconds(loss.time_us),
+               loss.limiter, loss.adds});
   return table.render(indent);
 }
 
@@ -56,18 +56,22 @@ std::string idle_text(const ResourceUse& use) {
 
 std::string resource_table(const KernelResult& kernel) {
   TextTable table({"resource", ">busy", "idle because of"});
-  for (const ResourceUse& use : kernel.resources) table.add({std::string(name_of(use.resource)), percent(use.busy_fraction), idle_text(use)});
+  for (const ResourceUse& use : kernel.resources)
+    table.add({std::string(name_of(use.resource)), percent(use.busy_fraction), idle_text(use)});
   return table.render(4);
 }
 
 std::string counts_text(const WorkCounts& c) {
-  const auto useful = [](double part, double whole) { return whole > 0 ? fmt::format(" ({} useful)", percent(part / whole)) : std::string(); };
+  const auto useful = [](double part, double whole) {
+    return whole > 0 ? fmt::format(" ({} useful)", percent(part / whole)) : std::string();
+  };
   TextTable table({"", ""});
   table.add({"tensor", engineering(c.tensor_flops) + "FLOP" + useful(c.useful_tensor_flops, c.tensor_flops)});
   table.add({"exp", engineering(c.exp_count) + useful(c.useful_exp_count, c.exp_count)});
   table.add({"lanes", fmt::format("FP32 {}, ALU {}, SFU {}", engineering(c.fp32_ops), engineering(c.alu_ops), engineering(c.sfu_ops))});
   table.add({"issue", engineering(c.warp_instructions) + " warp instructions"});
-  table.add({"bytes", fmt::format("SMEM {}B, L2 {}B, HBM {}B", engineering(c.smem_bytes), engineering(c.l2_bytes), engineering(c.hbm_bytes))});
+  table.add(
+      {"bytes", fmt::format("SMEM {}B, L2 {}B, HBM {}B", engineering(c.smem_bytes), engineering(c.l2_bytes), engineering(c.hbm_bytes))});
   const std::string text = table.render(4);
   return text.substr(text.find('\n') + 1);
 }
@@ -76,7 +80,8 @@ std::string kernel_text(const KernelResult& kernel, std::size_t index, std::size
   std::string text = fmt::format("\n  kernel {} of {}: {}, {} (launch {}), limited by {}\n", index + 1, count, kernel.name,
                                  microseconds(kernel.time_us), microseconds(kernel.launch_us), kernel.limiter);
   text += fmt::format("    {} items on {} CTAs, {} per SM; L2 hits {}{}{}\n", kernel.items, kernel.ctas, kernel.ctas_per_sm,
-                      percent(kernel.l2_hit_rate), kernel.spread > 0 ? fmt::format("; spread over start offsets {}", percent(kernel.spread)) : "",
+                      percent(kernel.l2_hit_rate),
+                      kernel.spread > 0 ? fmt::format("; spread over start offsets {}", percent(kernel.spread)) : "",
                       kernel.extrapolated ? "; loops extrapolated" : "");
   return text + waterfall_table(kernel.ladder, 4) + resource_table(kernel) + counts_text(kernel.counts);
 }

@@ -58,7 +58,8 @@ Json ladder_json(const Ladder& ladder) {
   Json list = Json::array();
   for (const RungInfo& info : rungs()) {
     const auto i = static_cast<std::size_t>(info.rung);
-    if (ladder.time_us[i]) list.push_back({{"rung", std::string(info.name)}, {"time_us", *ladder.time_us[i]}, {"limiter", ladder.limiter[i]}});
+    if (ladder.time_us[i])
+      list.push_back({{"rung", std::string(info.name)}, {"time_us", *ladder.time_us[i]}, {"limiter", ladder.limiter[i]}});
   }
   return list;
 }
@@ -68,19 +69,25 @@ Json kernel_json(const KernelResult& kernel) {
   for (const ResourceUse& use : kernel.resources)
     resources.push_back(
         {{"resource", std::string(name_of(use.resource))}, {"busy_fraction", use.busy_fraction}, {"idle_fraction", use.idle_fraction}});
-  return {{"name", kernel.name},       {"time_us", kernel.time_us},
-          {"launch_us", kernel.launch_us}, {"limiter", kernel.limiter},
-          {"items", kernel.items},     {"ctas", kernel.ctas},
-          {"ctas_per_sm", kernel.ctas_per_sm}, {"l2_hit_rate", kernel.l2_hit_rate},
-          {"spread", kernel.spread},   {"extrapolated", kernel.extrapolated},
-          {"ladder", ladder_json(kernel.ladder)}, {"resources", resources}};
+  return {{"name", kernel.name},
+          {"time_us", kernel.time_us},
+          {"launch_us", kernel.launch_us},
+          {"limiter", kernel.limiter},
+          {"items", kernel.items},
+          {"ctas", kernel.ctas},
+          {"ctas_per_sm", kernel.ctas_per_sm},
+          {"l2_hit_rate", kernel.l2_hit_rate},
+          {"spread", kernel.spread},
+          {"extrapolated", kernel.extrapolated},
+          {"ladder", ladder_json(kernel.ladder)},
+          {"resources", resources}};
 }
 
 }  // namespace
 
 std::string shape_text(const Problem& p) {
   const std::string head_dim = p.head_dim_qk == p.head_dim_v ? fmt::format("head_dim {}", p.head_dim_qk)
-                                                              : fmt::format("head_dim {}/{}", p.head_dim_qk, p.head_dim_v);
+                                                             : fmt::format("head_dim {}/{}", p.head_dim_qk, p.head_dim_v);
   return fmt::format("batch {}, heads {}/{}, q_len {}, kv_len {}, {}, {}", p.batch, p.q_heads, p.kv_heads, lengths_text(p.q_len),
                      lengths_text(p.kv_len), head_dim, ir::name_of(p.dtype));
 }
@@ -104,7 +111,8 @@ std::string harness_text(const Harness& harness) {
 
 std::string run_text(const RunConfig& config, const std::vector<Outcome>& outcomes) {
   std::string text = fmt::format("{} on {}; harness {}\n", config.name, config.chip.name, harness_text(config.harness));
-  if (!config.chip.overlay.empty()) text += fmt::format("chip figures fitted by overlay {}; see attnsim show {} --fitted\n", config.chip.overlay, config.chip.name);
+  if (!config.chip.overlay.empty())
+    text += fmt::format("chip figures fitted by overlay {}; see attnsim show {} --fitted\n", config.chip.overlay, config.chip.name);
   for (const Outcome& outcome : outcomes) text += '\n' + heading(outcome) + ladder_table(outcome) + facts(outcome);
   text +=
       "\npromise: baseline over workload, both at that rung. bound: baseline's best time over the rung; with this chip (flops, roofline)\n"
@@ -120,12 +128,18 @@ Json result_json(const Result& result) {
   }
   Json kernels = Json::array();
   for (const KernelResult& kernel : result.kernels) kernels.push_back(kernel_json(kernel));
-  return {{"workload", result.workload},     {"variant", result.variant},
-          {"schedule", result.schedule},     {"chip", result.chip},
-          {"engine", result.engine},         {"ladder", ladder_json(result.ladder)},
-          {"bottleneck", result.bottleneck}, {"standing", result.standing},
-          {"harness_us", result.harness_us}, {"metrics", values},
-          {"kernels", kernels},              {"model_hash", result.model_hash},
+  return {{"workload", result.workload},
+          {"variant", result.variant},
+          {"schedule", result.schedule},
+          {"chip", result.chip},
+          {"engine", result.engine},
+          {"ladder", ladder_json(result.ladder)},
+          {"bottleneck", result.bottleneck},
+          {"standing", result.standing},
+          {"harness_us", result.harness_us},
+          {"metrics", values},
+          {"kernels", kernels},
+          {"model_hash", result.model_hash},
           {"resolved_config", Json::parse(result.resolved_config)}};
 }
 
@@ -145,7 +159,11 @@ Json run_json(const RunConfig& config, const std::vector<Outcome>& outcomes) {
                     {"baseline_how", outcome.baseline_how},
                     {"speedups", speedups}});
   }
-  return {{"name", config.name}, {"chip", config.chip.name}, {"harness", config.harness.name}, {"version", version_text()}, {"workloads", list}};
+  return {{"name", config.name},
+          {"chip", config.chip.name},
+          {"harness", config.harness.name},
+          {"version", version_text()},
+          {"workloads", list}};
 }
 
 }  // namespace attnsim::cli

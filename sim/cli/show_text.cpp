@@ -39,7 +39,8 @@ std::string peaks_text(const Chip& chip) {
   std::string text = "derived peaks:\n";
   TextTable table({"peak", ">value", "unit"});
   for (const auto& [dtype, rate] : chip.tensor.flop_per_clk_per_sm)
-    table.add({"tensor " + dtype, fmt::format("{:.1f}", chip.peak_tflops(dtype)), fmt::format("TFLOP/s dense at {:g} MHz", chip.clock.boost_mhz)});
+    table.add({"tensor " + dtype, fmt::format("{:.1f}", chip.peak_tflops(dtype)),
+               fmt::format("TFLOP/s dense at {:g} MHz", chip.clock.boost_mhz)});
   const double hz = chip.clock.boost_mhz * 1e6 * chip.sm.count;
   table.add({"fp32", fmt::format("{:.1f}", 2 * chip.sm.fp32_lanes * hz * 1e-12), "TFLOP/s"});
   table.add({"sfu", fmt::format("{:.2f}", chip.sm.sfu_lanes * hz * 1e-12), "Top/s"});
@@ -96,7 +97,8 @@ Json variant_json(const std::string& name) {
   for (const ParamSpec& spec : v.params) {
     Json value;
     std::visit([&](const auto& fallback) { value = fallback; }, spec.default_value);
-    params.push_back({{"name", std::string(spec.name)}, {"default", value}, {"choices", spec.choices}, {"description", std::string(spec.description)}});
+    params.push_back(
+        {{"name", std::string(spec.name)}, {"default", value}, {"choices", spec.choices}, {"description", std::string(spec.description)}});
   }
   return {{"name", name},
           {"family", std::string(v.family)},

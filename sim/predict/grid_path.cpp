@@ -30,8 +30,8 @@ bool holds(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-[[noreturn]] void refuse(const std::string& path, const std::string& wrong, const std::string& prefix, const std::vector<std::string>& names,
-                         const std::string& file, const std::string& pointer) {
+[[noreturn]] void refuse(const std::string& path, const std::string& wrong, const std::string& prefix,
+                         const std::vector<std::string>& names, const std::string& file, const std::string& pointer) {
   std::vector<std::string> full;
   for (const std::string& name : names) full.push_back(prefix + name);
   const std::string nearest = nearest_name(wrong, names);
@@ -43,7 +43,8 @@ std::vector<std::string> workload_names(const Json& run) {
   std::vector<std::string> names;
   if (run.contains("workloads") && run["workloads"].is_array())
     for (const Json& workload : run["workloads"])
-      if (workload.is_object() && workload.contains("name") && workload["name"].is_string()) names.push_back(workload["name"]);
+      if (workload.is_object() && (workload.contains("name") || workload.contains("variant")))
+        names.push_back(workload.contains("name") ? workload["name"] : workload["variant"]);
   return names;
 }
 
@@ -53,6 +54,13 @@ std::vector<std::string> param_names() {
     for (const ParamSpec& spec : v.params)
       if (!holds(names, std::string(spec.name))) names.emplace_back(spec.name);
   return names;
+}
+
+bool takes_param(const std::string& variant_name, const std::string& param) {
+  for (const Variant& v : variants())
+    if (v.name == variant_name)
+      return std::any_of(v.params.begin(), v.params.end(), [&](const ParamSpec& spec) { return spec.name == param; });
+  return false;
 }
 
 // A shipped document has all members that a figure can have; an inline one only those it writes.
@@ -142,8 +150,12 @@ void apply_setting(Json& run, const std::string& path, const Json& value) {
   }
   const std::string only = head == "workloads" ? split_first(rest).head : "";
   const std::string part = head == "workloads" ? split_first(rest).rest : path;
-  for (Json& workload : run["workloads"])
-    if (only.empty() || workload.value("name", "") == only) set_in_workload(workload, part, value);
+  for (Json& workload : run["workloads"]) {
+    const std::string variant_name = workload.value("variant", "");
+    if (!only.empty() && workload.value("name", variant_name) != only) continue;
+    if (only.empty() && split_first(part).head == "params" && !takes_param(variant_name, split_first(part).rest)) continue;
+    set_in_workload(workload, part, value);
+  }
 }
 
 }  // namespace attnsim

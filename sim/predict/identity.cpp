@@ -19,14 +19,10 @@ Json json_of(const Params& params) {
 }
 
 Json json_of(const Problem& p) {
-  return {{"batch", p.batch},
-          {"q_heads", p.q_heads},
-          {"kv_heads", p.kv_heads},
-          {"q_len", p.q_len},
-          {"kv_len", p.kv_len},
-          {"head_dim_qk", p.head_dim_qk},
-          {"head_dim_v", p.head_dim_v},
-          {"dtype", std::string(ir::name_of(p.dtype))},
+  return {{"batch", p.batch},           {"q_heads", p.q_heads},
+          {"kv_heads", p.kv_heads},     {"q_len", p.q_len},
+          {"kv_len", p.kv_len},         {"head_dim_qk", p.head_dim_qk},
+          {"head_dim_v", p.head_dim_v}, {"dtype", std::string(ir::name_of(p.dtype))},
           {"params", json_of(p.params)}};
 }
 

@@ -52,8 +52,7 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
 
 Result predict(const Request& request) {
   require(request.variant != nullptr, "a request names its variant");
-  const ir::Pipeline pipeline =
-      lower(*request.variant, request.problem, request.schedule, request.chip, request.conditions.extra_kernels);
+  const ir::Pipeline pipeline = lower(*request.variant, request.problem, request.schedule, request.chip, request.conditions.extra_kernels);
   const Bounds bounds = compute_bounds(pipeline, request.chip, request.conditions);
   Simulation simulation = simulate(pipeline, request.chip, request.conditions, {.kind = request.engine});
 
@@ -82,8 +81,7 @@ Result predict(const Request& request) {
   if (simulation.time_us > 0) result.average_power_w = simulation.energy_j * 1e6 / simulation.time_us;
   result.peaks = peaks_of(request.chip, request.problem.dtype, Megahertz(simulation.clock_mhz));
   result.engine = simulation.kind == EngineKind::detailed ? "detailed" : "fast";
-  result.standing =
-      standing(load_accuracy(), request.chip.name, request.schedule.name, phase_of(*request.variant, request.problem));
+  result.standing = standing(load_accuracy(), request.chip.name, request.schedule.name, phase_of(*request.variant, request.problem));
   result.model_hash = model_hash(request);
   result.resolved_config = resolved_config(request);
   return result;

@@ -38,7 +38,8 @@ std::string referenced_name(const Json& object, const std::vector<std::string>& 
   } else if (const Json& name = object.at("name"); !name.is_string()) {
     issues.push_back({file, pointer + "/name", json_text::shown(name), "is no text", json_text::joined(names), ""});
   } else if (std::find(names.begin(), names.end(), name.get<std::string>()) == names.end()) {
-    issues.push_back({file, pointer + "/name", json_text::shown(name), "is no " + what, json_text::joined(names), nearest_name(name.get<std::string>(), names)});
+    issues.push_back({file, pointer + "/name", json_text::shown(name), "is no " + what, json_text::joined(names),
+                      nearest_name(name.get<std::string>(), names)});
   }
   if (!issues.empty()) throw ConfigError(std::move(issues));
   return object.at("name").get<std::string>();
@@ -61,18 +62,14 @@ Chip read_chip(FieldReader& root, const std::string& file) {
   if (!is_reference(*value)) return located(file, "/chip", [&] { return parse_chip({file, *value}); });
   JsonDocument document = chip_document(referenced_name(*value, names, "chip", file, "/chip"));
   const Overrides overrides = read_overrides(*value, file, "/chip");
-  for (const auto& [path, setting] : overrides) set_by_path(document, path, setting, file, json_text::append_pointer("/chip/overrides", path));
+  for (const auto& [path, setting] : overrides)
+    set_by_path(document, path, setting, file, json_text::append_pointer("/chip/overrides", path));
   return located(file, "/chip", [&] { return parse_chip(document); });
 }
 
 Harness read_harness(FieldReader& root, const std::string& file) {
   const Json* value = root.raw("harness");
-  if (value == nullptr) {
-    Harness harness;
-    harness.name = "default";
-    harness.description = "one call alone: boost clock, cold L2, launch included";
-    return harness;
-  }
+  if (value == nullptr) return load_harness("default");
   const std::vector<std::string> names = harness_names();
   if (value->is_string()) {
     const std::string name = value->get<std::string>();
@@ -117,7 +114,8 @@ std::vector<Schedule> resolve_schedules(const ScheduleChoice& choice, const Vari
         choice.mode == ScheduleMode::automatic ? default_schedule(variant, problem, chip) : load_schedule(choice.name);
     if (choice.overrides.empty()) return {schedule};
     JsonDocument document = schedule_document(schedule.name);
-    for (const auto& [path, value] : choice.overrides) set_by_path(document, path, value, file, json_text::append_pointer("/schedule/overrides", path));
+    for (const auto& [path, value] : choice.overrides)
+      set_by_path(document, path, value, file, json_text::append_pointer("/schedule/overrides", path));
     return {parse_schedule(document)};
   });
 }

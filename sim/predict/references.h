@@ -8,7 +8,7 @@ namespace attnsim {
 
 // "h100-sxm" | an inline chip document | {"name": "h100-sxm", "overrides": {"hbm.bandwidth_gb_per_s": 6700}}
 [[nodiscard]] Chip read_chip(FieldReader& root, const std::string& file);
-// "vllm-graph" | an inline harness document | absent: boost clock, cold L2, launch included.
+// "vllm-replay-h100" | an inline harness document | absent: "default" (one call, boost clock, cold L2, launch included).
 [[nodiscard]] Harness read_harness(FieldReader& root, const std::string& file);
 // "auto" | "best" | NAME | {"name": "auto" or NAME, "overrides": {...}} | absent: auto
 [[nodiscard]] ScheduleChoice read_schedule_choice(FieldReader& reader, const std::string& key, const std::string& file);

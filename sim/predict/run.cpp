@@ -43,8 +43,8 @@ Reference baseline_of(const RunConfig& config, const WorkloadConfig& workload, c
   }
   Request request = mask_free(base_request(config, workload), variant("dense"));
   const std::vector<Schedule> schedules = legal_schedules(*request.variant, request.problem, request.chip);
-  const std::string how = schedules.size() == 1 ? "the only legal dense schedule"
-                                                : fmt::format("fastest of {} legal dense schedules", schedules.size());
+  const std::string how =
+      schedules.size() == 1 ? "the only legal dense schedule" : fmt::format("fastest of {} legal dense schedules", schedules.size());
   return {located(config.file, workload.pointer, [&] { return fastest(std::move(request), schedules, predictor); }), how};
 }
 

@@ -8,6 +8,7 @@
 #include "sim/core/json_text.h"
 #include "sim/predict/problem_reader.h"
 #include "sim/predict/references.h"
+#include "sim/predict/schema_check.h"
 
 namespace attnsim {
 
@@ -94,7 +95,8 @@ BaselineConfig read_baseline(FieldReader& root, const std::string& file, const s
     FieldReader reader = root.child("baseline");
     baseline.mode = BaselineMode::variant;
     baseline.variant = read_variant(reader, "dense");
-    if (auto choice = collecting(issues, [&] { return read_schedule_choice(reader, "schedule", file); })) baseline.schedule = std::move(*choice);
+    if (auto choice = collecting(issues, [&] { return read_schedule_choice(reader, "schedule", file); }))
+      baseline.schedule = std::move(*choice);
     return baseline;
   }
   std::vector<std::string> names{"auto"};
@@ -132,6 +134,13 @@ RunConfig parse_run_config(const JsonDocument& document) {
     issues.insert(issues.begin(), error.issues().begin(), error.issues().end());
   }
   if (!issues.empty()) throw ConfigError(std::move(issues));
+  return config;
+}
+
+RunConfig load_run_config(const std::string& file) {
+  const JsonDocument document = read_json_file(file);
+  RunConfig config = parse_run_config(document);
+  check_schema(document, "workloads/run.schema.json");
   return config;
 }
 

@@ -43,7 +43,7 @@ struct BaselineConfig {
   BaselineMode mode = BaselineMode::automatic;
   const Variant* variant = nullptr;  // BaselineMode::variant, on the problem of each workload without its mask
   ScheduleChoice schedule;
-  std::size_t workload = 0;          // BaselineMode::workload
+  std::size_t workload = 0;  // BaselineMode::workload
 };
 
 struct RunConfig {
@@ -60,6 +60,8 @@ struct RunConfig {
 
 // Throws ConfigError with every issue of the document.
 [[nodiscard]] RunConfig parse_run_config(const JsonDocument& document);
+// Reads, parses, and checks against workloads/run.schema.json.
+[[nodiscard]] RunConfig load_run_config(const std::string& file);
 
 // "decode" (every q_len <= 8), "prefill" (masked on the upper side) or "encoder": the names of measurements.
 [[nodiscard]] std::string phase_of(const Variant& variant, const Problem& problem);

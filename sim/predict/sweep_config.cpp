@@ -13,6 +13,7 @@
 #include "sim/predict/grid_path.h"
 #include "sim/predict/identity.h"
 #include "sim/predict/run_config.h"
+#include "sim/predict/schema_check.h"
 
 namespace attnsim {
 
@@ -25,7 +26,8 @@ JsonDocument read_run(FieldReader& root, const std::string& file) {
   if (run == nullptr) throw ConfigError({file, "/run", "", "is missing", "the path of a run config, or a run config", ""});
   if (run->is_object()) return {file, *run};
   if (!run->is_string())
-    throw ConfigError({file, "/run", json_text::shown(*run), "is neither a path nor an object", "the path of a run config, or a run config", ""});
+    throw ConfigError(
+        {file, "/run", json_text::shown(*run), "is neither a path nor an object", "the path of a run config, or a run config", ""});
   return read_json_file(std::filesystem::path(file).parent_path() / run->get<std::string>());
 }
 
@@ -98,6 +100,14 @@ SweepConfig parse_sweep_config(const JsonDocument& document) {
   else
     (void)parse_run_config(sweep.run);
   sweep.axes = read_axes(root, sweep.run.root, document.file);
+  return sweep;
+}
+
+SweepConfig load_sweep_config(const std::string& file) {
+  const JsonDocument document = read_json_file(file);
+  SweepConfig sweep = parse_sweep_config(document);
+  check_schema(document, "workloads/sweep.schema.json");
+  check_schema(sweep.run, "workloads/run.schema.json");
   return sweep;
 }
 

@@ -4,7 +4,8 @@
 //   {"name": "hbm", "run": "main-job.json", "grid": {"chip.hbm.bandwidth_gb_per_s": [3350, 4800], "shape.kv_len": [4096, 8192]}}
 //
 // Paths: chip | chip.PATH, schedule | schedule.PATH, variant, dtype, engine, harness | harness.PATH, shape.NAME, params.NAME. Those of a
-// workload apply to all workloads; workloads.NAME.PATH applies to one. The first path of the sorted list varies slowest.
+// workload apply to all workloads (params.NAME: to those whose variant has it); workloads.NAME.PATH applies to one. The first path of the
+// sorted list varies slowest.
 #pragma once
 
 #include <string>
@@ -36,6 +37,8 @@ struct SweepPosition {
 
 // Throws ConfigError: paths that name nothing, empty or too large grids, and what parse_run_config finds in the run itself.
 [[nodiscard]] SweepConfig parse_sweep_config(const JsonDocument& document);
+// Reads, parses, and checks against workloads/sweep.schema.json.
+[[nodiscard]] SweepConfig load_sweep_config(const std::string& file);
 [[nodiscard]] SweepPosition position(const SweepConfig& sweep, std::size_t index);
 // Canonical text of everything that decides the points: run, grid, the shipped data that they refer to, the sources.
 [[nodiscard]] std::string resolved_sweep(const SweepConfig& sweep);
