@@ -3,6 +3,7 @@
 
 import math
 
+import numpy as np
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
@@ -41,21 +42,21 @@ class Placer:
     def __init__(self, axes):
         self.axes = axes
         self.renderer = axes.figure.canvas.get_renderer()
-        self.taken = []
+        self.taken = np.empty((0, 4))  # x0, y0, x1, y1
 
     def reserve_points(self, xs, ys, radius_pt):
         radius = radius_pt * self.axes.figure.dpi / 72
-        for x, y in self.axes.transData.transform(list(zip(xs, ys))):
-            self.taken.append(Bbox.from_extents(x - radius, y - radius, x + radius, y + radius))
+        self._reserve(self.axes.transData.transform(list(zip(xs, ys))), radius)
+
+    def _reserve(self, centres, radius):
+        self.taken = np.vstack([self.taken, np.hstack([centres - radius, centres + radius])])
 
     def reserve_line(self, start, end, radius_pt):
         """Any straight line between two points (data), as a row of small boxes."""
         radius = radius_pt * self.axes.figure.dpi / 72
-        (x0, y0), (x1, y1) = self.axes.transData.transform([start, end])
-        steps = max(1, int(math.hypot(x1 - x0, y1 - y0) / (2 * radius)))
-        for i in range(steps + 1):
-            x, y = x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps
-            self.taken.append(Bbox.from_extents(x - radius, y - radius, x + radius, y + radius))
+        ends = self.axes.transData.transform([start, end])
+        steps = max(1, int(np.hypot(*(ends[1] - ends[0])) / (2 * radius)))
+        self._reserve(ends[0] + (ends[1] - ends[0]) * np.linspace(0, 1, steps + 1)[:, None], radius)
 
     def place(self, text, places, leader=None, **style):
         """`places`: dicts of x, y (data), optional dx, dy (points), ha, va, rotation. The least bad one if none is free. Far
@@ -70,7 +71,7 @@ class Placer:
                 va=place.get("va", "center"), rotation=place.get("rotation", 0), rotation_mode="anchor", annotation_clip=False,
                 arrowprops=arrow, **style)
             boxes = [box.padded(PAD_PX) for box in boxes_of(label, self.renderer)]
-            cost = sum(overlap(box, other) for box in boxes for other in self.taken) + 4 * sum(outside(box, frame) for box in boxes)
+            cost = sum(self._overlap(box) for box in boxes) + 4 * sum(outside(box, frame) for box in boxes)
             if best is None or cost < best[0]:
                 if best is not None:
                     best[1].remove()
@@ -79,8 +80,14 @@ class Placer:
                 label.remove()
             if best[0] == 0:
                 break
-        self.taken += best[2]
+        self.taken = np.vstack([self.taken] + [box.extents for box in best[2]])
         return best[1]
+
+    def _overlap(self, box):
+        x0, y0, x1, y1 = self.taken.T
+        width = np.minimum(x1, box.x1) - np.maximum(x0, box.x0)
+        height = np.minimum(y1, box.y1) - np.maximum(y0, box.y0)
+        return float(np.sum(np.maximum(width, 0) * np.maximum(height, 0)))
 
 
 def overlap(a, b):

@@ -114,7 +114,7 @@ def label_ceilings(axes, placer, levels, roofs, peaks):
     x0, x1 = axes.get_xlim()
     y0, _ = axes.get_ylim()
     for rate, text, colour in sorted(roofs, reverse=True):
-        spots = np.geomspace(x1, roof_start(x0, rate, levels, peaks), 12)
+        spots = np.geomspace(x1, roof_start(x0, rate, levels, peaks), 14)[:-3]
         places = [{"x": x, "y": rate, "dx": -2, "dy": dy, "ha": "right", "va": va}
                   for dy, va in ((2.5, "bottom"), (-2.5, "top"), (11, "bottom"), (-11, "top")) for x in spots]
         placer.place(text, places, color=colour)
