@@ -201,9 +201,13 @@ Chip load_chip(const std::string& name) {
 
 std::vector<std::string> chip_names() {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(data_dir() / "hwmodels" / "chips")) {
-    if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
+  const std::filesystem::path folder = data_dir() / "hwmodels" / "chips";
+  std::error_code error;
+  for (auto it = std::filesystem::directory_iterator(folder, error); !error && it != std::filesystem::directory_iterator();
+       it.increment(error)) {
+    if (it->path().extension() == ".json") names.push_back(it->path().stem().string());
   }
+  if (error) throw ConfigError(ConfigIssue{folder.string(), "", "", "can't be listed: " + error.message(), "", ""});
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -73,6 +73,17 @@ TEST_CASE("broken texts are config errors") {
   }
 }
 
+TEST_CASE("every proper prefix of a document is a config error with one issue") {
+  const std::string text = R"({"a": [1, -2.5e3, {"b\u0041": null}], "c": "\n)"
+                           "\xc3\xa9"
+                           R"(", "d": {"e": true}})";
+  CHECK(parse_issues(text).empty());
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    INFO(text.substr(0, size));
+    CHECK(parse_issues(text.substr(0, size)).size() == 1);
+  }
+}
+
 TEST_CASE("a root that is no object is one issue") {
   const auto issue = single_issue("[1, 2]", [](FieldReader& r) { r.integer("batch", {}); });
   CHECK(issue.problem == "is not an object");
