@@ -83,6 +83,10 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
     plan.is_loop.push_back(section.kind == ir::SectionKind::loop ? 1 : 0);
     plan.is_peers.push_back(section.trips == ir::TripSource::peers ? 1 : 0);
   }
+  for (std::size_t t = 0; t < program.tokens.size(); ++t) {
+    const int signallers = std::max(1, program.signallers(static_cast<ir::TokenId>(t)));
+    plan.token_share.push_back(std::max(1, program.tokens[t].arrivals / signallers));
+  }
   std::set<ir::TokenId> copy_tokens;
   for (const ir::Agent& agent : program.agents) {
     for (const auto& section : agent.sections) {

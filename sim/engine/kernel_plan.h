@@ -48,6 +48,7 @@ struct KernelPlan {
   std::vector<PlannedAgent> agents;
   std::vector<char> is_loop;  // by section
   std::vector<char> is_peers;
+  std::vector<int> token_share;        // signals of one agent per phase
   std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;
   std::int64_t barrier_latency = 0;

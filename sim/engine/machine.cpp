@@ -34,6 +34,22 @@ struct Waiter {
   std::uint64_t group = 0;  // kernel tokens
 };
 
+// Phases of a CTA token (program.h): which are complete, and how many signals of the later ones have come.
+struct TokenState {
+  std::int64_t complete = 0;
+  std::vector<int> pending;  // signals of phase complete + i
+  void arrive(std::int64_t phase, int arrivals) {
+    const auto index = static_cast<std::size_t>(phase - complete);
+    if (pending.size() <= index) pending.resize(index + 1, 0);
+    ++pending[index];
+    std::size_t done = 0;
+    while (done < pending.size() && pending[done] >= arrivals) ++done;
+    if (done == 0) return;
+    pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(done));
+    complete += static_cast<std::int64_t>(done);
+  }
+};
+
 struct AgentState {
   bool done = false;
   std::int64_t item_index = 0;  // of the CTA's list
@@ -49,6 +65,7 @@ struct AgentState {
   Wait reason = Wait::start;
   std::int64_t blocked_since = 0;
   std::vector<std::int64_t> awaited;     // per token
+  std::vector<std::int64_t> signalled;   // per token: signals issued
   std::vector<std::int64_t> tile_ready;  // per tile: pending asynchronous op completes
   std::vector<std::int64_t> loop_trips;  // per section: trips over earlier items
 };
@@ -63,7 +80,7 @@ struct CtaState {
   std::vector<std::int64_t> items;  // grid positions taken so far
   bool exhausted = false;
   std::vector<AgentState> agents;
-  std::vector<std::int64_t> tokens;
+  std::vector<TokenState> tokens;
   std::vector<Waiter> waiters;
 };
 
@@ -84,6 +101,7 @@ struct TransferState {
   int parts = 0;  // hit and miss part
   bool blocks_agent = false;
   bool is_store = false;
+  std::vector<std::int64_t> phases;        // of the tokens that it completes
   OpEvent event;
 };
 
@@ -167,13 +185,16 @@ class Machine {
     cta.waiters.clear();
     cta.stores_in_flight = 0;
     cta.running_agents = static_cast<int>(plan_.agents.size());
-    cta.tokens.assign(kernel_.program.tokens.size(), 0);
-    for (std::size_t t = 0; t < cta.tokens.size(); ++t) cta.tokens[t] = kernel_.program.tokens[t].initial_count;
+    cta.tokens.assign(kernel_.program.tokens.size(), TokenState{});
+    for (std::size_t t = 0; t < cta.tokens.size(); ++t) {
+      cta.tokens[t].complete = kernel_.program.tokens[t].initial_count / kernel_.program.tokens[t].arrivals;
+    }
     cta.agents.resize(plan_.agents.size());
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       AgentState& agent = cta.agents[a];
       agent = AgentState{};
       agent.awaited.assign(cta.tokens.size(), 0);
+      agent.signalled.assign(cta.tokens.size(), 0);
       agent.tile_ready.assign(kernel_.program.tiles.size(), 0);
       agent.loop_trips.assign(kernel_.program.sections.size(), 0);
       agent.blocked = true;
@@ -325,7 +346,7 @@ class Machine {
       case StepKind::signal:
         note(cta, agent, index, step, trip, now, now);
         ++agent.op;
-        signal(slot, step.token, agent, now);
+        signal(slot, step.token, take_phase(agent, step.token), agent, now);
         return true;
       case StepKind::chain: return run_chain(cta, slot, index, step, trip, now);
       case StepKind::mma: return step.async ? issue_mma(cta, slot, index, step, trip, now) : run_mma(cta, slot, index, step, trip, now);
@@ -339,10 +360,12 @@ class Machine {
   bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     std::int64_t& awaited = agent.awaited[static_cast<std::size_t>(step.token)];
-    const std::int64_t needed = (awaited + 1 - step.distance) * step.arrivals;
+    const std::int64_t phases = awaited + 1 - step.distance;
+    const std::int64_t needed = step.kernel_scope ? phases * step.arrivals : phases;
     const std::uint64_t group = group_of(agent.item);
-    const std::int64_t count = step.kernel_scope ? kernel_tokens_[step.token][group] : cta.tokens[static_cast<std::size_t>(step.token)];
-    if (count >= needed) {
+    const std::int64_t reached =
+        step.kernel_scope ? kernel_tokens_[step.token][group] : cta.tokens[static_cast<std::size_t>(step.token)].complete;
+    if (reached >= needed) {
       note(cta, agent, index, step, 0, now, now);
       ++awaited;
       ++agent.op;
@@ -361,7 +384,12 @@ class Machine {
     return (static_cast<std::uint64_t>(item.slab) << 32) ^ static_cast<std::uint64_t>(item.tile->row_begin);
   }
 
-  void signal(std::int32_t slot, ir::TokenId token, AgentState& agent, std::int64_t now) {
+  // The phase that the agent's next signal on the token belongs to.
+  std::int64_t take_phase(AgentState& agent, ir::TokenId token) const {
+    return agent.signalled[static_cast<std::size_t>(token)]++ / plan_.token_share[static_cast<std::size_t>(token)];
+  }
+
+  void signal(std::int32_t slot, ir::TokenId token, std::int64_t phase, AgentState& agent, std::int64_t now) {
     CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
     const ir::Token& info = kernel_.program.tokens[static_cast<std::size_t>(token)];
     if (info.scope == ir::TokenScope::kernel) {
@@ -381,10 +409,11 @@ class Machine {
       }
       return;
     }
-    const std::int64_t count = ++cta.tokens[static_cast<std::size_t>(token)];
+    TokenState& state = cta.tokens[static_cast<std::size_t>(token)];
+    state.arrive(phase, info.arrivals);
     for (std::size_t i = 0; i < cta.waiters.size();) {
       const Waiter w = cta.waiters[i];
-      if (w.token == token && count >= w.needed) {
+      if (w.token == token && state.complete >= w.needed) {
         push(now + plan_.barrier_latency, Event::Kind::wake, slot, w.agent);
         cta.waiters.erase(cta.waiters.begin() + static_cast<std::ptrdiff_t>(i));
       } else {
@@ -467,6 +496,8 @@ class Machine {
     transfer.is_store = step.kind == StepKind::store;
     transfer.blocks_agent = !step.async;
     transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
+    transfer.phases.clear();
+    for (ir::TokenId token : step.op->completes) transfer.phases.push_back(take_phase(agent, token));
     fill(transfer.event, cta, agent, index, step, trip, now);
     std::int64_t hit = bytes;
     std::int64_t miss = 0;
@@ -558,7 +589,7 @@ class Machine {
       transfer.event.complete_cycle = to_cycles(Ticks(end)).count();
       recorded_.push_back(transfer.event);
     }
-    for (ir::TokenId token : transfer.step->op->completes) signal(transfer.cta, token, agent, end);
+    for (std::size_t i = 0; i < transfer.phases.size(); ++i) signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, end);
     if (transfer.is_store) {
       --cta.stores_in_flight;
       end_ = std::max(end_, end);
