@@ -131,8 +131,12 @@ class Collector {
           const std::int64_t row = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
           emit(op, family, split, begin, end - begin, valid(axis(shape.cols), family, *tile, begin), merged({{row, row + count}}));
         };
-        emit_span(span.begin, span.end - 1 > span.begin ? span.end - 1 : span.end);
-        if (span.end - 1 > span.begin) emit_span(span.end - 1, span.end);  // the last tile may be ragged
+        // The last visited tile may be ragged.
+        const std::int64_t last = span.end - 1;
+        const bool alike = valid(axis(shape.rows), family, *tile, last) == valid(axis(shape.rows), family, *tile, span.begin) &&
+                           valid(axis(shape.cols), family, *tile, last) == valid(axis(shape.cols), family, *tile, span.begin);
+        emit_span(span.begin, alike ? span.end : last);
+        if (!alike) emit_span(last, span.end);
       }
     }
   }
@@ -208,6 +212,29 @@ double progression_elements(std::vector<const TouchedBlock*> blocks, std::int64_
   return elements;
 }
 
+// Strided blocks next to blocks of another stride become single slabs, unless there are too many.
+std::vector<TouchedBlock> of_one_stride(std::vector<TouchedBlock> blocks) {
+  constexpr std::int64_t kMostSlabs = 1 << 16;
+  std::set<std::int64_t> strides;
+  std::int64_t strided_slabs = 0;
+  for (TouchedBlock& block : blocks) {
+    if (block.slab_count == 1) block.slab_step = 1;
+    strides.insert(block.slab_step);
+    if (block.slab_step != 1) strided_slabs += block.slab_count;
+  }
+  if (strides.size() <= 1 || strided_slabs > kMostSlabs) return blocks;
+  std::vector<TouchedBlock> out;
+  for (const TouchedBlock& block : blocks) {
+    if (block.slab_step == 1) {
+      out.push_back(block);
+      continue;
+    }
+    for (std::int64_t i = 0; i < block.slab_count; ++i)
+      out.push_back({block.first_slab + i * block.slab_step, 1, 1, block.width, block.rows});
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<Interval> merged(std::vector<Interval> intervals) {
@@ -229,11 +256,10 @@ std::vector<TensorTouch> touched_by(const ir::Kernel& kernel, const std::vector<
 }
 
 double union_bytes(const std::vector<TouchedBlock>& blocks, const ir::Tensor& tensor) {
+  if (blocks.empty()) return 0;
+  const std::vector<TouchedBlock> alike = of_one_stride(blocks);
   std::map<std::int64_t, std::map<std::int64_t, std::vector<const TouchedBlock*>>> progressions;  // step, residue
-  for (const TouchedBlock& block : blocks) {
-    const std::int64_t step = block.slab_count == 1 ? 1 : block.slab_step;
-    progressions[step][block.first_slab % step].push_back(&block);
-  }
+  for (const TouchedBlock& block : alike) progressions[block.slab_step][block.first_slab % block.slab_step].push_back(&block);
   double elements = 0;
   for (const auto& [step, residues] : progressions) {
     double sum = 0;

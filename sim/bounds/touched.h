@@ -30,7 +30,7 @@ struct TensorTouch {
 // By tensor id. Never expands items over slabs: cost grows with row tiles and runs.
 [[nodiscard]] std::vector<TensorTouch> touched_by(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors);
 
-// Bytes in the union of the blocks. Blocks that step through slabs with different strides are not merged: the larger counts.
+// Bytes in the union of the blocks. Very many slabs under different strides are not merged: the larger group counts.
 [[nodiscard]] double union_bytes(const std::vector<TouchedBlock>& blocks, const ir::Tensor& tensor);
 
 [[nodiscard]] std::vector<Interval> merged(std::vector<Interval> intervals);

@@ -6,6 +6,7 @@
 
 #include "sim/bounds/chain.h"
 #include "sim/bounds/extents.h"
+#include "sim/select/isa_table.h"
 
 namespace attnsim::bounds {
 
@@ -14,18 +15,15 @@ namespace {
 using ir::Fn;
 using ir::OpKind;
 
-// Lanes that an element-wise op needs, only to share out a step's lane operations among its ops.
-enum class Lane : std::uint8_t { fp32, alu, sfu };
-
-Lane lane_of(const ir::Op& op) {
-  switch (op.fn) {
-    case Fn::exp2:
-    case Fn::log2:
-    case Fn::reciprocal: return Lane::sfu;
-    case Fn::add:
-    case Fn::subtract:
-    case Fn::multiply: return Lane::fp32;
-    default: return Lane::alu;
+// Name of an op's row in the instruction-selection table.
+std::string rule_name(const ir::Op& op) {
+  switch (op.kind) {
+    case OpKind::unary:
+    case OpKind::binary:
+    case OpKind::reduce_row:
+    case OpKind::reduce_col:
+    case OpKind::scan: return std::string(ir::name_of(op.fn));
+    default: return std::string(ir::info(op.kind).name);
   }
 }
 
@@ -34,19 +32,24 @@ bool is_mask_work(const ir::Op& op) {
          op.fn == Fn::logical_and;
 }
 
-// Useful and padded elements of a step's ops, by lane.
+// Lane operations of a step's ops on one pipe, by their own rules: what the step's contracted total is shared out by.
 struct LaneShare {
   double padded = 0;
   double useful = 0;
   double padded_exp = 0;
   double useful_exp = 0;
-  [[nodiscard]] double useful_ratio() const { return padded > 0 ? useful / padded : 0; }
+  [[nodiscard]] double of(double useful_part) const { return padded > 0 ? useful_part / padded : 0; }
 };
 
 class Counter {
  public:
   Counter(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip)
-      : selected_(selected), kernel_(*selected.kernel), program_(kernel_.program), tensors_(tensors), chip_(chip) {}
+      : selected_(selected),
+        kernel_(*selected.kernel),
+        program_(kernel_.program),
+        tensors_(tensors),
+        chip_(chip),
+        table_(load_isa_table(chip.isa)) {}
 
   KernelWork run() {
     for (const ir::ItemFamily& family : kernel_.families) {
@@ -149,35 +152,39 @@ class Counter {
     return section.trips == ir::TripSource::runs && spans_loop(program_, op);
   }
 
+  [[nodiscard]] bool is_row_vector(ir::TileId id) const { return program_.tiles[static_cast<std::size_t>(id)].cols == ir::kUnit; }
+
   void count_lanes(const Step& step, const ir::Section& section) {
-    std::array<LaneShare, 3> lanes{};
-    LaneShare all;
+    std::array<LaneShare, 4> lanes{};  // by VectorPipe
     for (const ir::Op* op : step.ops) {
-      OpExtent extent = op_extent(program_, section, *op, item_);
-      if (!is_useful(*op, section)) extent.useful = 0;
-      LaneShare& lane = lanes[static_cast<std::size_t>(lane_of(*op))];
-      for (LaneShare* share : {&lane, &all}) {
-        share->padded += extent.padded;
-        share->useful += extent.useful;
-        if (op->fn != Fn::exp2) continue;
-        share->padded_exp += extent.padded;
-        share->useful_exp += extent.useful;
+      const ElementwiseRule& rule = table_.elementwise.at(rule_name(*op));
+      const OpExtent extent = op_extent(program_, section, *op, item_);
+      const double useful = is_useful(*op, section) ? extent.useful : 0;
+      const bool reduces = op->kind == OpKind::reduce_row || op->kind == OpKind::reduce_col;
+      const double replication = is_row_vector(reduces ? op->in[0] : op->out[0]) ? table_.row_vector_replication : 1;
+      const double per_element = rule.instructions / rule.elements * replication;
+      LaneShare& share = lanes[static_cast<std::size_t>(rule.pipe)];
+      share.padded += extent.padded * per_element;
+      share.useful += useful * per_element;
+      if (reduces) {  // exchanges between lanes, made once per tile: needed by the tiling alone
+        const double results = acting_ * static_cast<double>(program_.padded_elements(op->out[0]));
+        share.padded += results * (is_row_vector(op->out[0]) ? table_.row_vector_replication : 1) * table_.reduce_shuffle_steps *
+                        rule.instructions / rule.elements;
       }
-      if (op->fn == Fn::exp2 && section.kind == ir::SectionKind::loop) work_.counts.useful_exp_count += slabs_ * extent.useful;
+      if (op->fn != Fn::exp2) continue;
+      share.padded_exp += extent.padded * per_element;
+      share.useful_exp += useful * per_element;
+      if (section.kind == ir::SectionKind::loop) work_.counts.useful_exp_count += slabs_ * useful;
     }
-    const auto useful = [&](Pipe pipe, Lane lane) {
-      const LaneShare& share = lanes[static_cast<std::size_t>(lane)];
-      const double cycles = acting_ * slabs_ * step.demand[static_cast<std::size_t>(pipe)];
-      return cycles * (share.padded > 0 ? share.useful_ratio() : all.useful_ratio());
-    };
-    work_.useful_lanes.fp32 += useful(Pipe::fp32, Lane::fp32);
-    work_.useful_lanes.alu += useful(Pipe::alu, Lane::alu);
-    work_.useful_lanes.sfu += useful(Pipe::sfu, Lane::sfu);
-    const LaneShare& sfu = lanes[static_cast<std::size_t>(Lane::sfu)];
-    if (sfu.padded <= 0) return;
-    const double sfu_cycles = acting_ * slabs_ * step.demand[static_cast<std::size_t>(Pipe::sfu)];
-    work_.padded_lanes.exp_sfu += share_ * sfu_cycles * sfu.padded_exp / sfu.padded;
-    work_.useful_lanes.exp_sfu += sfu_cycles * sfu.useful_exp / sfu.padded;
+    const auto cycles = [&](Pipe pipe) { return acting_ * slabs_ * step.demand[static_cast<std::size_t>(pipe)]; };
+    const LaneShare& fp32 = lanes[static_cast<std::size_t>(VectorPipe::fp32)];
+    const LaneShare& alu = lanes[static_cast<std::size_t>(VectorPipe::alu)];
+    const LaneShare& sfu = lanes[static_cast<std::size_t>(VectorPipe::sfu)];
+    work_.useful_lanes.fp32 += cycles(Pipe::fp32) * fp32.of(fp32.useful);
+    work_.useful_lanes.alu += cycles(Pipe::alu) * alu.of(alu.useful);
+    work_.useful_lanes.sfu += cycles(Pipe::sfu) * sfu.of(sfu.useful);
+    work_.useful_lanes.exp_sfu += cycles(Pipe::sfu) * sfu.of(sfu.useful_exp);
+    work_.padded_lanes.exp_sfu += share_ * cycles(Pipe::sfu) * sfu.of(sfu.padded_exp);
   }
 
   const SelectedKernel& selected_;
@@ -185,6 +192,7 @@ class Counter {
   const ir::Program& program_;
   const std::vector<ir::Tensor>& tensors_;
   const Chip& chip_;
+  IsaTable table_;
   KernelWork work_;
   ItemView item_;
   double slabs_ = 0;
