@@ -13,7 +13,7 @@ using ir::When;
 
 class Builder {
  public:
-  Builder(const AttentionSpec& spec, const AttentionTensors& tensors) : spec_(spec), tensors_(tensors) {
+  Builder(const AttentionSpec& spec, const SpecTensors& tensors) : spec_(spec), tensors_(tensors) {
     d_ = axis({"d", ir::AxisKind::fixed, spec.head_dim_padded, spec.head_dim, 0});
     kv_ = axis({"kv", ir::AxisKind::trip_cols, spec.tile_kv, 1, 0});
     p_.sections = {{"start", ir::SectionKind::once, ir::TripSource::runs},
@@ -203,7 +203,7 @@ class Builder {
   }
 
   const AttentionSpec& spec_;
-  const AttentionTensors& tensors_;
+  const SpecTensors& tensors_;
   ir::Program p_;
   ir::AxisId d_ = 0;
   ir::AxisId kv_ = 0;
@@ -218,7 +218,7 @@ class Builder {
 
 }  // namespace
 
-ir::Program attention_program(const AttentionSpec& spec, const AttentionTensors& tensors) {
+ir::Program attention_program(const AttentionSpec& spec, const SpecTensors& tensors) {
   return Builder(spec, tensors).run();
 }
 

@@ -6,13 +6,13 @@
 
 namespace attnsim::test {
 
-struct AttentionTensors {
+struct SpecTensors {
   ir::TensorId q = 0;
   ir::TensorId k = 0;
   ir::TensorId v = 0;
   ir::TensorId o = 0;
   ir::TensorId partial = ir::kNone;  // splits > 1
 };
-[[nodiscard]] ir::Program attention_program(const AttentionSpec& spec, const AttentionTensors& tensors);
+[[nodiscard]] ir::Program attention_program(const AttentionSpec& spec, const SpecTensors& tensors);
 
 }  // namespace attnsim::test

@@ -91,7 +91,7 @@ std::vector<ir::ItemFamily> families(const AttentionSpec& spec, std::vector<ir::
 }
 
 // o = sum over splits of the partial outputs (weights left out: the cost is what counts here).
-ir::Kernel combine_kernel(const AttentionSpec& spec, const AttentionTensors& tensors) {
+ir::Kernel combine_kernel(const AttentionSpec& spec, const SpecTensors& tensors) {
   ir::Kernel kernel;
   kernel.name = "combine";
   ir::Program& p = kernel.program;
@@ -162,7 +162,7 @@ std::int64_t kept_pairs(const AttentionSpec& spec) {
 ir::Pipeline attention_pipeline(const AttentionSpec& spec) {
   ir::PipelineBuilder builder("attention");
   const std::int64_t kv_heads = spec.heads / spec.group;
-  AttentionTensors t;
+  SpecTensors t;
   t.q = builder.tensor({"q", spec.heads, spec.q_len, spec.head_dim, ir::DType::bf16, ir::TensorRole::input});
   t.k = builder.tensor({"k", kv_heads, spec.kv_len, spec.head_dim, ir::DType::bf16, ir::TensorRole::input});
   t.v = builder.tensor({"v", kv_heads, spec.kv_len, spec.head_dim, ir::DType::bf16, ir::TensorRole::input});
