@@ -20,6 +20,7 @@ class CtaMemory {
  private:
   const ir::Program* program_;
   std::vector<std::vector<double>> storage_;  // by root tile
+  std::vector<std::size_t> offset_;           // of each tile in its root's storage
 };
 
 }  // namespace attnsim::value
