@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The closed-form rungs: flops, roofline, tile, schedule. Shares no code with the engine.
+// The closed-form rungs: flops, roofline, tile, schedule. Shares no code with the engine. Unclamped.
+//   flops     useful MMA FLOPs at peak; element-wise work enters at roofline (work without any MMA: its FP32 operations)
+//   roofline  useful work at peak rates: tensor, lanes (no mask work), compulsory L2 and HBM bytes, links
+//   tile      padded and mask work, SMEM and re-read L2 bytes, issue; sustained tensor and HBM rates
+//   schedule  grid_bound (grid.h) of each kernel, strung together with launches (timeline.h)
+// `Conditions::without` is the engine's business, except "launch".
 #pragma once
 
 #include <vector>
