@@ -17,8 +17,8 @@
 namespace attnsim {
 
 struct Bounds {
-  Ladder ladder;  // whole pipeline, microseconds
-  WorkCounts counts;
+  Ladder ladder;                      // whole pipeline, microseconds
+  WorkCounts counts;                  // hbm_bytes: compulsory (inputs and outputs touched once), wherever they lie
   std::vector<Ladder> kernel_ladder;  // by pipeline node (empty ladder for transfers and gaps)
   std::vector<WorkCounts> kernel_counts;
 };

@@ -55,7 +55,7 @@ TEST_CASE("no detailed run is faster than the schedule rung") {
   });
 }
 
-TEST_CASE("the documented programs have ascending ladders, and useful FLOPs as by hand") {
+TEST_CASE("the documented programs have ascending ladders and useful FLOPs as by hand") {
   const test::ToyAttention shape{3, 100, 300, 64, false};
   const test::ToyAttention decode{3, 16, 300, 64, false};
   const double flops = 4.0 * 64 * 3 * 100 * 300;
