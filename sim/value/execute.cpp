@@ -142,7 +142,8 @@ class Executor {
     const ir::Relation& r = op_.relation;
     const std::int64_t row = at_.first_row(program_, tile(out()).rows) + i;
     const std::int64_t col = at_.first_row(program_, tile(out()).cols) + j;
-    return r.row_coefficient * (row / r.row_group) + r.col_coefficient * col + r.offset >= 0;
+    const std::int64_t by_family = r.extent_coefficient * at_.item.family->loop_extent + r.shift_coefficient * at_.item.family->shift;
+    return r.row_coefficient * (row / r.row_group) + r.col_coefficient * col + by_family + r.offset >= 0;
   }
 
   [[nodiscard]] TensorData& tensor() const { return tensors_[static_cast<std::size_t>(op_.access.tensor)]; }
