@@ -56,7 +56,9 @@ JsonDocument schedule_document(const std::string& name) {
   return read_json_file(data_dir() / "workloads" / "schedules" / (name + ".json"));
 }
 
-Schedule load_schedule(const std::string& name) { return parse_schedule(schedule_document(name)); }
+Schedule load_schedule(const std::string& name) {
+  return parse_schedule(schedule_document(name));
+}
 
 std::vector<CatalogEntry> variant_catalog() {
   std::vector<CatalogEntry> entries;

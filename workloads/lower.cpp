@@ -9,8 +9,10 @@ namespace attnsim {
 ir::Pipeline lower(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                    const std::vector<ExtraKernel>& extras) {
   if (schedule.family != variant.family) {
-    throw ConfigError(ConfigIssue{"", "/schedule", "\"" + schedule.name + "\"", "schedules the family " + schedule.family + ", " +
-                                  std::string(variant.name) + " is of the family " + std::string(variant.family), "", ""});
+    throw ConfigError(ConfigIssue{
+        "", "/schedule", "\"" + schedule.name + "\"",
+        "schedules the family " + schedule.family + ", " + std::string(variant.name) + " is of the family " + std::string(variant.family),
+        "", ""});
   }
   for (const Family& family : families()) {
     if (family.name == variant.family) return family.lower(variant, problem, schedule, chip, extras);

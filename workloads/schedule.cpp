@@ -28,9 +28,11 @@ constexpr std::array kAgentKinds{Named<AgentKind>{"producer", AgentKind::produce
 constexpr std::array kMmaKinds{Named<ir::MmaKind>{"mma_sync", ir::MmaKind::mma_sync}, Named<ir::MmaKind>{"wgmma", ir::MmaKind::wgmma_ss},
                                Named<ir::MmaKind>{"tcgen05", ir::MmaKind::tcgen05}, Named<ir::MmaKind>{"systolic", ir::MmaKind::systolic}};
 constexpr std::array kCopyKinds{Named<ir::CopyKind>{"plain", ir::CopyKind::plain}, Named<ir::CopyKind>{"cp_async", ir::CopyKind::cp_async},
-                                Named<ir::CopyKind>{"tma", ir::CopyKind::tma}, Named<ir::CopyKind>{"tma_multicast", ir::CopyKind::tma_multicast}};
+                                Named<ir::CopyKind>{"tma", ir::CopyKind::tma},
+                                Named<ir::CopyKind>{"tma_multicast", ir::CopyKind::tma_multicast}};
 constexpr std::array kMaskPolicies{Named<MaskPolicy>{"partial_tiles", MaskPolicy::partial_tiles},
-                                   Named<MaskPolicy>{"all_tiles", MaskPolicy::all_tiles}, Named<MaskPolicy>{"no_tiles", MaskPolicy::no_tiles}};
+                                   Named<MaskPolicy>{"all_tiles", MaskPolicy::all_tiles},
+                                   Named<MaskPolicy>{"no_tiles", MaskPolicy::no_tiles}};
 constexpr std::array kSplitPolicies{Named<SplitPolicy>{"none", SplitPolicy::none}, Named<SplitPolicy>{"fixed", SplitPolicy::fixed},
                                     Named<SplitPolicy>{"fa2", SplitPolicy::fa2}, Named<SplitPolicy>{"fa3", SplitPolicy::fa3},
                                     Named<SplitPolicy>{"trtllm", SplitPolicy::trtllm}};
@@ -59,7 +61,8 @@ E choice(FieldReader& reader, const std::string& key, const std::array<Named<E>,
 }
 
 constexpr std::int64_t kMostTile = 4096;
-int small(FieldReader& reader, const std::string& key, std::int64_t min, std::int64_t max, std::optional<std::int64_t> fallback = std::nullopt) {
+int small(FieldReader& reader, const std::string& key, std::int64_t min, std::int64_t max,
+          std::optional<std::int64_t> fallback = std::nullopt) {
   return static_cast<int>(reader.integer(key, {.min = min, .max = max}, fallback));
 }
 

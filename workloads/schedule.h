@@ -28,15 +28,15 @@ struct AgentSpec {
 
 // The first matching rule whose SMEM and registers fit the chip wins. Sizes of one CTA.
 struct TileRule {
-  int head_dim_max = 256;            // applies when padded head_dim_qk <= this
+  int head_dim_max = 256;  // applies when padded head_dim_qk <= this
   MaskClass mask = MaskClass::any;
-  int tile_q = 128;                  // rows of one CTA, all consumers together
+  int tile_q = 128;  // rows of one CTA, all consumers together
   int tile_kv = 128;
-  int consumers = 1;                 // consumer agents; each owns tile_q / consumers rows
-  int stages = 1;                    // K and V slots each
-  bool p_in_smem = false;            // P goes through SMEM to the second MMA
-  int warps = 0;                     // of one computing agent; 0: as the agent says
-  int registers_per_thread = 0;      // of the computing agents; 0: as the agent says
+  int consumers = 1;             // consumer agents; each owns tile_q / consumers rows
+  int stages = 1;                // K and V slots each
+  bool p_in_smem = false;        // P goes through SMEM to the second MMA
+  int warps = 0;                 // of one computing agent; 0: as the agent says
+  int registers_per_thread = 0;  // of the computing agents; 0: as the agent says
 };
 
 enum class SplitPolicy { none, fixed, fa2, fa3, trtllm };  // rules restated in MODELLING_NOTES decode section 4
@@ -48,40 +48,40 @@ struct Schedule {
   std::string description;
   std::string source;
   std::string family = "tile-list";
-  std::string form = "fused";                 // "fused" or "unfused" (three kernels)
-  std::vector<std::string> isas;              // chips whose isa is listed may run it; empty = any
-  ir::MmaKind mma = ir::MmaKind::mma_sync;    // QK^T; PV takes rs/ss from p_in_smem where it is wgmma
+  std::string form = "fused";               // "fused" or "unfused" (three kernels)
+  std::vector<std::string> isas;            // chips whose isa is listed may run it; empty = any
+  ir::MmaKind mma = ir::MmaKind::mma_sync;  // QK^T; PV takes rs/ss from p_in_smem where it is wgmma
   ir::CopyKind copy = ir::CopyKind::cp_async;
-  std::vector<int> head_dims;                 // padded sizes that the kernel is compiled for, ascending
+  std::vector<int> head_dims;  // padded sizes that the kernel is compiled for, ascending
   std::vector<AgentSpec> agents;
   std::vector<TileRule> tiles;
-  bool pack_gqa = false;                      // rows = tokens x group
-  bool pack_gqa_decode_only = false;          // FA2: only when q_len = 1 and no window
-  bool q_in_registers = false;                // Q is read once, not from SMEM for every trip
-  bool ping_pong = false;                     // order tokens: consumers take turns at issuing QK^T
-  int ping_pong_head_dim_max = 256;           // up to this padded head_dim_qk
-  bool stage_o_in_v = false;                  // epilogue writes O through V's SMEM: the next item's V waits for the store
+  bool pack_gqa = false;              // rows = tokens x group
+  bool pack_gqa_decode_only = false;  // FA2: only when q_len = 1 and no window
+  bool q_in_registers = false;        // Q is read once, not from SMEM for every trip
+  bool ping_pong = false;             // order tokens: consumers take turns at issuing QK^T
+  int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk
+  bool stage_o_in_v = false;          // epilogue writes O through V's SMEM: the next item's V waits for the store
   MaskPolicy mask = MaskPolicy::partial_tiles;
-  bool mask_first_trip = false;               // the first trip pays for mask ops even when unmasked
-  bool kv_descending = true;                  // visits KV tiles from the last to the first
+  bool mask_first_trip = false;  // the first trip pays for mask ops even when unmasked
+  bool kv_descending = true;     // visits KV tiles from the last to the first
   SplitPolicy split = SplitPolicy::none;
   int fixed_splits = 1;
   int max_splits = 128;
   Combine combine = Combine::none;
-  int combine_stages = 1;                     // partials in flight while the combine walks over the splits
-  bool programmatic_launch = false;           // the combine kernel may start while the attention kernel drains
+  int combine_stages = 1;            // partials in flight while the combine walks over the splits
+  bool programmatic_launch = false;  // the combine kernel may start while the attention kernel drains
   ir::GridPolicy grid = ir::GridPolicy::one_item_per_cta;
   ir::GridPolicy grid_causal = ir::GridPolicy::one_item_per_cta;
   ir::TileOrder tile_order = ir::TileOrder::ascending;  // with sections (l2_section_mib) a full mask stays ascending
   ir::Fastest fastest = ir::Fastest::tiles;             // and tiles-fastest
-  bool batch_fastest = false;                 // slabs run over batch entries first, then heads (FA2's grid)
-  double l2_section_mib = 0;                  // causal: heads per section = this / KV bytes per head (0: no sections)
+  bool batch_fastest = false;                           // slabs run over batch entries first, then heads (FA2's grid)
+  double l2_section_mib = 0;                            // causal: heads per section = this / KV bytes per head (0: no sections)
   int cluster = 1;
-  bool paged = false;                         // K/V through a block table
+  bool paged = false;  // K/V through a block table
   int page_tokens = 64;
-  int item_global_round_trips = 0;            // dependent L2 reads before an item's first load (scheduler, lengths, block table)
-  bool regroup_copies = false;                // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
-  std::string resolved_json;                  // canonical text: part of a result's identity
+  int item_global_round_trips = 0;  // dependent L2 reads before an item's first load (scheduler, lengths, block table)
+  bool regroup_copies = false;      // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
+  std::string resolved_json;        // canonical text: part of a result's identity
 };
 
 // Names of the shipped schedules (files of workloads/schedules), sorted.

@@ -49,8 +49,12 @@ int position(const AgentSpec& agent, const std::string& role) {
   return it == agent.loop.end() ? -1 : static_cast<int>(it - agent.loop.begin());
 }
 
-bool loads(const AgentSpec& agent) { return agent.kind != AgentKind::consumer; }
-bool computes(const AgentSpec& agent) { return agent.kind != AgentKind::producer; }
+bool loads(const AgentSpec& agent) {
+  return agent.kind != AgentKind::consumer;
+}
+bool computes(const AgentSpec& agent) {
+  return agent.kind != AgentKind::producer;
+}
 
 void check_placement(const AgentSpec& agent, const std::string& key, FieldReader& reader) {
   for (std::size_t i = 0; i < agent.loop.size(); ++i) {
@@ -94,7 +98,8 @@ void check_reuse(const Schedule& s, const TileRule& rule, FieldReader& reader) {
     const int step_a = agent.loop[static_cast<std::size_t>(a)].skew;
     const int step_b = agent.loop[static_cast<std::size_t>(b)].skew + rule.stages;
     if (step_a > step_b || (step_a == step_b && a > b)) {
-      reader.issue("tiles", fmt::format("have {} stages, but {} overwrites a slot before {} has read it", rule.stages, load, use), "more stages");
+      reader.issue("tiles", fmt::format("have {} stages, but {} overwrites a slot before {} has read it", rule.stages, load, use),
+                   "more stages");
     }
   }
 }
@@ -107,7 +112,8 @@ void check_rules(const Schedule& s, FieldReader& reader) {
   const bool alone = s.agents.size() == 1;
   for (const TileRule& rule : s.tiles) {
     if (rule.tile_q % (rows * rule.consumers) != 0) {
-      reader.issue("tiles", fmt::format("have tile_q {}, which {} agents can't share in units of {} rows", rule.tile_q, rule.consumers, rows),
+      reader.issue("tiles",
+                   fmt::format("have tile_q {}, which {} agents can't share in units of {} rows", rule.tile_q, rule.consumers, rows),
                    fmt::format("multiples of {}", rows * rule.consumers));
     }
     if (rule.tile_kv % kColumns != 0) reader.issue("tiles", fmt::format("have tile_kv {}", rule.tile_kv), "multiples of 8");
@@ -120,7 +126,8 @@ void check_rules(const Schedule& s, FieldReader& reader) {
 }  // namespace
 
 const std::vector<std::string>& schedule_roles() {
-  static const std::vector<std::string> roles{"load_q", "load_k", "load_v", "qk", "mask", "softmax", "convert_p", "rescale", "await_v", "pv"};
+  static const std::vector<std::string> roles{"load_q",  "load_k",    "load_v",  "qk",      "mask",
+                                              "softmax", "convert_p", "rescale", "await_v", "pv"};
   return roles;
 }
 

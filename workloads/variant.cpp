@@ -8,7 +8,8 @@ namespace attnsim {
 namespace {
 
 const ParamSpec& alignment_spec() {
-  static const ParamSpec spec{"alignment", std::string("bottom-right"),
+  static const ParamSpec spec{"alignment",
+                              std::string("bottom-right"),
                               "where the diagonal ends when q_len and kv_len differ: bottom-right lets the last query see the last key",
                               {"top-left", "bottom-right"}};
   return spec;
@@ -26,7 +27,9 @@ std::int64_t integer_param(const Problem& problem, const char* name, std::int64_
   return it == problem.params.end() ? fallback : std::get<std::int64_t>(it->second);
 }
 
-Band dense_band(const Problem&, std::int64_t, std::int64_t) { return {}; }
+Band dense_band(const Problem&, std::int64_t, std::int64_t) {
+  return {};
+}
 
 Band causal_band(const Problem& problem, std::int64_t q_len, std::int64_t kv_len) {
   return {shift_of(problem, q_len, kv_len), -kUnbounded, 0};
@@ -41,9 +44,15 @@ Band window_band(const Problem& problem, std::int64_t q_len, std::int64_t kv_len
 const std::vector<Variant>& table() {
   static const std::vector<Variant> rows{
       {"dense", "tile-list", "softmax attention, every query sees every key", "Vaswani et al., arXiv 1706.03762", {}, dense_band},
-      {"causal", "tile-list", "softmax attention, a query sees the keys up to its own position", "Vaswani et al., arXiv 1706.03762",
-       {alignment_spec()}, causal_band},
-      {"sliding-window", "tile-list", "softmax attention, a query sees `left` keys before and `right` keys after its own position",
+      {"causal",
+       "tile-list",
+       "softmax attention, a query sees the keys up to its own position",
+       "Vaswani et al., arXiv 1706.03762",
+       {alignment_spec()},
+       causal_band},
+      {"sliding-window",
+       "tile-list",
+       "softmax attention, a query sees `left` keys before and `right` keys after its own position",
        "Beltagy et al., arXiv 2004.05150; Jiang et al., arXiv 2310.06825",
        {{"left", std::int64_t{1023}, "keys kept before the query's own; -1: all", {}},
         {"right", std::int64_t{0}, "keys kept after the query's own; -1: all, 0: causal", {}},
@@ -55,7 +64,9 @@ const std::vector<Variant>& table() {
 
 }  // namespace
 
-std::span<const Variant> variants() { return table(); }
+std::span<const Variant> variants() {
+  return table();
+}
 
 const Variant& variant(const std::string& name) {
   std::vector<std::string> names;

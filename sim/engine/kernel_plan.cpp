@@ -44,6 +44,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     out.awaits_copy = copy_tokens.count(op.token) != 0;
     return out;
   }
+  out.group_issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / step.groups);
   const double smem_cycles = config.smem_bandwidth ? step.demand[static_cast<std::size_t>(Pipe::smem)] : 0;
   if (step.kind == StepKind::chain || step.kind == StepKind::mma) {
     const double occupancy = occupancy_cycles(step, config) / step.groups;

@@ -29,6 +29,7 @@ struct PlannedStep {
   std::int64_t group_ticks = 0;      // occupies the pipe
   std::int64_t group_own_ticks = 0;  // until the agent's own part is through (an agent of few warps reaches a part of the SM)
   std::int64_t group_smem_ticks = 0;
+  std::int64_t group_issue_ticks = 0;
   std::int64_t latency = 0;
   std::int64_t issue_ticks = 0;
   double smem_ticks_per_byte = 0;  // arriving data written to SMEM

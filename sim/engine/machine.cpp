@@ -36,10 +36,11 @@ struct Waiter {
 
 // Phases of a CTA token (program.h): which are complete, and how many signals of the later ones have come.
 struct TokenState {
-  std::int64_t complete = 0;
-  std::vector<int> pending;  // signals of phase complete + i
+  std::int64_t complete = 0;  // the initial ones included
+  std::int64_t initial = 0;
+  std::vector<int> pending;   // signals of phase complete + i
   void arrive(std::int64_t phase, int arrivals) {
-    const auto index = static_cast<std::size_t>(phase - complete);
+    const auto index = static_cast<std::size_t>(initial + phase - complete);
     if (pending.size() <= index) pending.resize(index + 1, 0);
     ++pending[index];
     std::size_t done = 0;
@@ -88,6 +89,7 @@ struct SmState {
   std::int64_t vector_free = 0;
   std::int64_t tensor_free = 0;
   std::int64_t smem_free = 0;
+  std::int64_t issue_free = 0;
   int resident = 0;
   std::int64_t resident_since = 0;
 };
@@ -138,7 +140,7 @@ class Machine {
       }
     }
     check_finished();
-    result_.ticks = end_;
+    result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
     deliver_events();
     return result_;
   }
@@ -187,7 +189,8 @@ class Machine {
     cta.running_agents = static_cast<int>(plan_.agents.size());
     cta.tokens.assign(kernel_.program.tokens.size(), TokenState{});
     for (std::size_t t = 0; t < cta.tokens.size(); ++t) {
-      cta.tokens[t].complete = kernel_.program.tokens[t].initial_count / kernel_.program.tokens[t].arrivals;
+      cta.tokens[t].initial = kernel_.program.tokens[t].initial_count / kernel_.program.tokens[t].arrivals;
+      cta.tokens[t].complete = cta.tokens[t].initial;
     }
     cta.agents.resize(plan_.agents.size());
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
@@ -427,7 +430,8 @@ class Machine {
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t start = std::max(now, sm.vector_free);
     sm.vector_free = start + step.group_ticks;
-    std::int64_t end = start + step.group_own_ticks;
+    sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
+    std::int64_t end = std::max(start + step.group_own_ticks, sm.issue_free);
     if (step.group_smem_ticks > 0) {
       sm.smem_free = std::max(now, sm.smem_free) + step.group_smem_ticks;
       end = std::max(end, sm.smem_free);
@@ -450,7 +454,8 @@ class Machine {
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
     sm.smem_free = std::max(now, sm.smem_free) + step.group_smem_ticks;
-    std::int64_t end = std::max(std::max(sm.tensor_free, sm.smem_free), now + step.group_own_ticks);
+    sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
+    std::int64_t end = std::max({sm.tensor_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
     if (++agent.group < step.groups) {
       wake_at(slot, index, now, end, Wait::pipe);
       return false;
@@ -474,7 +479,14 @@ class Machine {
     ++agent.op;
     add_busy(step);
     end_ = std::max(end_, end);
-    note(cta, agent, index, step, trip, now, end);
+    if (step.op->completes.empty()) {
+      note(cta, agent, index, step, trip, now, end);
+    } else {
+      const std::int64_t id = new_transfer(slot, index, step, agent);
+      fill(transfers_[static_cast<std::size_t>(id)].event, cta, agent, index, step, trip, now);
+      push(end, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+    }
+    sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
     if (step.issue_ticks == 0) return true;
     wake_at(slot, index, now, now + step.issue_ticks, Wait::pipe);
     return false;
@@ -487,17 +499,12 @@ class Machine {
     const TileAddress address = address_of(access, step.rows_axis, kernel_.program, agent.item, visited);
     const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(access.tensor)];
     const std::int64_t bytes = address.rows * tensor.cols * ir::bits_of(tensor.dtype) / 8;
-    const std::int64_t id = new_transfer();
+    const std::int64_t id = new_transfer(slot, index, step, agent);
     TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
-    transfer.cta = slot;
-    transfer.agent = index;
-    transfer.step = &step;
     transfer.bytes = bytes;
     transfer.is_store = step.kind == StepKind::store;
     transfer.blocks_agent = !step.async;
     transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
-    transfer.phases.clear();
-    for (ir::TokenId token : step.op->completes) transfer.phases.push_back(take_phase(agent, token));
     fill(transfer.event, cta, agent, index, step, trip, now);
     std::int64_t hit = bytes;
     std::int64_t miss = 0;
@@ -543,17 +550,29 @@ class Machine {
       return false;
     }
     if (step.issue_ticks == 0) return true;
-    wake_at(slot, index, now, now + step.issue_ticks, Wait::pipe);
+    SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+    sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
+    wake_at(slot, index, now, std::max(sm.issue_free, now + step.issue_ticks), Wait::pipe);
     return false;
   }
 
-  std::int64_t new_transfer() {
+  std::int64_t new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent) {
+    std::int64_t id = static_cast<std::int64_t>(transfers_.size());
     if (free_transfers_.empty()) {
       transfers_.emplace_back();
-      return static_cast<std::int64_t>(transfers_.size()) - 1;
+    } else {
+      id = free_transfers_.back();
+      free_transfers_.pop_back();
     }
-    const std::int64_t id = free_transfers_.back();
-    free_transfers_.pop_back();
+    TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
+    transfer.cta = slot;
+    transfer.agent = index;
+    transfer.step = &step;
+    transfer.bytes = 0;
+    transfer.is_store = false;
+    transfer.blocks_agent = false;
+    transfer.phases.clear();
+    for (ir::TokenId token : step.op->completes) transfer.phases.push_back(take_phase(agent, token));
     return id;
   }
 

@@ -24,6 +24,8 @@ class MemorySystem {
 
   void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag);
   void write_back(double now, std::int64_t bytes);
+  // Tick at which the pending write-backs would be through if nothing else came.
+  [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }
   // Tick at which the next transfer ends; infinity when nothing is under way.
   [[nodiscard]] double next_end();
   // Moves time to next_end() and removes that transfer. Call only when next_end() is finite.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real storage of one CTA: SMEM rings with their stages, aliases on top of each other, register tiles. Starts as NaN, so
+// The real storage of one CTA: SMEM rings with their stages, aliases on top of the tile that they alias, register tiles. Starts as NaN, so
 // that a value that was never written shows.
 #pragma once
 
@@ -19,8 +19,8 @@ class CtaMemory {
 
  private:
   const ir::Program* program_;
+  std::vector<std::int64_t> offsets_;         // by tile, into its root's storage
   std::vector<std::vector<double>> storage_;  // by root tile
-  std::vector<std::size_t> offset_;           // of each tile in its root's storage
 };
 
 }  // namespace attnsim::value

@@ -10,7 +10,9 @@ namespace attnsim {
 namespace {
 
 // flash_attn csrc/flash_attn/src/flash_fwd_launch_template.h: 128 threads on 4, 8 or 16 rows.
-int rows_of(int padded_v) { return padded_v % 128 == 0 ? 4 : padded_v % 64 == 0 ? 8 : 16; }
+int rows_of(int padded_v) {
+  return padded_v % 128 == 0 ? 4 : padded_v % 64 == 0 ? 8 : 16;
+}
 
 }  // namespace
 

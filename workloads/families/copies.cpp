@@ -38,8 +38,10 @@ ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& p
   const auto row = [](ir::TensorId id) { return ir::Access{id, 1, 1, false, false, ir::RowFrom::zero, 0}; };
   ops::Ops& list = b.ops(agent, section);
   ops::append(list, ops::with_role({ops::load(slot, slot_access, ir::CopyKind::plain)}, "lookup"));
-  ops::append(list, ops::with_role({ops::load(k, row(new_k), ir::CopyKind::plain), ops::store(k, row(cache_k), ir::CopyKind::plain)}, "write_k"));
-  ops::append(list, ops::with_role({ops::load(v, row(new_v), ir::CopyKind::plain), ops::store(v, row(cache_v), ir::CopyKind::plain)}, "write_v"));
+  ops::append(list,
+              ops::with_role({ops::load(k, row(new_k), ir::CopyKind::plain), ops::store(k, row(cache_k), ir::CopyKind::plain)}, "write_k"));
+  ops::append(list,
+              ops::with_role({ops::load(v, row(new_v), ir::CopyKind::plain), ops::store(v, row(cache_v), ir::CopyKind::plain)}, "write_v"));
 
   ir::Kernel kernel;
   kernel.name = "kv_cache_write";

@@ -7,16 +7,24 @@ namespace attnsim {
 
 namespace {
 
-std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return -floor_div(-a, b); }
+std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+  return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return -floor_div(-a, b);
+}
 
 // First key not kept on the right of query q, first key kept on the left; before clipping to the keys that exist.
-std::int64_t right_end(const IndexSet& s, std::int64_t q) { return q + s.band.shift + s.band.upper + 1; }
-std::int64_t left_end(const IndexSet& s, std::int64_t q) { return q + s.band.shift + s.band.lower; }
+std::int64_t right_end(const IndexSet& s, std::int64_t q) {
+  return q + s.band.shift + s.band.upper + 1;
+}
+std::int64_t left_end(const IndexSet& s, std::int64_t q) {
+  return q + s.band.shift + s.band.lower;
+}
 
 // Sum over q in [first, last) of clamp(q + offset, low, high).
 std::int64_t sum_clamped(std::int64_t first, std::int64_t last, std::int64_t offset, std::int64_t low, std::int64_t high) {
-  const std::int64_t rise = std::clamp(low - offset, first, last);   // below: low
+  const std::int64_t rise = std::clamp(low - offset, first, last);  // below: low
   const std::int64_t flat = std::clamp(high - offset, rise, last);  // from here: high
   const std::int64_t n = flat - rise;
   const std::int64_t middle = n > 0 ? n * (rise + offset) + n * (n - 1) / 2 : 0;
@@ -96,7 +104,8 @@ std::int64_t kept_pairs(const IndexSet& set, std::int64_t row_begin, std::int64_
   const std::int64_t first = row_begin / g;
   const std::int64_t last = (row_end - 1) / g;
   // Whole tokens of the rows touched, less the rows cut off at both ends.
-  return g * kept_tokens(set, first, last + 1, key_begin, key_end) - (row_begin - first * g) * kept_tokens(set, first, first + 1, key_begin, key_end) -
+  return g * kept_tokens(set, first, last + 1, key_begin, key_end) -
+         (row_begin - first * g) * kept_tokens(set, first, first + 1, key_begin, key_end) -
          ((last + 1) * g - row_end) * kept_tokens(set, last, last + 1, key_begin, key_end);
 }
 

@@ -8,17 +8,17 @@
 namespace attnsim {
 
 struct MergeTiles {
-  ir::TileId o = ir::kNone;        // accumulator [rows x dv] f32
-  ir::TileId m = ir::kNone;        // row vectors, f32
+  ir::TileId o = ir::kNone;  // accumulator [rows x dv] f32
+  ir::TileId m = ir::kNone;  // row vectors, f32
   ir::TileId m_new = ir::kNone;
   ir::TileId m_safe = ir::kNone;
   ir::TileId alpha = ir::kNone;
   ir::TileId beta = ir::kNone;
   ir::TileId l = ir::kNone;
-  ir::TileId part_o = ir::kNone;    // SMEM ring [rows x dv] f32
-  ir::TileId part_lse = ir::kNone;  // SMEM ring [rows x 1] f32
+  ir::TileId part_o = ir::kNone;    // [rows x dv] f32, an SMEM ring or registers
+  ir::TileId part_lse = ir::kNone;  // [rows x 1] f32
   ir::TileId scaled = ir::kNone;    // [rows x dv] f32
-  ir::TokenId full = ir::kNone;     // two loads per split
+  ir::TokenId full = ir::kNone;     // two loads per split; none where they go to registers, which wait by themselves
 };
 
 // O = 0, l = 0, m = -inf.

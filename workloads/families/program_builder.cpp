@@ -89,9 +89,15 @@ Op mma(ir::TileId a, ir::TileId b, ir::TileId d, ir::MmaKind kind, bool b_transp
   return op;
 }
 
-Op unary(ir::Fn fn, ir::TileId in, ir::TileId out) { return make(OpKind::unary, fn, {in}, {out}); }
-Op zero(ir::TileId out) { return make(OpKind::unary, ir::Fn::zero, {}, {out}); }
-Op binary(ir::Fn fn, ir::TileId a, ir::TileId b, ir::TileId out) { return make(OpKind::binary, fn, {a, b}, {out}); }
+Op unary(ir::Fn fn, ir::TileId in, ir::TileId out) {
+  return make(OpKind::unary, fn, {in}, {out});
+}
+Op zero(ir::TileId out) {
+  return make(OpKind::unary, ir::Fn::zero, {}, {out});
+}
+Op binary(ir::Fn fn, ir::TileId a, ir::TileId b, ir::TileId out) {
+  return make(OpKind::binary, fn, {a, b}, {out});
+}
 
 Op binary(ir::Fn fn, ir::TileId a, double scalar, ir::TileId out) {
   Op op = make(OpKind::binary, fn, {a}, {out});
@@ -99,8 +105,12 @@ Op binary(ir::Fn fn, ir::TileId a, double scalar, ir::TileId out) {
   return op;
 }
 
-Op reduce_row(ir::Fn fn, ir::TileId in, ir::TileId out) { return make(OpKind::reduce_row, fn, {in}, {out}); }
-Op convert(ir::TileId in, ir::TileId out) { return make(OpKind::convert, ir::Fn::none, {in}, {out}); }
+Op reduce_row(ir::Fn fn, ir::TileId in, ir::TileId out) {
+  return make(OpKind::reduce_row, fn, {in}, {out});
+}
+Op convert(ir::TileId in, ir::TileId out) {
+  return make(OpKind::convert, ir::Fn::none, {in}, {out});
+}
 
 Op compare(ir::Relation relation, ir::TileId out) {
   Op op = make(OpKind::compare, ir::Fn::none, {}, {out});
@@ -140,7 +150,9 @@ Ops with_role(Ops list, const std::string& role, int skew) {
   return list;
 }
 
-void append(Ops& list, const Ops& more) { list.insert(list.end(), more.begin(), more.end()); }
+void append(Ops& list, const Ops& more) {
+  list.insert(list.end(), more.begin(), more.end());
+}
 
 }  // namespace ops
 

@@ -15,6 +15,8 @@ constexpr std::array kFamilies{
 
 }  // namespace
 
-std::span<const Family> families() { return kFamilies; }
+std::span<const Family> families() {
+  return kFamilies;
+}
 
 }  // namespace attnsim

@@ -18,7 +18,9 @@ bool applies(const TileRule& rule, const TileListPlan& plan) {
 }
 
 // The programs depend on tensor ids only by number, so any ids do for a check.
-TileListTensors placeholder_tensors() { return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}; }
+TileListTensors placeholder_tensors() {
+  return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+}
 
 void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
   if (schedule.form == "unfused") {
@@ -60,7 +62,8 @@ struct TensorMaker {
     return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, plan.groups.size() > 1 ? stored(true) : 0});
   }
   ir::TensorId keys(const char* name, int cols) const {
-    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, ir::TensorRole::input, plan.groups.size() > 1 ? stored(false) : 0});
+    return builder.tensor(
+        {name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, ir::TensorRole::input, plan.groups.size() > 1 ? stored(false) : 0});
   }
 };
 
@@ -121,7 +124,8 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
   for (const ir::TileId id : used) {
     const ir::Tile& tile = program.tiles[static_cast<std::size_t>(id)];
     const bool counted = tile.dtype == ir::DType::f32 || (async_mma && tile.dtype != ir::DType::pred);
-    if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted) bits += program.padded_elements(id) * ir::bits_of(tile.dtype);
+    if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted)
+      bits += program.padded_elements(id) * ir::bits_of(tile.dtype);
   }
   return bits;
 }
@@ -132,8 +136,8 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
   const double smem_kib = static_cast<double>(program.smem_bytes()) / 1024;
   if (smem_kib > chip.sm.smem_per_cta_kib) {
     illegal("/schedule", plan.schedule,
-            fmt::format("needs {:.0f} KiB of SMEM per CTA for head_dim {} ({} x {} tile, {} stages)", smem_kib, plan.padded_qk, plan.rule.tile_q,
-                        plan.rule.tile_kv, plan.rule.stages),
+            fmt::format("needs {:.0f} KiB of SMEM per CTA for head_dim {} ({} x {} tile, {} stages)", smem_kib, plan.padded_qk,
+                        plan.rule.tile_q, plan.rule.tile_kv, plan.rule.stages),
             fmt::format("up to {:.0f} KiB on {}", chip.sm.smem_per_cta_kib, chip.name));
   }
   if (program.threads() > chip.sm.max_threads) {
@@ -148,8 +152,8 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
     const std::int64_t per_thread = bits / 32 / (static_cast<std::int64_t>(agent.warps) * 32);
     if (per_thread > agent.registers_per_thread) {
       illegal("/schedule", plan.schedule,
-              fmt::format("needs {} registers per thread of agent {} for head_dim {} ({} x {} tile)", per_thread, agent.name, plan.padded_qk,
-                          plan.rule.tile_q, plan.rule.tile_kv),
+              fmt::format("needs {} registers per thread of agent {} for head_dim {} ({} x {} tile)", per_thread, agent.name,
+                          plan.padded_qk, plan.rule.tile_q, plan.rule.tile_kv),
               fmt::format("up to {}", agent.registers_per_thread));
     }
   }

@@ -18,7 +18,7 @@ namespace attnsim {
 
 // Batch entries of equal lengths: one item family.
 struct BatchGroup {
-  IndexSet set;               // in rows of the schedule's packing
+  IndexSet set;  // in rows of the schedule's packing
   std::int64_t slab_begin = 0;
   std::int64_t slab_count = 0;
   std::int64_t splits = 1;
@@ -27,31 +27,31 @@ struct BatchGroup {
 // Everything that the programs are written from.
 struct TileListPlan {
   std::string schedule;
-  bool packed = false;            // rows = tokens x group, slabs = batch x kv_heads; else slabs = batch x q_heads
+  bool packed = false;  // rows = tokens x group, slabs = batch x kv_heads; else slabs = batch x q_heads
   std::int64_t row_group = 1;
   std::int64_t slabs = 1;
   std::int64_t kv_slabs = 1;
-  std::int64_t rows = 1;          // of the longest entry
-  std::int64_t kv_len = 1;        // of the longest entry
-  int kv_divisor = 1;             // Q slabs per K/V slab
-  int head_dim_qk = 128;          // valid
+  std::int64_t rows = 1;    // of the longest entry
+  std::int64_t kv_len = 1;  // of the longest entry
+  int kv_divisor = 1;       // Q slabs per K/V slab
+  int head_dim_qk = 128;    // valid
   int head_dim_v = 128;
   int padded_qk = 128;
   int padded_v = 128;
   ir::DType dtype = ir::DType::bf16;
   MaskClass mask = MaskClass::full;
-  Band band;                      // of the first entry
-  Cuts cuts;                      // that the kernel must test for
-  bool uniform = true;            // one band and length for all entries: relations have constant offsets
-  bool masks = false;             // some trip executes mask ops
+  Band band;            // of the first entry
+  Cuts cuts;            // that the kernel must test for
+  bool uniform = true;  // one band and length for all entries: relations have constant offsets
+  bool masks = false;   // some trip executes mask ops
   ir::When mask_when = ir::When::partial_trip;
   std::vector<BatchGroup> groups;
   TileRule rule;
   ir::MmaKind mma = ir::MmaKind::mma_sync;
   ir::MmaKind mma_pv = ir::MmaKind::mma_sync;
   ir::Grid grid;
-  std::int64_t splits = 1;        // largest over the groups
-  bool last_cta = false;          // the last CTA of a row tile combines
+  std::int64_t splits = 1;  // largest over the groups
+  bool last_cta = false;    // the last CTA of a row tile combines
   [[nodiscard]] bool persistent() const { return grid.policy != ir::GridPolicy::one_item_per_cta; }
   [[nodiscard]] bool empty_items() const;  // some item visits no KV tile
 };
@@ -70,11 +70,13 @@ struct TileListTensors {
 };
 
 // Reports what makes the schedule illegal for the problem; `pointer` is relative to a workload of a run config.
-[[noreturn]] void illegal(const std::string& pointer, const std::string& value, const std::string& problem, const std::string& allowed = "");
+[[noreturn]] void illegal(const std::string& pointer, const std::string& value, const std::string& problem,
+                          const std::string& allowed = "");
 
 // All of the plan but the tile rule's part; then the rule's part.
 [[nodiscard]] TileListPlan plan_problem(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip);
-[[nodiscard]] TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule);
+[[nodiscard]] TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip,
+                                      const TileRule& rule);
 [[nodiscard]] std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule);
 
 // The fused kernel's program.
@@ -84,7 +86,8 @@ struct TileListTensors {
 // The three kernels of the unfused form: scores, softmax, output.
 [[nodiscard]] std::vector<ir::Kernel> unfused_kernels(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);
 // Q into (or O out of) the layout in which the heads of a group are rows.
-[[nodiscard]] ir::Kernel regroup_kernel(const TileListPlan& plan, const std::string& name, ir::TensorId from, ir::TensorId to, int head_dim);
+[[nodiscard]] ir::Kernel regroup_kernel(const TileListPlan& plan, const std::string& name, ir::TensorId from, ir::TensorId to,
+                                        int head_dim);
 
 // Throws ConfigError unless SMEM and registers of the program fit the chip.
 void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The fused program: agents, tiles and tokens of a schedule, and the sections around its main loop.
+#include "workloads/families/tile_list_fused.h"
+
 #include <cmath>
 #include <numbers>
 
 #include "sim/core/error.h"
-#include "workloads/families/tile_list_fused.h"
 
 namespace attnsim {
 
@@ -47,7 +48,8 @@ ops::Ops lookup(const FusedContext& c) {
   return ops::with_role(list, "lookup");
 }
 
-ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t index, int agent, ir::AxisId kv, ir::AxisId d, ir::AxisId dv) {
+ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t index, int agent, ir::AxisId kv, ir::AxisId d,
+                           ir::AxisId dv) {
   const std::string suffix = c.plan.rule.consumers > 1 ? std::to_string(index) : "";
   const TileListPlan& plan = c.plan;
   const ir::AxisId rows = b.rows("rows" + suffix, c.rows_per_agent, static_cast<int>(index) * c.rows_per_agent);
@@ -69,9 +71,7 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   switch (out_stage(plan, c.schedule)) {
     case OutStage::in_v: t.o_out = b.smem("o_out" + suffix, rows, dv, plan.dtype, 1, c.shared.v); break;
     case OutStage::in_q: t.o_out = b.smem("o_out" + suffix, rows, dv, plan.dtype, 1, t.q); break;
-    case OutStage::none:
-      t.o_out = plan.splits > 1 ? t.o : b.registers("o_out" + suffix, rows, dv, plan.dtype, agent);
-      break;
+    case OutStage::none: t.o_out = plan.splits > 1 ? t.o : b.registers("o_out" + suffix, rows, dv, plan.dtype, agent); break;
   }
   return t;
 }
@@ -110,16 +110,15 @@ void add_reduction(ProgramBuilder& b, const FusedContext& c, int agent, int redu
   m.alpha = t.alpha;
   m.beta = t.row_sum;
   m.l = t.l;
-  m.part_o = b.smem("part_o", rows, dv, ir::DType::f32, 1, c.shared.k);
-  m.part_lse = b.smem("part_lse", rows, ir::kUnit, ir::DType::f32);
+  m.part_o = b.registers("part_o", rows, dv, ir::DType::f32, agent);
+  m.part_lse = b.registers("part_lse", rows, ir::kUnit, ir::DType::f32, agent);
   m.scaled = b.registers("scaled", rows, dv, ir::DType::f32, agent);
-  m.full = b.token("part_full", 2);
   const ir::TileId out = b.registers("o_merged", rows, dv, c.plan.dtype, agent);
 
   const auto last = [&](ops::Ops list, const std::string& role) {
     for (ir::Op& op : list) {
       op.when = When::last_arriver;
-      if (op.kind != ir::OpKind::await && op.kind != ir::OpKind::signal) op.token = c.tokens.split_done;
+      op.token = c.tokens.split_done;
     }
     return ops::with_role(std::move(list), role);
   };
@@ -139,7 +138,9 @@ void add_reduction(ProgramBuilder& b, const FusedContext& c, int agent, int redu
 
 }  // namespace
 
-ir::Access rows_access(ir::TensorId tensor, int row_offset) { return {tensor, 1, 1, false, false, ir::RowFrom::item, row_offset}; }
+ir::Access rows_access(ir::TensorId tensor, int row_offset) {
+  return {tensor, 1, 1, false, false, ir::RowFrom::item, row_offset};
+}
 
 std::vector<ir::Relation> relations(const TileListPlan& plan) {
   const int group = static_cast<int>(plan.row_group);
@@ -197,8 +198,9 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
   const bool producer = has_producer(schedule);
   const AgentSpec& compute = spec_of(schedule, AgentKind::consumer);
   const TileRule& rule = plan.rule;
-  if (producer) b.agent(spec_of(schedule, AgentKind::producer).name, spec_of(schedule, AgentKind::producer).warps,
-                        spec_of(schedule, AgentKind::producer).registers_per_thread);
+  if (producer)
+    b.agent(spec_of(schedule, AgentKind::producer).name, spec_of(schedule, AgentKind::producer).warps,
+            spec_of(schedule, AgentKind::producer).registers_per_thread);
   const int first_compute = producer ? 1 : 0;
   for (int w = 0; w < rule.consumers; ++w) {
     b.agent(compute.name + (rule.consumers > 1 ? std::to_string(w) : ""), rule.warps > 0 ? rule.warps : compute.warps,

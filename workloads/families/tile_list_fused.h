@@ -21,7 +21,7 @@ struct ComputeTiles {
   ir::TileId alpha = ir::kNone;
   ir::TileId l = ir::kNone;
   ir::TileId row_sum = ir::kNone;
-  ir::TileId o_out = ir::kNone;   // what is stored: SMEM stage or registers
+  ir::TileId o_out = ir::kNone;  // what is stored: SMEM stage or registers
 };
 
 struct SharedTokens {
@@ -34,7 +34,7 @@ struct SharedTokens {
   ir::TokenId o_stored = ir::kNone;  // V's SMEM is free again
   ir::TokenId pv_done = ir::kNone;   // all computing agents have read the last V
   ir::TokenId split_done = ir::kNone;
-  std::vector<ir::TokenId> turn;     // ping-pong, one per computing agent
+  std::vector<ir::TokenId> turn;  // ping-pong, one per computing agent
 };
 
 struct SharedTiles {

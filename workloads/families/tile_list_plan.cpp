@@ -11,7 +11,9 @@ namespace attnsim {
 
 namespace {
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
 
 // The chip's name for the instruction class that a matrix op needs.
 std::string instruction_of(ir::MmaKind kind) {
@@ -29,7 +31,9 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-std::string joined(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
+std::string joined(const std::vector<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, ", "));
+}
 
 // A schedule for any chip takes the chip's own instruction, synchronous ones first: they leave operands free at once.
 ir::MmaKind mma_of(const Schedule& schedule, const Chip& chip) {
@@ -53,7 +57,9 @@ int padded_head_dim(const Schedule& schedule, std::int64_t head_dim, const char*
 }
 
 // Counts as a window even where it cuts nothing: libraries decide by the argument.
-bool has_window(const Band& band) { return band.lower > -kUnbounded || (band.upper < kUnbounded && band.upper != 0); }
+bool has_window(const Band& band) {
+  return band.lower > -kUnbounded || (band.upper < kUnbounded && band.upper != 0);
+}
 
 bool packs(const Problem& problem, const Schedule& schedule, const Band& band) {
   if (problem.group() == 1) return false;
@@ -119,8 +125,8 @@ void illegal(const std::string& pointer, const std::string& value, const std::st
 }
 
 bool TileListPlan::empty_items() const {
-  return std::any_of(groups.begin(), groups.end(), [](const BatchGroup& g) { return g.splits > 1; }) || cuts.lower || band.lower > band.upper ||
-         cuts.upper;
+  return std::any_of(groups.begin(), groups.end(), [](const BatchGroup& g) { return g.splits > 1; }) || cuts.lower ||
+         band.lower > band.upper || cuts.upper;
 }
 
 TileListPlan plan_problem(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {

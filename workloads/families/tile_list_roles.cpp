@@ -15,7 +15,9 @@ using ir::When;
 
 namespace {
 
-double scale2(const TileListPlan& plan) { return std::numbers::log2e / std::sqrt(static_cast<double>(plan.head_dim_qk)); }
+double scale2(const TileListPlan& plan) {
+  return std::numbers::log2e / std::sqrt(static_cast<double>(plan.head_dim_qk));
+}
 
 bool placed(const AgentSpec& spec, const std::string& role) {
   return std::any_of(spec.loop.begin(), spec.loop.end(), [&](const RolePlacement& p) { return p.role == role; });

@@ -19,7 +19,9 @@ constexpr int kSoftmaxRows = 16;
 constexpr int kSoftmaxWarps = 4;
 constexpr int kSoftmaxRegisters = 128;
 
-std::int64_t kv_tiles(const TileListPlan& plan) { return (plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv; }
+std::int64_t kv_tiles(const TileListPlan& plan) {
+  return (plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv;
+}
 
 ir::Access block(const TileListPlan& plan, ir::TensorId tensor) {
   ir::Access access = rows_access(tensor, 0);
@@ -60,12 +62,15 @@ ir::Program scores_program(const TileListPlan& plan, const Schedule& schedule, c
   const ir::TokenId k_empty = b.token("k_empty");
   const int lag = plan.rule.stages - 1;
   ops::Ops& list = b.ops(agent, main);
-  ops::append(list, ops::with_role({ops::when(When::first_trip, ops::load(q, rows_access(tensors.q, 0), schedule.copy, {q_full}))}, "load_q"));
-  ops::append(list, ops::with_role({ops::await(k_empty, plan.rule.stages), ops::load(k, keys(plan, tensors.k), schedule.copy, {k_full})}, "load_k"));
-  ops::append(list, ops::with_role({ops::when(When::first_trip, ops::await(q_full)), ops::await(k_full), ops::mma(q, k, s, plan.mma, true, false),
-                                    ops::signal(k_empty, {s})},
+  ops::append(list,
+              ops::with_role({ops::when(When::first_trip, ops::load(q, rows_access(tensors.q, 0), schedule.copy, {q_full}))}, "load_q"));
+  ops::append(list, ops::with_role({ops::await(k_empty, plan.rule.stages), ops::load(k, keys(plan, tensors.k), schedule.copy, {k_full})},
+                                   "load_k"));
+  ops::append(list, ops::with_role({ops::when(When::first_trip, ops::await(q_full)), ops::await(k_full),
+                                    ops::mma(q, k, s, plan.mma, true, false), ops::signal(k_empty, {s})},
                                    "qk", lag));
-  ops::append(list, ops::with_role({ops::convert(s, out), ops::store(out, block(plan, tensors.scores), ir::CopyKind::plain)}, "store", lag));
+  ops::append(list,
+              ops::with_role({ops::convert(s, out), ops::store(out, block(plan, tensors.scores), ir::CopyKind::plain)}, "store", lag));
   return b.take();
 }
 
@@ -92,7 +97,8 @@ ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& ten
   const ir::TileId row_sum = vector("row_sum");
   const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(plan.head_dim_qk));
 
-  ops::Ops read{ops::load(in, block(plan, tensors.scores), ir::CopyKind::plain), ops::convert(in, s), ops::binary(Fn::multiply, s, scale, s)};
+  ops::Ops read{ops::load(in, block(plan, tensors.scores), ir::CopyKind::plain), ops::convert(in, s),
+                ops::binary(Fn::multiply, s, scale, s)};
   ops::Ops mask;
   if (plan.masks) {
     for (const ir::Relation& relation : relations(plan)) {
@@ -107,16 +113,20 @@ ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& ten
     ops::append(b.ops(agent, section), ops::with_role(mask, "mask"));
   }
   const ops::Ops exponentials{ops::binary(Fn::subtract, s, m_safe, s), ops::unary(Fn::exp2, s, s)};
-  ops::Ops online{ops::reduce_row(Fn::maximum, s, m_new),       ops::binary(Fn::maximum, m_new, m, m_new),
+  ops::Ops online{ops::reduce_row(Fn::maximum, s, m_new), ops::binary(Fn::maximum, m_new, m, m_new),
                   ops::unary(Fn::finite_or_zero, m_new, m_safe), ops::binary(Fn::subtract, m, m_safe, alpha),
                   ops::unary(Fn::exp2, alpha, alpha)};
   ops::append(online, exponentials);
   ops::append(online, {ops::reduce_row(Fn::add, s, row_sum), ops::binary(Fn::multiply, l, alpha, l), ops::binary(Fn::add, l, row_sum, l),
                        ops::unary(Fn::copy, m_new, m)});
   ops::append(b.ops(agent, statistics), ops::with_role(online, "softmax"));
-  ops::Ops end{ops::unary(Fn::finite_or_zero, m, m_safe), ops::unary(Fn::log2, l, alpha), ops::binary(Fn::add, alpha, m, alpha),
-               ops::binary(Fn::multiply, alpha, std::numbers::ln2, alpha), ops::store(alpha, rows_access(tensors.lse, 0), ir::CopyKind::plain),
-               ops::unary(Fn::reciprocal, l, row_sum), ops::unary(Fn::finite_or_zero, row_sum, row_sum)};
+  ops::Ops end{ops::unary(Fn::finite_or_zero, m, m_safe),
+               ops::unary(Fn::log2, l, alpha),
+               ops::binary(Fn::add, alpha, m, alpha),
+               ops::binary(Fn::multiply, alpha, std::numbers::ln2, alpha),
+               ops::store(alpha, rows_access(tensors.lse, 0), ir::CopyKind::plain),
+               ops::unary(Fn::reciprocal, l, row_sum),
+               ops::unary(Fn::finite_or_zero, row_sum, row_sum)};
   ops::append(b.ops(agent, sum), ops::with_role(end, "normalize"));
   ops::Ops write = exponentials;
   ops::append(write, {ops::binary(Fn::multiply, s, row_sum, s), ops::convert(s, out)});
@@ -143,9 +153,11 @@ ir::Program output_program(const TileListPlan& plan, const Schedule& schedule, c
   const ir::TokenId empty = b.token("empty");
   ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(o)}, "init"));
   ops::Ops& list = b.ops(agent, main);
-  ops::append(list, ops::with_role({ops::await(empty, plan.rule.stages), ops::load(p, block(plan, tensors.weights), schedule.copy, {full})}, "load_p"));
+  ops::append(list, ops::with_role({ops::await(empty, plan.rule.stages), ops::load(p, block(plan, tensors.weights), schedule.copy, {full})},
+                                   "load_p"));
   ops::append(list, ops::with_role({ops::load(v, keys(plan, tensors.v), schedule.copy, {full})}, "load_v"));
-  ops::append(list, ops::with_role({ops::await(full), ops::mma(p, v, o, plan.mma, false, true), ops::signal(empty, {o})}, "pv", plan.rule.stages - 1));
+  ops::append(list, ops::with_role({ops::await(full), ops::mma(p, v, o, plan.mma, false, true), ops::signal(empty, {o})}, "pv",
+                                   plan.rule.stages - 1));
   ops::append(b.ops(agent, epilogue),
               ops::with_role({ops::convert(o, out), ops::store(out, rows_access(tensors.o, 0), ir::CopyKind::plain)}, "store"));
   return b.take();
