@@ -58,7 +58,8 @@ void check_kernel(const Kernel& kernel, const std::vector<Tensor>& tensors) {
 }  // namespace
 
 Bytes Tensor::bytes() const {
-  return Bytes((slabs * rows * cols * bits_of(dtype) + 7) / 8);
+  const std::int64_t all_rows = stored_rows > 0 ? stored_rows : slabs * rows;
+  return Bytes((all_rows * cols * bits_of(dtype) + 7) / 8);
 }
 
 const std::string& Node::name() const {

@@ -68,6 +68,8 @@ std::string relation(const Relation& r) {
   };
   term(r.row_coefficient, r.row_group == 1 ? "row" : fmt::format("row/{}", r.row_group));
   term(r.col_coefficient, "col");
+  term(r.extent_coefficient, "extent");
+  term(r.shift_coefficient, "shift");
   term(r.offset, "");
   return (text.empty() ? "0" : text) + " >= 0";
 }
@@ -107,6 +109,7 @@ std::string items_text(const Kernel& kernel) {
   std::string text;
   for (const ItemFamily& f : kernel.families) {
     text += fmt::format("  items slabs {}..{}, columns {}\n", f.slab_begin, f.slab_begin + f.slab_count - 1, f.loop_extent);
+    if (f.shift != 0) text.insert(text.size() - 1, fmt::format(", shift {}", f.shift));
     for (const RowTile& t : f.tiles) {
       text += fmt::format("    rows {}..{}", t.row_begin, t.row_begin + t.rows - 1);
       if (t.split != 0) text += fmt::format(" split {}", t.split);
@@ -126,6 +129,7 @@ std::string grid_text(const Grid& g) {
   text += g.tile_order == TileOrder::descending ? ", tiles descending" : "";
   text += g.fastest == Fastest::slabs ? ", slabs fastest" : "";
   if (g.section_slabs > 0) text += fmt::format(" in sections of {}", g.section_slabs);
+  if (g.interleave > 1) text += fmt::format(", slabs interleaved by {}", g.interleave);
   if (g.cluster > 1) text += fmt::format(", clusters of {}", g.cluster);
   if (g.programmatic_launch) text += ", programmatic launch";
   text += "\n";

@@ -92,7 +92,7 @@ ir::Relation causal_relation(const ToyAttention& shape) {
 
 ir::ItemFamily attention_items(const ToyAttention& shape, int tile_q, int tile_kv, bool descending) {
   const std::int64_t shift = shape.kv_len - shape.q_len;
-  ir::ItemFamily family{0, shape.slabs, shape.kv_len, {}};
+  ir::ItemFamily family{0, shape.slabs, shape.kv_len, 0, {}};
   const std::int64_t kv_tiles = (shape.kv_len + tile_kv - 1) / tile_kv;
   for (std::int64_t row = 0; row < shape.q_len; row += tile_q) {
     ir::RowTile tile;

@@ -159,7 +159,7 @@ ir::Pipeline toy_linear(int slabs, int length, int head_dim_qk, int head_dim_v, 
   tile.rows = length;
   tile.runs = {{0, (length + chunk - 1) / chunk, 1, true}};
   tile.kept = static_cast<std::int64_t>(length) * (length + 1) / 2;
-  pipeline.add(ir::Kernel{"linear", s.program(), {ir::ItemFamily{0, slabs, length, {tile}}}, {}});
+  pipeline.add(ir::Kernel{"linear", s.program(), {ir::ItemFamily{0, slabs, length, 0, {tile}}}, {}});
   return pipeline.build();
 }
 

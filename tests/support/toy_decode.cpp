@@ -91,7 +91,7 @@ void add_fetch_and_merge(ProgramSketch& s, int agent, int section, const Softmax
 // Every query tile `splits` times, each with its share of the KV tiles; shares may be empty.
 ir::ItemFamily split_items(const ToyAttention& shape, int tile_q, int tile_kv, int splits, int peers) {
   const ir::ItemFamily whole = attention_items(shape, tile_q, tile_kv, false);
-  ir::ItemFamily family{0, shape.slabs, shape.kv_len, {}};
+  ir::ItemFamily family{0, shape.slabs, shape.kv_len, 0, {}};
   const std::int64_t kv_tiles = (shape.kv_len + tile_kv - 1) / tile_kv;
   const std::int64_t share = (kv_tiles + splits - 1) / splits;
   for (const ir::RowTile& tile : whole.tiles) {
@@ -193,7 +193,7 @@ ir::Pipeline toy_stream_k(const ToyAttention& shape, int tile_q, int tile_kv, in
   std::int64_t position = 0;
   int most = 1;
   for (int slab = 0; slab < shape.slabs; ++slab) {
-    ir::ItemFamily family{slab, 1, shape.kv_len, {}};
+    ir::ItemFamily family{slab, 1, shape.kv_len, 0, {}};
     for (int c = 0; c < ctas; ++c) {
       const std::int64_t from = std::max(bound(c), slab * kv_tiles) - slab * kv_tiles;
       const std::int64_t to = std::min(bound(c + 1), (slab + 1) * kv_tiles) - slab * kv_tiles;

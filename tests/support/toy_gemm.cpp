@@ -41,7 +41,7 @@ ir::Pipeline toy_gemm(int m, int n, int k, int tile_m, int tile_n, int tile_k, i
   s.add(consumer, end, store("store", acc, {.tensor = c, .row_from = ir::RowFrom::item}));
 
   ir::Kernel kernel{"gemm", s.program(), {}, {}};
-  ir::ItemFamily family{0, n / tile_n, k, {}};
+  ir::ItemFamily family{0, n / tile_n, k, 0, {}};
   for (int row = 0; row < m; row += tile_m) {
     ir::RowTile tile;
     tile.row_begin = row;
