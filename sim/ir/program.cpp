@@ -14,16 +14,21 @@ std::int64_t Program::padded_elements(TileId tile) const {
 }
 
 std::int64_t Program::smem_bytes() const {
-  std::vector<std::int64_t> own(tiles.size(), 0);
-  std::vector<std::int64_t> aliased(tiles.size(), 0);
-  for (std::size_t i = 0; i < tiles.size(); ++i) {
+  // From the last tile to the first, so that a tile knows what its aliases take, side by side, before its own alias does.
+  std::vector<std::int64_t> bytes(tiles.size(), 0);
+  std::vector<std::int64_t> aliases(tiles.size(), 0);
+  for (std::size_t i = tiles.size(); i-- > 0;) {
     if (tiles[i].space != Space::smem) continue;
-    const std::int64_t size = (padded_elements(static_cast<TileId>(i)) * bits_of(tiles[i].dtype) + 7) / 8 * tiles[i].stages;
-    const TileId root = storage_of(static_cast<TileId>(i));
-    (root == static_cast<TileId>(i) ? own : aliased)[static_cast<std::size_t>(root)] += size;
+    const std::int64_t own = (padded_elements(static_cast<TileId>(i)) * bits_of(tiles[i].dtype) + 7) / 8 * tiles[i].stages;
+    const std::int64_t size = std::max(own, aliases[i]);
+    if (tiles[i].alias_of == kNone) {
+      bytes[i] = size;
+    } else {
+      aliases.at(static_cast<std::size_t>(tiles[i].alias_of)) += size;
+    }
   }
   std::int64_t sum = 0;
-  for (std::size_t i = 0; i < tiles.size(); ++i) sum += std::max(own[i], aliased[i]);
+  for (const std::int64_t b : bytes) sum += b;
   return sum;
 }
 

@@ -6,24 +6,38 @@
 
 namespace attnsim::value {
 
-CtaMemory::CtaMemory(const ir::Program& program) : program_(&program), storage_(program.tiles.size()), offset_(program.tiles.size(), 0) {
-  std::vector<std::size_t> aliased(program.tiles.size(), 0);  // aliases of one tile lie side by side
+namespace {
+
+std::int64_t elements(const ir::Program& program, std::size_t tile) {
+  return program.padded_elements(static_cast<ir::TileId>(tile)) * program.tiles[tile].stages;
+}
+
+// Where a tile begins in its storage: aliases of one tile lie one behind the other.
+std::int64_t offset_of(const ir::Program& program, std::size_t tile) {
+  const ir::TileId parent = program.tiles[tile].alias_of;
+  if (parent == ir::kNone) return 0;
+  std::int64_t offset = offset_of(program, static_cast<std::size_t>(parent));
+  for (std::size_t t = 0; t < tile; ++t) {
+    if (program.tiles[t].alias_of == parent) offset += elements(program, t);
+  }
+  return offset;
+}
+
+}  // namespace
+
+CtaMemory::CtaMemory(const ir::Program& program) : program_(&program), storage_(program.tiles.size()) {
   for (std::size_t t = 0; t < program.tiles.size(); ++t) {
-    const auto root = static_cast<std::size_t>(program.storage_of(static_cast<ir::TileId>(t)));
-    const auto size = static_cast<std::size_t>(program.padded_elements(static_cast<ir::TileId>(t)) * program.tiles[t].stages);
-    if (root != t) {
-      offset_[t] = aliased[root];
-      aliased[root] += size;
-    }
-    auto& storage = storage_[root];
-    storage.resize(std::max(storage.size(), offset_[t] + size), std::numeric_limits<double>::quiet_NaN());
+    auto& storage = storage_[static_cast<std::size_t>(program.storage_of(static_cast<ir::TileId>(t)))];
+    offsets_.push_back(offset_of(program, t));
+    const auto end = static_cast<std::size_t>(offsets_.back() + elements(program, t));
+    storage.resize(std::max(storage.size(), end), std::numeric_limits<double>::quiet_NaN());
   }
 }
 
 Eigen::Map<Matrix> CtaMemory::slot(ir::TileId tile, std::int64_t slot) {
   const ir::Tile& t = program_->tiles[static_cast<std::size_t>(tile)];
   auto& storage = storage_[static_cast<std::size_t>(program_->storage_of(tile))];
-  double* begin = storage.data() + offset_[static_cast<std::size_t>(tile)] + slot % t.stages * program_->padded_elements(tile);
+  double* begin = storage.data() + offsets_[static_cast<std::size_t>(tile)] + (slot % t.stages) * program_->padded_elements(tile);
   return {begin, program_->padded(t.rows), program_->padded(t.cols)};
 }
 

@@ -21,7 +21,6 @@ class CtaMemory {
   const ir::Program* program_;
   std::vector<std::int64_t> offsets_;         // by tile, into its root's storage
   std::vector<std::vector<double>> storage_;  // by root tile
-  std::vector<std::size_t> offset_;           // of each tile in its root's storage
 };
 
 }  // namespace attnsim::value
