@@ -22,7 +22,7 @@ double apply(ir::Fn fn, double x) {
     case ir::Fn::exp2: return std::exp2(x);
     case ir::Fn::log2: return std::log2(x);
     case ir::Fn::reciprocal: return 1.0 / x;
-    case ir::Fn::finite_or_zero: return x == -kInfinity ? 0.0 : x;
+    case ir::Fn::finite_or_zero: return std::isinf(x) ? 0.0 : x;
     case ir::Fn::zero: return 0.0;
     default: throw SimError(fmt::format("{} is no unary function", name_of(fn)));
   }
@@ -142,8 +142,8 @@ class Executor {
     const ir::Relation& r = op_.relation;
     const std::int64_t row = at_.first_row(program_, tile(out()).rows) + i;
     const std::int64_t col = at_.first_row(program_, tile(out()).cols) + j;
-    const std::int64_t by_family = r.extent_coefficient * at_.item.family->loop_extent + r.shift_coefficient * at_.item.family->shift;
-    return r.row_coefficient * (row / r.row_group) + r.col_coefficient * col + by_family + r.offset >= 0;
+    const std::int64_t ragged = r.extent_coefficient * at_.item.family->loop_extent + r.shift_coefficient * at_.item.family->shift;
+    return r.row_coefficient * (row / r.row_group) + r.col_coefficient * col + r.offset + ragged >= 0;
   }
 
   [[nodiscard]] TensorData& tensor() const { return tensors_[static_cast<std::size_t>(op_.access.tensor)]; }

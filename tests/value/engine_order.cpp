@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order in which a `detailed` run completes the ops gives the same values as the orders that the tokens allow.
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "hwmodels/chip_loader.h"
+#include "sim/engine/engine.h"
+#include "sim/value/value_run.h"
+#include "tests/support/mutate.h"
+#include "tests/support/toy_programs.h"
+#include "tests/support/value_checks.h"
+
+using namespace attnsim;
+using test::ToyAttention;
+
+namespace {
+
+struct Recorder : EngineListener {
+  std::map<int, std::vector<value::CompletedOp>> by_node;
+  void on_op(const OpEvent& e) override {
+    by_node[e.node].push_back({e.cta, e.agent, e.section, e.position, e.item, e.trip, e.issue_cycle});
+  }
+};
+
+ir::TensorId output_of(const ir::Pipeline& pipeline) {
+  for (std::size_t t = 0; t < pipeline.tensors().size(); ++t) {
+    if (pipeline.tensors()[t].role == ir::TensorRole::output) return static_cast<ir::TensorId>(t);
+  }
+  return ir::kNone;
+}
+
+std::vector<double> values_in_engine_order(const ir::Pipeline& pipeline, const std::string& chip) {
+  Recorder recorder;
+  EngineOptions options;
+  options.kind = EngineKind::detailed;
+  options.listener = &recorder;
+  static_cast<void>(simulate(pipeline, load_chip(chip), {}, options));
+  value::ValueRun run(pipeline, test::random_inputs(pipeline, 5));
+  for (const int node : pipeline.order()) run.replay(node, recorder.by_node[node]);
+  return run.tensor(output_of(pipeline)).values;
+}
+
+std::vector<double> values_in_random_order(const ir::Pipeline& pipeline) {
+  value::ValueRun run(pipeline, test::random_inputs(pipeline, 5));
+  run.run_random({.seed = 1});
+  return run.tensor(output_of(pipeline)).values;
+}
+
+double difference(const ir::Pipeline& pipeline, const std::string& chip) {
+  const auto cols = pipeline.tensors()[static_cast<std::size_t>(output_of(pipeline))].cols;
+  return test::largest_row_error(values_in_engine_order(pipeline, chip), values_in_random_order(pipeline), cols);
+}
+
+}  // namespace
+
+TEST_CASE("the engine's order of completion gives the values of the random orders", "[value]") {
+  const ToyAttention shape{6, 70, 150, 32, false};
+  const ToyAttention causal{6, 70, 150, 32, true};
+  const ToyAttention decode{5, 4, 700, 32, false};
+  const auto check = [](const ir::Pipeline& pipeline, const std::string& chip) {
+    INFO(pipeline.name() << " on " << chip);
+    CHECK(difference(pipeline, chip) < 1e-9);
+  };
+  check(test::toy_gemm(200, 128, 300, 64, 64, 32, 3, ir::GridPolicy::persistent_static), "toy-sm90");
+  check(test::toy_fa2(shape, 64, 32), "toy-sm80");
+  check(test::toy_fa2(causal, 64, 32), "toy-sm80");
+  check(test::toy_fa3(shape, 128, 32, 2), "toy-sm90");
+  check(test::toy_fa3(causal, 128, 32, 2), "toy-sm90");
+  check(test::toy_split_kv(decode, 16, 32, 5), "toy-sm80");
+  check(test::toy_split_kv_last(decode, 16, 32, 5), "toy-sm80");
+  check(test::toy_stream_k(decode, 16, 32, 4), "toy-sm80");
+  check(test::toy_linear(6, 150, 32, 32, 32), "toy-sm80");
+}
+
+TEST_CASE("the engine doesn't save a program whose producer ignores full slots", "[value]") {
+  const auto good = test::toy_gemm(256, 64, 1024, 64, 64, 32, 2, ir::GridPolicy::one_item_per_cta);
+  const auto awaits =
+      test::ops_where(good, [](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::await && op.distance > 0; });
+  REQUIRE(awaits.size() == 1);
+  const auto bad = test::with_op(good, awaits[0], test::erase_op);
+  CHECK_FALSE(test::largest_row_error(values_in_engine_order(bad, "toy-sm90"), values_in_random_order(good), 64) < 1e-9);
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lowered kernels with one thing wrong: values must tell. (That the right ones are right stands in lowered_attention_test.cpp.)
+#include <catch2/catch.hpp>
+
+#include "sim/core/error.h"
+#include "sim/ir/op_text.h"
+#include "sim/value/value_run.h"
+#include "tests/support/chips.h"
+#include "tests/support/mutate.h"
+#include "tests/support/value_checks.h"
+#include "workloads/catalog.h"
+#include "workloads/lower.h"
+
+using namespace attnsim;
+
+namespace {
+
+ir::Pipeline lowered(const std::string& schedule, const Chip& chip, const std::string& variant_name, std::int64_t q_len,
+                     std::int64_t kv_len) {
+  Problem p;
+  p.q_heads = 4;
+  p.kv_heads = 2;
+  p.q_len = {q_len};
+  p.kv_len = {kv_len};
+  p.head_dim_qk = p.head_dim_v = 64;
+  return lower(variant(variant_name), p, load_schedule(schedule), chip);
+}
+
+struct Kernels {
+  std::string name;
+  ir::Pipeline pipeline;
+};
+std::vector<Kernels> causal_kernels() {
+  return {{"fa2-sm80", lowered("fa2-sm80", test::a100(), "causal", 150, 520)},
+          {"fa3-sm90", lowered("fa3-sm90", test::h100(), "causal", 250, 650)},
+          {"naive-unfused", lowered("naive-unfused", test::a100(), "causal", 150, 300)},
+          {"splitkv-decode", lowered("splitkv-decode", test::a100(), "causal", 3, 900)},
+          {"splitkv-decode-sm90", lowered("splitkv-decode-sm90", test::h100(), "causal", 3, 900)},
+          {"splitkv-decode-lastcta", lowered("splitkv-decode-lastcta", test::b200(), "causal", 3, 900)}};
+}
+
+std::vector<double> output(const ir::Pipeline& pipeline, std::uint64_t seed) {
+  value::ValueRun run(pipeline, test::random_inputs(pipeline, 5));
+  run.run_random({.seed = seed, .persistent_ctas = 2});
+  for (std::size_t t = 0; t < pipeline.tensors().size(); ++t) {
+    if (pipeline.tensors()[t].name == "o") return run.tensor(static_cast<int>(t)).values;
+  }
+  return {};
+}
+
+bool wrong(const ir::Pipeline& bad, const std::vector<double>& wanted, std::uint64_t seed) {
+  return !(test::largest_row_error(output(bad, seed), wanted, 64) < 1e-9);
+}
+
+std::string text_at(const ir::Pipeline& pipeline, const test::OpAt& at) {
+  std::size_t kernels = 0;
+  for (const ir::Node& node : pipeline.nodes()) {
+    const auto* kernel = std::get_if<ir::Kernel>(&node.work);
+    if (kernel == nullptr || kernels++ != at.node) continue;
+    const ir::Agent& agent = kernel->program.agents[at.agent];
+    return kernel->name + ", " + agent.name + ": " + op_text(kernel->program, agent.sections[at.section][at.position], {});
+  }
+  return "?";
+}
+
+}  // namespace
+
+TEST_CASE("a mask shifted by one key changes the values of every causal schedule", "[value]") {
+  for (const Kernels& k : causal_kernels()) {
+    INFO(k.name);
+    const auto masks = test::ops_where(k.pipeline, [](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::compare; });
+    REQUIRE_FALSE(masks.empty());
+    const auto wanted = output(k.pipeline, 1);
+    const auto bad = test::with_op(k.pipeline, masks[0], [](auto& ops, std::size_t i) { ops[i].relation.offset -= 1; });
+    CHECK(wrong(bad, wanted, 1));
+  }
+}
+
+TEST_CASE("V loaded from K's tensor changes the values of every schedule", "[value]") {
+  for (const Kernels& k : causal_kernels()) {
+    INFO(k.name);
+    const auto loads = test::ops_where(k.pipeline, [](const ir::Program&, const ir::Op& op) { return op.role == "load_v"; });
+    REQUIRE_FALSE(loads.empty());
+    ir::TensorId k_tensor = ir::kNone;
+    for (std::size_t t = 0; t < k.pipeline.tensors().size(); ++t) {
+      if (k.pipeline.tensors()[t].name == "k") k_tensor = static_cast<ir::TensorId>(t);
+    }
+    const auto wanted = output(k.pipeline, 1);
+    CHECK(wrong(test::with_op(k.pipeline, loads[0], [&](auto& ops, std::size_t i) { ops[i].access.tensor = k_tensor; }), wanted, 1));
+  }
+}
+
+TEST_CASE("a KV tile too few in one item changes the values of every schedule", "[value]") {
+  for (const Kernels& k : causal_kernels()) {
+    INFO(k.name);
+    const auto wanted = output(k.pipeline, 1);
+    bool first = true;
+    const auto bad = test::rebuilt(k.pipeline, [&](ir::Kernel& kernel) {
+      ir::RowTile& tile = kernel.families.front().tiles.front();
+      if (first && !tile.runs.empty() && tile.runs.back().count > 0) tile.runs.back().count -= 1;
+      first = false;
+    });
+    CHECK(wrong(bad, wanted, 1));
+  }
+}
+
+TEST_CASE("a dropped await of the lowered kernels is a wrong value, a deadlock or refused", "[value]") {
+  const auto is_await = [](const ir::Program& p, const ir::Op& op) {
+    // Turns decide who issues first, not what is computed.
+    return op.kind == ir::OpKind::await && p.tokens[static_cast<std::size_t>(op.token)].name.rfind("turn", 0) != 0;
+  };
+  for (const Kernels& k : causal_kernels()) {
+    const auto wanted = output(k.pipeline, 1);
+    for (const test::OpAt& at : test::ops_where(k.pipeline, is_await)) {
+      INFO(k.name << ", " << text_at(k.pipeline, at));
+      bool noticed = false;
+      try {
+        const ir::Pipeline bad = test::with_op(k.pipeline, at, test::erase_op);
+        for (std::uint64_t seed = 1; seed <= 25 && !noticed; ++seed) noticed = wrong(bad, wanted, seed);
+      } catch (const Invariant&) {
+        noticed = true;
+      } catch (const SimError&) {
+        noticed = true;
+      }
+      CHECK(noticed);
+    }
+  }
+}
