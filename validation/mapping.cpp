@@ -16,7 +16,7 @@ std::shared_ptr<const Value> cached(std::map<std::string, std::shared_ptr<const 
 
 // A single query at the end of the keys sees all of them: the libraries clear the causal flag for it.
 std::string variant_of(const MeasuredRow& row) {
-  if (row.window > 0) return "sliding_window";
+  if (row.window > 0) return "sliding-window";
   if (row.mask == MaskKind::causal && row.q_len > 1) return "causal";
   return "dense";
 }
@@ -32,8 +32,7 @@ Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dty
   problem.head_dim_v = row.head_dim_v;
   problem.dtype = dtype;
   for (const ParamSpec& spec : variant.params) problem.params[std::string(spec.name)] = spec.default_value;
-  if (problem.params.contains("window")) problem.params["window"] = row.window;
-  if (problem.params.contains("alignment")) problem.params["alignment"] = std::string("bottom-right");
+  if (row.window > 0) problem.params["left"] = row.window - 1;  // the row counts the query's own key
   return problem;
 }
 

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "validation/mapping.h"
+
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch.hpp>
+
+#include "hwmodels/chip_loader.h"
+#include "validation/evaluate.h"
+#include "validation/validate.h"
+
+using namespace attnsim;
+using Catch::Matchers::Contains;
+
+namespace {
+
+MeasuredRow decode_row() {
+  MeasuredRow row;
+  row.file = "library_attention.csv";
+  row.device = "h100_sxm";
+  row.library = "vllm";
+  row.version = "0.24.0";
+  row.kernel = "vllm_flash_attn_fa3";
+  row.phase = "decode";
+  row.dtype = "bf16";
+  row.batch = 4;
+  row.q_heads = 32;
+  row.kv_heads = 8;
+  row.q_len = 1;
+  row.kv_len = 4096;
+  row.head_dim_qk = row.head_dim_v = 128;
+  row.mask = MaskKind::causal;
+  row.paged = true;
+  row.measured_us = 30;
+  row.flops = attention_flops(row, 1.0);
+  row.bytes = attention_bytes(row, 2.0);
+  return row;
+}
+
+}  // namespace
+
+TEST_CASE("every schedule that a kernel map names is shipped") {
+  const std::vector<std::string> names = schedule_names();
+  const KernelMaps maps = KernelMaps::load();
+  for (const KernelMapEntry& entry : maps.entries()) {
+    if (entry.schedule.empty()) continue;
+    INFO(entry.place << " " << entry.schedule);
+    CHECK(std::find(names.begin(), names.end(), entry.schedule) != names.end());
+  }
+}
+
+TEST_CASE("every chip that a device name means is shipped") {
+  const KernelMaps maps = KernelMaps::load();
+  for (const char* device : {"a100_sxm", "h100_sxm", "h200_sxm", "l40s", "b200_sxm", "rtx_pro_6000", "RTX 4090"}) {
+    INFO(device);
+    REQUIRE(maps.chip_of(device));
+    const std::vector<std::string> names = chip_names();
+    CHECK(std::find(names.begin(), names.end(), *maps.chip_of(device)) != names.end());
+  }
+}
+
+TEST_CASE("a decode row becomes a dense problem under the replay harness") {
+  Catalog catalog;
+  const MappedRow mapped = map_row(decode_row(), KernelMaps::load(), catalog);
+  REQUIRE(mapped.unmapped == "");
+  CHECK(mapped.chip->name == "h100-sxm");
+  CHECK(mapped.variant->name == "dense");
+  CHECK(mapped.problem.kv_len == std::vector<std::int64_t>{4096});
+  CHECK(mapped.conditions.extra_kernels.size() == 1);
+}
+
+TEST_CASE("a window counts the query's own key, and a window longer than the keys stays a window") {
+  Catalog catalog;
+  MeasuredRow row = decode_row();
+  row.window = 8192;
+  const MappedRow mapped = map_row(row, KernelMaps::load(), catalog);
+  REQUIRE(mapped.variant != nullptr);
+  CHECK(mapped.variant->name == "sliding-window");
+  CHECK(std::get<std::int64_t>(mapped.problem.params.at("left")) == 8191);
+  CHECK(std::get<std::int64_t>(mapped.problem.params.at("right")) == 0);
+}
+
+TEST_CASE("a row's own clock replaces the harness's") {
+  Catalog catalog;
+  MeasuredRow row = decode_row();
+  row.library = "fa3-isolated";
+  row.kernel = "fa3 forward";
+  row.phase = "";
+  row.paged = false;
+  row.locked_clock_mhz = 1200;
+  const MappedRow mapped = map_row(row, KernelMaps::load(), catalog);
+  REQUIRE(mapped.unmapped == "");
+  CHECK(mapped.conditions.clock == ClockPolicy::locked);
+  CHECK(mapped.conditions.locked_mhz == 1200);
+}
+
+TEST_CASE("rows of unknown devices, kernels and types are unmapped with a reason") {
+  Catalog catalog;
+  const KernelMaps maps = KernelMaps::load();
+  MeasuredRow row = decode_row();
+  row.device = "abacus";
+  CHECK_THAT(map_row(row, maps, catalog).unmapped, Contains("abacus"));
+  row = decode_row();
+  row.dtype = "mxfp8";
+  CHECK_THAT(map_row(row, maps, catalog).unmapped, Contains("mxfp8"));
+  row = decode_row();
+  row.no_mapping = "no backward pass yet";
+  CHECK(map_row(row, maps, catalog).unmapped == "no backward pass yet");
+}
+
+TEST_CASE("equal requests are predicted once, in any number of threads with the same answers") {
+  Catalog catalog;
+  const KernelMaps maps = KernelMaps::load();
+  std::vector<MeasuredRow> rows;
+  for (int i = 0; i < 60; ++i) {
+    rows.push_back(decode_row());
+    rows.back().kv_len = 1024 * (1 + i % 20);  // 20 different problems
+    rows.back().measured_us = 10 + i;
+  }
+  const auto run = [&](int jobs) {
+    std::atomic<int> calls{0};
+    EvaluateOptions options;
+    options.jobs = jobs;
+    options.predict_us = [&](const Request& request) {
+      ++calls;
+      if (request.problem.kv_len[0] == 2048) throw SimError("stuck");
+      if (request.problem.kv_len[0] == 3072) throw ConfigError({"", "/schedule", "tile", "does not fit", "", ""});
+      return static_cast<double>(request.problem.kv_len[0]);
+    };
+    std::vector<RowOutcome> outcomes = evaluate(rows, maps, catalog, options);
+    CHECK(calls == 20);
+    return outcomes;
+  };
+  const std::vector<RowOutcome> one = run(1), many = run(7);
+  REQUIRE(one.size() == rows.size());
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    CHECK(one[i].predicted_us == many[i].predicted_us);
+    CHECK(one[i].unmapped == many[i].unmapped);
+    if (rows[i].kv_len == 2048) CHECK_THAT(one[i].unmapped, Contains("stuck"));
+    else if (rows[i].kv_len == 3072) CHECK_THAT(one[i].unmapped, Contains("does not fit"));
+    else CHECK(one[i].predicted_us == static_cast<double>(rows[i].kv_len));
+  }
+}
+
+TEST_CASE("the spec roofline of a row is FLOPs over peak or bytes over bandwidth") {
+  Catalog catalog;
+  const MeasuredRow row = decode_row();
+  const std::vector<RowOutcome> outcomes = without_prediction({row}, KernelMaps::load(), catalog);
+  const Chip chip = load_chip("h100-sxm");
+  REQUIRE(outcomes[0].roofline);
+  CHECK(outcomes[0].roofline->flop_us == Approx(row.flops / chip.peak_tflops("bf16") * 1e-6));
+  CHECK(outcomes[0].roofline->byte_us == Approx(row.bytes / chip.hbm.bandwidth_gb_per_s * 1e-3));
+  CHECK(spec_roofline_us(*outcomes[0].roofline) == std::max(outcomes[0].roofline->flop_us, outcomes[0].roofline->byte_us));
+}
+
+TEST_CASE("an internal fault stops validation instead of counting as unmapped") {
+  Catalog catalog;
+  EvaluateOptions options;
+  options.predict_us = [](const Request&) -> double { throw Invariant("broken"); };
+  CHECK_THROWS_AS(evaluate({decode_row(), decode_row()}, KernelMaps::load(), catalog, options), Invariant);
+}
