@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/predict/run_config.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "hwmodels/chip_loader.h"
+#include "sim/core/data_dir.h"
+#include "sim/predict/run.h"
+
+using namespace attnsim;
+
+namespace {
+
+RunConfig parsed(const std::string& text) {
+  return parse_run_config(parse_json(text, "test.json"));
+}
+
+std::string with_workload(const std::string& workload, const std::string& more = "") {
+  return R"({"chip": "toy-sm80", "workloads": [{)" + workload + "}]" + more + "}";
+}
+
+const std::string kShape = R"("shape": {"q_heads": 4, "q_len": 100, "head_dim": 64})";
+
+}  // namespace
+
+TEST_CASE("what a run config leaves out has its documented default") {
+  const RunConfig config = parsed(with_workload(R"("variant": "sliding-window", )" + kShape));
+  REQUIRE(config.workloads.size() == 1);
+  const WorkloadConfig& w = config.workloads[0];
+  CHECK(w.name == "sliding-window");
+  CHECK(w.problem.batch == 1);
+  CHECK(w.problem.kv_heads == 4);
+  CHECK(w.problem.kv_len == std::vector<std::int64_t>{100});
+  CHECK(w.problem.head_dim_v == 64);
+  CHECK(w.problem.dtype == ir::DType::bf16);
+  CHECK(w.schedule.mode == ScheduleMode::automatic);
+  for (const ParamSpec& spec : w.variant->params) CHECK(w.problem.params.at(std::string(spec.name)) == spec.default_value);
+  CHECK(config.baseline.mode == BaselineMode::automatic);
+  CHECK(config.engine == EngineKind::automatic);
+  CHECK(config.harness.name == "default");
+}
+
+TEST_CASE("a chip is a name, a whole document, or a name with overrides") {
+  const Chip named = parsed(with_workload(R"("variant": "dense", )" + kShape)).chip;
+  const std::string document = chip_document("toy-sm80").root.dump();
+  const std::string rest = R"(, "workloads": [{"variant": "dense", )" + kShape + "}]}";
+  const Chip whole = parsed(R"({"chip": )" + document + rest).chip;
+  CHECK(whole.resolved_json == named.resolved_json);
+  const std::string reference = R"({"name": "toy-sm80", "overrides": {"hbm.bandwidth_gb_per_s": 6700}})";
+  const Chip changed = parsed(R"({"chip": )" + reference + rest).chip;
+  CHECK(changed.hbm.bandwidth_gb_per_s == 6700);
+  CHECK(changed.sm.count == named.sm.count);
+  CHECK(changed.resolved_json != named.resolved_json);
+}
+
+TEST_CASE("the phase follows from lengths and mask, in the words of measurement files") {
+  const auto phase = [](const std::string& variant, const std::string& shape) {
+    const RunConfig config = parsed(with_workload(R"("variant": ")" + variant + R"(", "shape": )" + shape));
+    return phase_of(*config.workloads[0].variant, config.workloads[0].problem);
+  };
+  CHECK(phase("causal", R"({"q_heads": 1, "q_len": 1, "kv_len": 100, "head_dim": 64})") == "decode");
+  CHECK(phase("dense", R"({"q_heads": 1, "q_len": 8, "kv_len": 100, "head_dim": 64})") == "decode");
+  CHECK(phase("causal", R"({"q_heads": 1, "q_len": 100, "head_dim": 64})") == "prefill");
+  CHECK(phase("sliding-window", R"({"q_heads": 1, "q_len": 100, "head_dim": 64})") == "prefill");
+  CHECK(phase("dense", R"({"q_heads": 1, "q_len": 100, "head_dim": 64})") == "encoder");
+}
+
+TEST_CASE("an error inside an inline chip is told with its place in the run config") {
+  JsonDocument chip = chip_document("toy-sm80");
+  chip.root["sm"]["count"]["value"] = -4;
+  try {
+    (void)parsed(R"({"chip": )" + chip.root.dump() + R"(, "workloads": [{"variant": "dense", )" + kShape + "}]}");
+    FAIL("accepted");
+  } catch (const ConfigError& error) {
+    REQUIRE(error.issues().size() == 1);
+    CHECK(error.issues()[0].file == "test.json");
+    CHECK(error.issues()[0].pointer.rfind("/chip/sm/count", 0) == 0);
+  }
+}
+
+TEST_CASE("without switches effects off by name") {
+  const RunConfig config = parsed(with_workload(R"("variant": "dense", )" + kShape, R"(, "without": ["waves", "clock"])"));
+  CHECK(config.harness.conditions.without == std::set<std::string>{"clock", "waves"});
+}
+
+TEST_CASE("every shipped run config parses and fits its schema") {
+  std::size_t seen = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(data_dir() / "workloads" / "configs")) {
+    if (!read_json_file(entry.path()).root.contains("workloads")) continue;
+    INFO(entry.path());
+    CHECK_NOTHROW(load_run_config(entry.path().string()));
+    ++seen;
+  }
+  CHECK(seen >= 2);
+}
