@@ -4,7 +4,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 format=$(command -v clang-format-14 || command -v clang-format)
-mode=(-i)
-[ "${1:-}" != --check ] || mode=(--dry-run -Werror)
-find sim hwmodels workloads validation tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 2>/dev/null | sort -z |
-  xargs -0 -n 20 "$format" "${mode[@]}"
+changed=0
+while IFS= read -r -d '' file; do
+  if "$format" --dry-run -Werror "$file" >/dev/null 2>&1; then continue; fi
+  changed=1
+  printf '%s\n' "$file"
+  [ "${1:-}" = --check ] || "$format" -i "$file"
+done < <(find sim hwmodels workloads validation tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | sort -z)
+if [ "${1:-}" = --check ] && [ $changed -ne 0 ]; then
+  echo "scripts/format.sh mends these"
+  exit 1
+fi

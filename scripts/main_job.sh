@@ -11,7 +11,7 @@ mkdir -p "$out"
 attnsim=build/dev/attnsim
 database=$out/main-job.sqlite
 "$attnsim" run workloads/configs/main-job.json --db "$database"
-"$attnsim" sweep workloads/configs/main-job-sweep.json --db "$database"
+"$attnsim" sweep workloads/configs/main-sweep.json --db "$database"
 .venv/bin/python scripts/charts.py "$database" --out "$out/charts" >"$out/charts.txt"
 printf '\ndatabase  %s\ncharts    %s\n' "$database" "$out/charts"
 sed 's/^/          /' "$out/charts.txt"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the charts need from the database, as plain records. docs/store.md lists the tables."""
 
+import json
 import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,13 @@ class ValidationRow:
     phase: str
     measured_us: float
     predicted_us: float
+
+
+@dataclass
+class SweepPoint:
+    coordinates: dict      # dotted path -> value
+    workload: str
+    time_us: float         # None: the point failed
 
 
 class Database:
@@ -107,3 +115,13 @@ class Database:
             "SELECT file, device, kernel, phase, measured_us, predicted_us FROM validation_rows WHERE predicted_us IS NOT NULL "
             "ORDER BY file, device, kernel, phase, row_key")
         return [ValidationRow(**dict(row)) for row in rows]
+
+    def sweeps(self):
+        return [(row["identity"], row["name"]) for row in self._all("SELECT identity, name FROM sweeps ORDER BY name, identity")]
+
+    def sweep_points(self, sweep):
+        rows = self._all(
+            "SELECT p.coordinates, p.workload, m.value FROM sweep_points p "
+            "LEFT JOIN metrics m ON m.result = p.result AND m.metric = 'time_simulated_us' "
+            "WHERE p.sweep = ? ORDER BY p.workload, p.coordinates", sweep)
+        return [SweepPoint(json.loads(row[0]), row[1], row[2]) for row in rows]

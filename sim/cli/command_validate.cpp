@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <chrono>
 #include <memory>
 #include <ostream>
 
 #include "sim/cli/command.h"
 #include "sim/cli/progress.h"
+#include "sim/cli/runner.h"
 #include "sim/predict/identity.h"
 #include "validation/report.h"
 #include "validation/validate.h"
@@ -22,7 +24,22 @@ struct Arguments {
   bool rows = false;
 };
 
+// Rows beside their predictions, for the scatter chart.
+Batch batch_of(const std::vector<RowOutcome>& outcomes) {
+  Batch batch;
+  for (const RowOutcome& outcome : outcomes) {
+    const MeasuredRow& row = outcome.row;
+    const std::string reason = outcome.unmapped.empty() ? "no prediction" : outcome.unmapped;
+    batch.validation_rows.push_back(
+        {row.file, row.id, row.device, row.kernel, row.phase, row.measured_us, outcome.predicted_us, outcome.predicted_us ? "" : reason});
+  }
+  return batch;
+}
+
 void run_validate(const Context& context, const Arguments& arguments) {
+  const auto start = std::chrono::steady_clock::now();
+  // Opened before the work, so that a database that can't be written is told at once.
+  const auto store = context.database.empty() ? nullptr : std::make_unique<Store>(context.database);
   ValidateOptions options;
   options.measurements = arguments.measurements;
   options.fit = arguments.fit;
@@ -37,6 +54,10 @@ void run_validate(const Context& context, const Arguments& arguments) {
     Progress progress(context.err, context.quiet, "predictions", 0);
     options.progress = [&](std::size_t done, std::size_t total) { progress.set(done, total); };
     validation = validate(options);
+  }
+  if (store) {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    store->save(record_of(context), batch_of(validation.outcomes), elapsed.count());
   }
   if (context.json)
     context.out << report_json(validation.groups, validation.outcomes, arguments.rows);

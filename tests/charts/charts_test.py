@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from attnsim_charts import data, labels, roofline, scatter, staircase, style  # noqa: E402
+from attnsim_charts import data, labels, roofline, scatter, staircase, style, sweep  # noqa: E402
 
 PROGRAM = None
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,7 +28,7 @@ class Charts(unittest.TestCase):
         subprocess.run([PROGRAM, str(cls.file)], check=True)
         style.use_style()
         database = data.Database(cls.file)
-        cls.figures = [(f"{name}-{width}", figure) for module in (roofline, staircase, scatter) for width in style.WIDTHS_MM
+        cls.figures = [(f"{name}-{width}", figure) for module in (roofline, staircase, scatter, sweep) for width in style.WIDTHS_MM
                        for name, figure in module.figures(database, width)]
 
     @classmethod
@@ -43,7 +43,7 @@ class Charts(unittest.TestCase):
         before = self.file.read_bytes()
         ran = self.run_charts(self.file, "--out", out)
         self.assertEqual(ran.returncode, 0, ran.stderr)
-        for kind in ("roofline-toy-hopper", "staircase-toy-hopper", "scatter-library-attention"):
+        for kind in ("roofline-toy-hopper", "staircase-toy-hopper", "scatter-library-attention", "sweep-what-if-7377"):
             for width in (84, 174):
                 png, svg = out / f"{kind}-{width}mm.png", out / f"{kind}-{width}mm.svg"
                 self.assertEqual(png.read_bytes()[:8], PNG_SIGNATURE)
@@ -86,6 +86,13 @@ class Charts(unittest.TestCase):
         comparison = database.comparison(window.result)
         self.assertAlmostEqual(comparison.promise["flops"], 2.8e11 / 3.6e10)
         self.assertAlmostEqual(comparison.bound["tile"], comparison.rungs["simulated"] / window.rungs["tile"][0])
+
+    def test_a_sweep_is_drawn_over_its_longest_axis_and_a_failed_point_leaves_a_gap(self):
+        database = data.Database(self.file)
+        points = database.sweep_points(database.sweeps()[0][0])
+        self.assertEqual([(path, len(values)) for path, values in sweep.axes_of(points)],
+                         [("chip.hbm.bandwidth_gb_per_s", 4), ("chip.sm.count", 3), ("chip.sm.sfu_lanes", 2)])
+        self.assertEqual(sum(point.time_us is None for point in points), 1)
 
     def test_unmapped_rows_are_not_drawn(self):
         self.assertEqual(len(data.Database(self.file).validation_rows()), 5 * 60)

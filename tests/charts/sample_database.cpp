@@ -74,6 +74,28 @@ void add_rows(Batch& batch) {
       {"library_attention.csv", "unmapped", "H100", "fa4", "prefill", 100, std::nullopt, "no kernel map entry"});
 }
 
+// Two workloads over HBM bandwidth, SMs and SFU lanes; one point fails.
+void add_sweep(Batch& batch, const Result& compute_bound, const Result& memory_bound) {
+  batch.sweeps = {{"7377656570000000", "what-if", "{}"}};
+  for (const int hbm : {2000, 3350, 4800, 6700}) {
+    for (const int sms : {100, 132, 160}) {
+      for (const int lanes : {16, 32}) {
+        const std::string at = "{\"chip.hbm.bandwidth_gb_per_s\":" + std::to_string(hbm) + ",\"chip.sm.count\":" + std::to_string(sms) +
+                               ",\"chip.sm.sfu_lanes\":" + std::to_string(lanes) + "}";
+        Result a = compute_bound, b = memory_bound;
+        a.ladder.time_us[4] = 300.0 * 132 / sms * (lanes == 16 ? 1 : 0.85);
+        b.ladder.time_us[4] = 100 + 450.0 * 3350 / hbm;
+        a.resolved_config += at;
+        b.resolved_config += at;
+        batch.points.push_back({"7377656570000000", at, a.workload, a, ""});
+        const bool fails = hbm == 6700 && sms == 160 && lanes == 32;
+        batch.points.push_back(
+            {"7377656570000000", at, b.workload, fails ? std::nullopt : std::optional(b), fails ? "invented failure" : ""});
+      }
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -92,6 +114,7 @@ int main(int argc, char** argv) {
     batch.comparisons.push_back({identity(r), identity(r), compare(r.ladder, r.ladder)});
   batch.comparisons.push_back({identity(window), identity(dense), compare(window.ladder, dense.ladder)});
   add_rows(batch);
+  add_sweep(batch, dense, decode);
   Store(argv[1]).save(run_record("sample_database", "", false, "0"), batch, 0);
   return 0;
 }
