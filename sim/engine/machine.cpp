@@ -21,8 +21,8 @@ constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 struct Event {
   std::int64_t time = 0;
   std::int64_t sequence = 0;
-  enum class Kind : std::uint8_t { wake, arrive, launch } kind = Kind::wake;
-  std::int32_t a = 0;  // wake: CTA slot; arrive: transfer; launch: SM
+  enum class Kind : std::uint8_t { wake, arrive, launch, mma_start } kind = Kind::wake;
+  std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: SM
   std::int32_t b = 0;  // wake: agent
   bool operator>(const Event& other) const { return time != other.time ? time > other.time : sequence > other.sequence; }
 };
@@ -88,7 +88,19 @@ struct CtaState {
 struct SmState {
   std::int64_t vector_free = 0;
   std::int64_t tensor_free = 0;
-  std::int64_t smem_free = 0;
+  std::int64_t smem_free = 0;      // reads and writes of MMAs and chains
+  std::int64_t smem_all_free = 0;  // those and arriving copies, which yield to them
+
+  // SMEM is shared cycle by cycle: copies take what the instructions leave. Both together never exceed the bandwidth.
+  std::int64_t use_smem(std::int64_t now, std::int64_t service) {
+    smem_free = std::max(now, smem_free) + service;
+    smem_all_free = std::max(now, smem_all_free) + service;
+    return smem_free;
+  }
+  std::int64_t copy_into_smem(std::int64_t now, std::int64_t service) {
+    smem_all_free = std::max(now, smem_all_free) + service;
+    return smem_all_free;
+  }
   std::int64_t issue_free = 0;
   int resident = 0;
   std::int64_t resident_since = 0;
@@ -99,7 +111,7 @@ struct TransferState {
   std::int32_t agent = 0;
   const PlannedStep* step = nullptr;
   std::int64_t latency = 0;
-  std::int64_t bytes = 0;
+  std::int64_t bytes = 0;                  // of an asynchronous MMA: tick at which the tensor pipe is through with it
   int parts = 0;  // hit and miss part
   bool blocks_agent = false;
   bool is_store = false;
@@ -137,6 +149,7 @@ class Machine {
         case Event::Kind::wake: advance(event.a, event.b, event.time); break;
         case Event::Kind::arrive: arrive(event.a, event.time); break;
         case Event::Kind::launch: launch(event.a, event.time); break;
+        case Event::Kind::mma_start: start_mma(event.a, event.time); break;
       }
     }
     check_finished();
@@ -433,8 +446,7 @@ class Machine {
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
     std::int64_t end = std::max(start + step.group_own_ticks, sm.issue_free);
     if (step.group_smem_ticks > 0) {
-      sm.smem_free = std::max(now, sm.smem_free) + step.group_smem_ticks;
-      end = std::max(end, sm.smem_free);
+      end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
     }
     if (++agent.group < step.groups) {
       wake_at(slot, index, now, end, Wait::pipe);
@@ -453,7 +465,7 @@ class Machine {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
-    sm.smem_free = std::max(now, sm.smem_free) + step.group_smem_ticks;
+    (void)sm.use_smem(now, step.group_smem_ticks);
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
     std::int64_t end = std::max({sm.tensor_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
     if (++agent.group < step.groups) {
@@ -472,24 +484,40 @@ class Machine {
   bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
-    sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks * step.groups;
-    sm.smem_free = std::max(now, sm.smem_free) + step.group_smem_ticks * step.groups;
-    const std::int64_t end = std::max(sm.tensor_free, sm.smem_free) + step.latency;
+    const std::int64_t start = std::max(now, sm.tensor_free);
+    sm.tensor_free = start + step.group_ticks * step.groups;
+    const std::int64_t end = sm.tensor_free + step.latency;
     for (ir::TileId t : step.busy_tiles) agent.tile_ready[static_cast<std::size_t>(t)] = end;
     ++agent.op;
     add_busy(step);
     end_ = std::max(end_, end);
-    if (step.op->completes.empty()) {
-      note(cta, agent, index, step, trip, now, end);
-    } else {
-      const std::int64_t id = new_transfer(slot, index, step, agent);
-      fill(transfers_[static_cast<std::size_t>(id)].event, cta, agent, index, step, trip, now);
-      push(end, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
-    }
+    const std::int64_t id = new_transfer(slot, index, step, agent);
+    TransferState& product = transfers_[static_cast<std::size_t>(id)];
+    product.bytes = sm.tensor_free;
+    fill(product.event, cta, agent, index, step, trip, now);
+    push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
     if (step.issue_ticks == 0) return true;
     wake_at(slot, index, now, now + step.issue_ticks, Wait::pipe);
     return false;
+  }
+
+  // An asynchronous MMA takes its operands from SMEM while it runs, not while it queues. When SMEM is late, so is the product.
+  void start_mma(std::int32_t id, std::int64_t now) {
+    const TransferState& product = transfers_[static_cast<std::size_t>(id)];
+    const PlannedStep& step = *product.step;
+    CtaState& cta = ctas_[static_cast<std::size_t>(product.cta)];
+    SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+    const std::int64_t smem_end = sm.use_smem(now, step.group_smem_ticks * step.groups);
+    const std::int64_t end = std::max(product.bytes, smem_end) + step.latency;
+    if (smem_end > product.bytes) {
+      AgentState& agent = cta.agents[static_cast<std::size_t>(product.agent)];
+      for (ir::TileId t : step.busy_tiles) {
+        std::int64_t& ready = agent.tile_ready[static_cast<std::size_t>(t)];
+        ready = std::max(ready, end);
+      }
+    }
+    push(end, Event::Kind::arrive, id, 0);
   }
 
   bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
@@ -592,8 +620,7 @@ class Machine {
     std::int64_t end = now;
     if (transfer.step->smem_ticks_per_byte > 0) {
       const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
-      sm.smem_free = std::max(now, sm.smem_free) + service;
-      end = sm.smem_free;
+      end = sm.copy_into_smem(now, service);
     }
     if (end > now && !transfer.blocks_agent) {  // the write into SMEM ends later: come back without SMEM work
       TransferState& again = transfers_[static_cast<std::size_t>(id)];
