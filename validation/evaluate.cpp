@@ -47,10 +47,12 @@ void run_job(Job& job, const MeasuredRow& row, const EvaluateOptions& options) {
     job.failure = "not legal: " + (error.issues().empty() ? std::string(error.what()) : error.issues().front().problem);
   } catch (const SimError& error) {
     job.failure = std::string("simulation failed: ") + error.what();
+  } catch (const Invariant& error) {
+    job.failure = std::string("internal fault: ") + error.what();
   }
 }
 
-// An Invariant is our fault and stops everything: it is rethrown after all threads have ended.
+// Any other exception stops everything: it is rethrown after all threads have ended.
 void run_jobs(std::vector<Job>& jobs, const std::vector<RowOutcome>& outcomes, const EvaluateOptions& options) {
   std::atomic<std::size_t> next{0};
   std::size_t done = 0;

@@ -36,7 +36,8 @@ struct EvaluateOptions {
   Progress progress;
 };
 
-// Keeps the order of the rows. A row whose prediction throws ConfigError or SimError is unmapped with that reason.
+// Keeps the order of the rows. A row whose prediction throws ConfigError, SimError or Invariant is unmapped with that
+// reason: one faulty row must not hide the others.
 [[nodiscard]] std::vector<RowOutcome> evaluate(std::vector<MeasuredRow> rows, const KernelMaps& maps, Catalog& catalog,
                                                const EvaluateOptions& options);
 

@@ -52,7 +52,7 @@ Measurements read_measurements(const std::filesystem::path& folder, const std::v
   for (const std::string& name : only) {
     const bool known = std::any_of(kFormats.begin(), kFormats.end(), [&](const FileFormat& f) { return f.file == name; });
     if (!known || !contains(present, name))
-      issues.push_back({folder.string(), "--files", '"' + name + '"', known ? "is not in this folder" : "is no file whose format is known",
+      issues.push_back({folder.string(), "--file", '"' + name + '"', known ? "is not in this folder" : "is no file whose format is known",
                         joined_formats(), nearest_name(name, present)});
   }
   if (!issues.empty()) throw ConfigError(std::move(issues));

@@ -136,9 +136,12 @@ TEST_CASE("equal requests are predicted once, in any number of threads with the 
   for (std::size_t i = 0; i < one.size(); ++i) {
     CHECK(one[i].predicted_us == many[i].predicted_us);
     CHECK(one[i].unmapped == many[i].unmapped);
-    if (rows[i].kv_len == 2048) CHECK_THAT(one[i].unmapped, Contains("stuck"));
-    else if (rows[i].kv_len == 3072) CHECK_THAT(one[i].unmapped, Contains("does not fit"));
-    else CHECK(one[i].predicted_us == static_cast<double>(rows[i].kv_len));
+    if (rows[i].kv_len == 2048)
+      CHECK_THAT(one[i].unmapped, Contains("stuck"));
+    else if (rows[i].kv_len == 3072)
+      CHECK_THAT(one[i].unmapped, Contains("does not fit"));
+    else
+      CHECK(one[i].predicted_us == static_cast<double>(rows[i].kv_len));
   }
 }
 
@@ -153,9 +156,14 @@ TEST_CASE("the spec roofline of a row is FLOPs over peak or bytes over bandwidth
   CHECK(spec_roofline_us(*outcomes[0].roofline) == std::max(outcomes[0].roofline->flop_us, outcomes[0].roofline->byte_us));
 }
 
-TEST_CASE("an internal fault stops validation instead of counting as unmapped") {
+TEST_CASE("an internal fault costs its row and is named; anything else stops validation") {
   Catalog catalog;
+  const KernelMaps maps = KernelMaps::load();
   EvaluateOptions options;
   options.predict_us = [](const Request&) -> double { throw Invariant("broken"); };
-  CHECK_THROWS_AS(evaluate({decode_row(), decode_row()}, KernelMaps::load(), catalog, options), Invariant);
+  const std::vector<RowOutcome> outcomes = evaluate({decode_row()}, maps, catalog, options);
+  CHECK_FALSE(outcomes[0].predicted_us);
+  CHECK(outcomes[0].unmapped == "internal fault: broken");
+  options.predict_us = [](const Request&) -> double { throw std::bad_alloc(); };
+  CHECK_THROWS_AS(evaluate({decode_row(), decode_row()}, maps, catalog, options), std::bad_alloc);
 }

@@ -57,13 +57,14 @@ TEST_CASE("the shipped kernel maps and harnesses follow their schemas") {
 
 TEST_CASE("what the schema of kernel maps refuses, the reader refuses") {
   const Validator validator("kernel_map.schema.json");
-  const std::string text = GENERATE(as<std::string>{}, R"({"entries": []})", R"({"library": "l", "entries": [{"kernel": "k", "devices": "d"}]})",
-                                    R"({"library": "l", "entries": [{"kernel": "k", "schedule": "s", "harness": "h", "source": "x"}]})",
-                                    R"({"library": "l", "entries": [{"kernel": "k", "devices": [], "unmapped": "u"}]})",
-                                    R"({"library": "l", "entries": [{"kernel": "k", "devices": "d", "unmapped": "u", "schedule": "s"}]})",
-                                    R"({"library": "l", "entries": [{"kernel": "k", "devices": "d", "unmapped": "u", "paged": 1}]})",
-                                    R"({"library": "l", "entries": [{"kernel": "k", "devices": "d", "unmapped": "u", "q_len": {"min": 0}}]})",
-                                    R"({"library": "l", "entries": [{"kernel": "k", "devices": "d", "unmapped": "u", "mask": "x"}]})");
+  const std::string text =
+      GENERATE(as<std::string>{}, R"({"entries": []})", R"({"library": "l", "entries": [{"kernel": "k", "devices": "d"}]})",
+               R"({"library": "l", "entries": [{"kernel": "k", "schedule": "s", "harness": "h", "source": "x"}]})",
+               R"({"library": "l", "entries": [{"kernel": "k", "devices": [], "unmapped": "u"}]})",
+               R"({"library": "l", "entries": [{"kernel": "k", "devices": "d", "unmapped": "u", "schedule": "s"}]})",
+               R"({"library": "l", "entries": [{"kernel": "k", "devices": "d", "unmapped": "u", "paged": 1}]})",
+               R"({"library": "l", "entries": [{"kernel": "k", "devices": "d", "unmapped": "u", "q_len": {"min": 0}}]})",
+               R"({"library": "l", "entries": [{"kernel": "k", "devices": "d", "unmapped": "u", "mask": "x"}]})");
   INFO(text);
   const JsonDocument document = parse_json(text, "map.json");
   CHECK_FALSE(validator.accepts(document.root));
@@ -72,11 +73,12 @@ TEST_CASE("what the schema of kernel maps refuses, the reader refuses") {
 
 TEST_CASE("what the schema of harnesses refuses, the reader refuses") {
   const Validator validator("harness.schema.json");
-  const std::string text = GENERATE(as<std::string>{}, R"({"name": "n", "l2_start": "cold"})", R"({"name": "n", "clock": {}, "l2_start": "cold"})",
-                                    R"({"name": "n", "clock": {"policy": "boost"}})", R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "hot"})",
-                                    R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "cold", "constant_us": -1})",
-                                    R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "cold", "fitted": ["x"]})",
-                                    R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "cold", "launch": true})");
+  const std::string text =
+      GENERATE(as<std::string>{}, R"({"name": "n", "l2_start": "cold"})", R"({"name": "n", "clock": {}, "l2_start": "cold"})",
+               R"({"name": "n", "clock": {"policy": "boost"}})", R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "hot"})",
+               R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "cold", "constant_us": -1})",
+               R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "cold", "fitted": ["x"]})",
+               R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "cold", "launch": true})");
   INFO(text);
   const JsonDocument document = parse_json(text, "harness.json");
   CHECK_FALSE(validator.accepts(document.root));

@@ -119,7 +119,8 @@ TEST_CASE("the accuracy table holds all rows and each half of the split by itsel
 TEST_CASE("the text report has one table per file and counts unmapped rows by reason") {
   const Validation validation = attnsim::validate(fake());
   const std::string text = report_text(validation.groups, validation.outcomes, true);
-  for (const std::string& file : validation.files) CHECK_THAT(text, Contains("\n" + file + "\n") || Catch::Matchers::StartsWith(file + "\n"));
+  for (const std::string& file : validation.files)
+    CHECK_THAT(text, Contains("\n" + file + "\n") || Catch::Matchers::StartsWith(file + "\n"));
   CHECK_THAT(text, Contains("Unmapped rows, by reason") && Contains("no kernel map entry for cuDNN \"cudnn\" on H100"));
 }
 
