@@ -115,8 +115,9 @@ std::string run_text(const RunConfig& config, const std::vector<Outcome>& outcom
     text += fmt::format("chip figures fitted by overlay {}; see attnsim show {} --fitted\n", config.chip.overlay, config.chip.name);
   for (const Outcome& outcome : outcomes) text += '\n' + heading(outcome) + ladder_table(outcome) + facts(outcome);
   text +=
-      "\npromise: baseline over workload, both at that rung. bound: baseline's best time over the rung; with this chip (flops, roofline)\n"
-      "or this schedule (tile, schedule) no speedup is larger.\n";
+      "\npromise: baseline over workload, both at that rung: what a model that stops there would tell.\n"
+      "bound: the baseline's best time over the rung; no kernel on this chip (flops, roofline), none with\n"
+      "this schedule (tile, schedule) gains more.\n";
   return text;
 }
 

@@ -35,6 +35,13 @@ void add_figures(const Json& value, const std::string& path, bool fitted, TextTa
   }
 }
 
+// What the fitted figures were fitted on, from the overlay's own words.
+std::string overlay_text(const std::string& overlay) {
+  if (overlay.empty()) return "";
+  const Json document = read_json_file(data_dir() / "hwmodels" / "overlays" / (overlay + ".json")).root;
+  return fmt::format("overlay {}: {}\n  fitted on: {}\n", overlay, document.value("description", ""), document.value("fitted_on", ""));
+}
+
 std::string peaks_text(const Chip& chip) {
   std::string text = "derived peaks:\n";
   TextTable table({"peak", ">value", "unit"});
@@ -73,7 +80,7 @@ std::string schedule_text(const std::string& name, bool /*fitted*/) {
 
 std::string chip_text(const std::string& name, bool fitted) {
   const Chip chip = load_chip(name);
-  std::string text = fmt::format("chip {}: {}\n{}", name, chip.description, chip.overlay.empty() ? "" : "overlay: " + chip.overlay + "\n");
+  std::string text = fmt::format("chip {}: {}\n{}", name, chip.description, overlay_text(chip.overlay));
   TextTable table({"figure", "value", "status", "source"});
   add_figures(chip_document(name).root, "", fitted, table);
   text += table.render(2, 140);

@@ -89,9 +89,10 @@ Problem read_problem(FieldReader& workload, const Variant* variant) {
   FieldReader shape = workload.child("shape");
   if (has_shape && shape.json().is_object()) {
     p.batch = std::max<std::int64_t>(1, shape.integer("batch", {.min = 1, .max = kMaxCount}, 1));
-    p.q_heads = std::max<std::int64_t>(1, shape.integer("q_heads", {.min = 1, .max = kMaxCount}));
+    const std::int64_t q_heads = shape.integer("q_heads", {.min = 1, .max = kMaxCount});  // 0 after an issue
+    p.q_heads = std::max<std::int64_t>(1, q_heads);
     p.kv_heads = std::max<std::int64_t>(1, shape.integer("kv_heads", {.min = 1, .max = kMaxCount}, p.q_heads));
-    if (p.q_heads % p.kv_heads != 0) {
+    if (q_heads > 0 && p.q_heads % p.kv_heads != 0) {
       shape.issue("kv_heads", fmt::format("does not divide q_heads {}", p.q_heads), divisors_of(p.q_heads));
       p.kv_heads = p.q_heads;
     }

@@ -114,6 +114,7 @@ BaselineConfig read_baseline(FieldReader& root, const std::string& file, const s
 
 RunConfig parse_run_config(const JsonDocument& document) {
   FieldReader root(document);
+  if (!document.root.is_object()) root.finish();  // throws: nothing else is worth a message
   Issues issues;
   RunConfig config;
   config.file = document.file;

@@ -85,6 +85,7 @@ std::size_t SweepConfig::size() const {
 
 SweepConfig parse_sweep_config(const JsonDocument& document) {
   FieldReader root(document);
+  if (!document.root.is_object()) root.finish();  // throws: nothing else is worth a message
   SweepConfig sweep;
   sweep.file = document.file;
   (void)root.raw("$schema");

@@ -40,7 +40,7 @@ TEST_CASE("run prints the ladder, promise and bound, bottleneck, standing and ba
   std::istringstream lines(finished.out);
   for (std::string line; std::getline(lines, line);) {
     INFO(line);
-    CHECK(line.size() <= 130);
+    CHECK(line.size() <= 100);
   }
 }
 

@@ -28,8 +28,9 @@ std::string grid_of(int points) {
 std::size_t stored_points(const std::filesystem::path& database) {
   const attnsim::Store store(database, attnsim::Access::existing);
   const std::string dump = store.dump_canonical();
+  const std::string point = R"({"chip.hbm.bandwidth_gb_per_s":)";  // the stored grid itself goes on with '['
   std::size_t points = 0;
-  for (std::size_t at = dump.find("{\"chip.hbm"); at != std::string::npos; at = dump.find("{\"chip.hbm", at + 1)) ++points;
+  for (std::size_t at = dump.find(point); at != std::string::npos; at = dump.find(point, at + 1)) points += dump[at + point.size()] != '[';
   return points;
 }
 
