@@ -16,10 +16,11 @@
 // when it completes) belongs to phase n / share, share = arrivals / number of agents that signal the token: so a load that
 // overtakes an earlier one, or a consumer that runs ahead of another, never completes a phase in their place. (As a barrier
 // per slot does.) The k-th await of an agent on a token, k = 0, 1, ... over the life of the CTA, passes when the phases
-// 0 .. k - distance are complete; initial_count / arrivals phases are complete from the start. So `full` has distance 0, and
-// `empty` of a ring of S slots has distance S: a producer may run ahead over items. A kernel token counts plainly, per item
-// group (family, slab, row_begin): the k-th await of a CTA's agent in the group passes when count >= (k + 1 - distance) *
-// arrivals, and last_arriver is the CTA whose signal makes the count equal to arrivals.
+// 0 .. k - distance are complete; the first initial_count / arrivals phases are complete from the start, and signals fill the
+// phases after them. So `full` has distance 0, and `empty` of a ring of S slots has distance S: a producer may run ahead over
+// items. A kernel token counts plainly, per item group (family, slab, row_begin): the k-th await of a CTA's agent in the
+// group passes when count >= (k + 1 - distance) * arrivals, and last_arriver is the CTA whose signal makes the count equal to
+// arrivals.
 //
 // Coordinates of compare follow the axis: item.row_begin + row_offset + i for item_rows, visited tile * padded + i for
 // trip_cols, i for fixed axes. In a loop over peers the visited tile is the peer, and outside loops trip axes are whole.
