@@ -56,7 +56,8 @@ bool computes(const AgentSpec& agent) {
   return agent.kind != AgentKind::producer;
 }
 
-void check_placement(const AgentSpec& agent, const std::string& key, FieldReader& reader) {
+void check_placement(const AgentSpec& agent, FieldReader reader) {
+  const std::string key = "loop";
   for (std::size_t i = 0; i < agent.loop.size(); ++i) {
     const std::string& role = agent.loop[i].role;
     if (position(agent, role) != static_cast<int>(i)) reader.issue(key, fmt::format("places {} twice on agent {}", role, agent.name));
@@ -85,7 +86,8 @@ void check_agents(const Schedule& s, FieldReader& reader) {
   const bool pair = count(AgentKind::producer) == 1 && count(AgentKind::consumer) == 1 && s.agents.size() == 2;
   if (!alone && !pair) reader.issue("agents", "do not make a kernel", "one agent of kind all, or one producer and one consumer");
   if (s.form == "unfused" && !alone) reader.issue("agents", "do not fit the unfused form", "one agent of kind all");
-  for (const AgentSpec& agent : s.agents) check_placement(agent, "agents", reader);
+  const std::vector<FieldReader> readers = reader.children("agents");
+  for (std::size_t i = 0; i < s.agents.size(); ++i) check_placement(s.agents[i], readers.at(i));
 }
 
 // An agent that loads and computes must have read a slot before it loads into it again.
@@ -98,8 +100,7 @@ void check_reuse(const Schedule& s, const TileRule& rule, FieldReader& reader) {
     const int step_a = agent.loop[static_cast<std::size_t>(a)].skew;
     const int step_b = agent.loop[static_cast<std::size_t>(b)].skew + rule.stages;
     if (step_a > step_b || (step_a == step_b && a > b)) {
-      reader.issue("tiles", fmt::format("have {} stages, but {} overwrites a slot before {} has read it", rule.stages, load, use),
-                   "more stages");
+      reader.issue("stages", fmt::format("is too few: {} overwrites a slot before {} has read it", load, use), "more stages");
     }
   }
 }
@@ -110,16 +111,19 @@ void check_rules(const Schedule& s, FieldReader& reader) {
   const int rows = warpgroup ? 64 : 16;
   constexpr int kColumns = 8;
   const bool alone = s.agents.size() == 1;
-  for (const TileRule& rule : s.tiles) {
-    if (rule.tile_q % (rows * rule.consumers) != 0) {
-      reader.issue("tiles",
-                   fmt::format("have tile_q {}, which {} agents can't share in units of {} rows", rule.tile_q, rule.consumers, rows),
-                   fmt::format("multiples of {}", rows * rule.consumers));
+  std::vector<FieldReader> readers = reader.children("tiles");
+  for (std::size_t i = 0; i < s.tiles.size(); ++i) {
+    const TileRule& rule = s.tiles[i];
+    FieldReader& at = readers.at(i);
+    const int unit = rows * rule.consumers;
+    if (rule.tile_q % unit != 0) {
+      at.issue("tile_q", fmt::format("can't be shared by {} computing agents in units of {} rows", rule.consumers, rows),
+               fmt::format("multiples of {}", unit));
     }
-    if (rule.tile_kv % kColumns != 0) reader.issue("tiles", fmt::format("have tile_kv {}", rule.tile_kv), "multiples of 8");
-    if (alone && rule.consumers != 1) reader.issue("tiles", fmt::format("have {} consumers, but one agent does all", rule.consumers), "1");
-    check_reuse(s, rule, reader);
-    if (rule.p_in_smem && !warpgroup) reader.issue("tiles", "keep P in SMEM, which only wgmma reads", "false");
+    if (rule.tile_kv % kColumns != 0) at.issue("tile_kv", "is no multiple of a matrix instruction's columns", "multiples of 8");
+    if (alone && rule.consumers != 1) at.issue("consumers", "needs agents of kind consumer", "1");
+    if (rule.p_in_smem && !warpgroup) at.issue("p_in_smem", "is for wgmma, which reads operands from SMEM", "false");
+    check_reuse(s, rule, at);
   }
 }
 

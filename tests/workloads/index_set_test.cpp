@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/families/index_set.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <random>
+#include <set>
+
+using namespace attnsim;
+
+namespace {
+
+bool keeps(const IndexSet& s, std::int64_t row, std::int64_t key) {
+  const std::int64_t offset = key - row / s.row_group - s.band.shift;
+  return s.band.lower <= offset && offset <= s.band.upper;
+}
+
+std::int64_t count_kept(const IndexSet& s, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin, std::int64_t key_end) {
+  std::int64_t n = 0;
+  for (std::int64_t r = row_begin; r < row_end; ++r) {
+    for (std::int64_t k = key_begin; k < key_end; ++k) n += keeps(s, r, k) ? 1 : 0;
+  }
+  return n;
+}
+
+IndexSet random_set(std::mt19937& rng) {
+  const auto draw = [&](int low, int high) {
+    return static_cast<std::int64_t>(low + static_cast<int>(rng() % static_cast<unsigned>(high - low + 1)));
+  };
+  IndexSet s;
+  s.q_len = draw(1, 40);
+  s.kv_len = draw(1, 50);
+  s.row_group = draw(1, 4);
+  s.band.shift = draw(0, 1) == 0 ? 0 : s.kv_len - s.q_len;
+  if (draw(0, 2) != 0) s.band.lower = -draw(-3, 20);
+  if (draw(0, 2) != 0) s.band.upper = draw(-3, 20);
+  return s;
+}
+
+Tiling random_tiling(std::mt19937& rng) {
+  Tiling t;
+  t.tile_q = 1 + static_cast<std::int64_t>(rng() % 24);
+  t.tile_kv = 1 + static_cast<std::int64_t>(rng() % 17);
+  t.descending = rng() % 2 == 0;
+  t.splits = 1 + static_cast<std::int64_t>(rng() % 5);
+  return t;
+}
+
+IndexSet causal(std::int64_t q_len, std::int64_t kv_len) {
+  return {{kv_len - q_len, -kUnbounded, 0}, q_len, kv_len, 1};
+}
+
+std::int64_t total_trips(const std::vector<ir::RowTile>& tiles) {
+  std::int64_t n = 0;
+  for (const ir::RowTile& t : tiles) n += t.trips();
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("kept pairs in closed form equal counting each pair") {
+  std::mt19937 rng(3);
+  for (int i = 0; i < 3000; ++i) {
+    const IndexSet s = random_set(rng);
+    std::int64_t rows[2] = {static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.rows() + 1)),
+                            static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.rows() + 1))};
+    std::int64_t keys[2] = {static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.kv_len + 1)),
+                            static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.kv_len + 1))};
+    std::sort(rows, rows + 2);
+    std::sort(keys, keys + 2);
+    REQUIRE(kept_pairs(s, rows[0], rows[1], keys[0], keys[1]) == count_kept(s, rows[0], rows[1], keys[0], keys[1]));
+  }
+}
+
+TEST_CASE("runs visit exactly the KV tiles with a kept pair, once, in order, and call those partial that need a mask") {
+  std::mt19937 rng(5);
+  for (int i = 0; i < 2000; ++i) {
+    const IndexSet s = random_set(rng);
+    const Tiling t = random_tiling(rng);
+    const auto tiles = row_tiles(s, t);
+    const std::int64_t kv_tiles = (s.kv_len + t.tile_kv - 1) / t.tile_kv;
+    REQUIRE(static_cast<std::int64_t>(tiles.size()) == (s.rows() + t.tile_q - 1) / t.tile_q * t.splits);
+    for (std::size_t first = 0; first < tiles.size(); first += static_cast<std::size_t>(t.splits)) {
+      const std::int64_t row = tiles[first].row_begin;
+      const std::int64_t row_end = row + tiles[first].rows;
+      std::set<std::int64_t> visited;
+      std::int64_t kept = 0;
+      for (std::int64_t split = 0; split < t.splits; ++split) {
+        const ir::RowTile& tile = tiles[first + static_cast<std::size_t>(split)];
+        REQUIRE(tile.split == split);
+        REQUIRE(tile.flag == (tile.trips() == 0));
+        std::int64_t tile_kept = 0;
+        std::int64_t before = t.descending ? kv_tiles : -1;
+        for (const ir::TripRun& run : tile.runs) {
+          REQUIRE(run.count > 0);
+          for (std::int64_t n = 0; n < run.count; ++n) {
+            const std::int64_t j = run.first + n * run.step;
+            REQUIRE((t.descending ? j < before : j > before));
+            before = j;
+            REQUIRE(visited.insert(j).second);
+            const std::int64_t pairs = count_kept(s, row, row_end, j * t.tile_kv, std::min((j + 1) * t.tile_kv, s.kv_len));
+            tile_kept += pairs;
+            REQUIRE(run.partial == (pairs < tile.rows * t.tile_kv));
+          }
+        }
+        REQUIRE(tile.kept == tile_kept);
+        kept += tile_kept;
+      }
+      REQUIRE(kept == count_kept(s, row, row_end, 0, s.kv_len));
+      for (std::int64_t j = 0; j < kv_tiles; ++j) {
+        const bool any = count_kept(s, row, row_end, j * t.tile_kv, std::min((j + 1) * t.tile_kv, s.kv_len)) > 0;
+        REQUIRE(visited.contains(j) == any);
+      }
+    }
+  }
+}
+
+TEST_CASE("cuts name the bounds that remove a pair") {
+  std::mt19937 rng(7);
+  for (int i = 0; i < 2000; ++i) {
+    const IndexSet s = random_set(rng);
+    const Cuts c = cuts(s, 1);
+    bool upper = false;
+    bool lower = false;
+    for (std::int64_t q = 0; q < s.q_len; ++q) {
+      for (std::int64_t k = 0; k < s.kv_len; ++k) {
+        const std::int64_t offset = k - q - s.band.shift;
+        upper = upper || offset > s.band.upper;
+        lower = lower || offset < s.band.lower;
+      }
+    }
+    REQUIRE(c.upper == upper);
+    REQUIRE(c.lower == lower);
+    REQUIRE_FALSE(c.extent);
+  }
+}
+
+TEST_CASE("the end of the keys is tested where the last tile is ragged and no diagonal hides it") {
+  CHECK(cuts({{}, 100, 100, 1}, 64).extent);
+  CHECK_FALSE(cuts({{}, 100, 128, 1}, 64).extent);
+  CHECK_FALSE(cuts(causal(100, 100), 64).extent);
+  const IndexSet top_left{{0, -kUnbounded, 0}, 200, 100, 1};
+  CHECK(cuts(top_left, 64).extent);
+}
+
+TEST_CASE("a causal head at 192 x 128 visits 384 tiles of 4096 tokens and 9 of 512") {
+  // Row tile i ends at row 192 (i + 1), so it visits ceil(192 (i + 1) / 128) tiles, at most the tiles that exist.
+  for (const std::int64_t n : {512, 4096}) {
+    std::int64_t wanted = 0;
+    for (std::int64_t row = 192; row < n + 192; row += 192) wanted += std::min((row + 127) / 128, n / 128);
+    const std::int64_t trips = total_trips(row_tiles(causal(n, n), {.tile_q = 192, .tile_kv = 128}));
+    CHECK(trips == wanted);
+    CHECK(trips == (n == 4096 ? 384 : 9));
+  }
+}
+
+TEST_CASE("the first trip can be made to pay for masks, in either direction") {
+  for (const bool descending : {false, true}) {
+    const auto tiles = row_tiles({{}, 64, 512, 1}, {.tile_q = 64, .tile_kv = 128, .descending = descending, .mask_first_trip = true});
+    REQUIRE(tiles.size() == 1);
+    CHECK(tiles[0].trips() == 4);
+    CHECK(tiles[0].partial_trips() == 1);
+    CHECK(tiles[0].runs.front().partial);
+    CHECK(tiles[0].runs.front().first == (descending ? 3 : 0));
+    CHECK(tiles[0].runs.back().first == (descending ? 2 : 1));
+  }
+}
+
+TEST_CASE("an unfused kernel visits absent tiles too, as masked ones") {
+  const auto tiles = row_tiles(causal(256, 256), {.tile_q = 64, .tile_kv = 64, .visit_absent = true});
+  CHECK(total_trips(tiles) == 4 * 4);
+  std::int64_t full = 0;
+  for (const ir::RowTile& t : tiles) full += t.trips() - t.partial_trips();
+  CHECK(full == 0 + 1 + 2 + 3);
+}

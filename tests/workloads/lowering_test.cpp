@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+#include <chrono>
+
+#include "sim/core/error.h"
+#include "tests/support/chips.h"
+#include "workloads/catalog.h"
+#include "workloads/lower.h"
+
+using namespace attnsim;
+
+namespace {
+
+Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads, std::int64_t q_len, std::int64_t kv_len, std::int64_t d,
+                Params params = {}) {
+  Problem p;
+  p.batch = batch;
+  p.q_heads = q_heads;
+  p.kv_heads = kv_heads;
+  p.q_len = {q_len};
+  p.kv_len = {kv_len};
+  p.head_dim_qk = p.head_dim_v = d;
+  p.params = std::move(params);
+  return p;
+}
+
+ir::Pipeline lowered(const char* variant_name, const Problem& p, const char* schedule, const Chip& chip,
+                     std::vector<ExtraKernel> extras = {}) {
+  return lower(variant(variant_name), p, load_schedule(schedule), chip, extras);
+}
+
+const ir::Kernel& kernel(const ir::Pipeline& pipeline, const std::string& name) {
+  for (const ir::Node& node : pipeline.nodes()) {
+    if (node.name() == name) return std::get<ir::Kernel>(node.work);
+  }
+  FAIL("no kernel " << name);
+  return std::get<ir::Kernel>(pipeline.nodes()[0].work);
+}
+
+std::vector<std::string> kernel_names(const ir::Pipeline& pipeline) {
+  std::vector<std::string> names;
+  for (const ir::Node& node : pipeline.nodes()) names.push_back(node.name());
+  return names;
+}
+
+std::int64_t items(const ir::Pipeline& pipeline, const std::string& name) {
+  return ir::ItemSequence(kernel(pipeline, name)).size();
+}
+
+std::int64_t kept(const ir::Kernel& k) {
+  std::int64_t sum = 0;
+  for (const ir::ItemFamily& family : k.families) {
+    for (const ir::RowTile& tile : family.tiles) sum += family.slab_count * tile.kept;
+  }
+  return sum;
+}
+
+std::string complaint(const char* variant_name, const Problem& p, const char* schedule, const Chip& chip) {
+  try {
+    (void)lowered(variant_name, p, schedule, chip);
+  } catch (const ConfigError& error) {
+    return error.issues().front().pointer + ": " + error.issues().front().problem;
+  }
+  return "";
+}
+
+Params window(std::int64_t left) {
+  return {{"left", left}};
+}
+
+}  // namespace
+
+TEST_CASE("FA2 decode packs a group into one CTA per KV head only without a window") {
+  const Chip chip = test::a100();
+  // 64 x 8 row tiles fill 432 > 172.8 slots: no split.
+  CHECK(items(lowered("causal", problem(64, 32, 8, 1, 1024, 128), "splitkv-decode", chip), "attention") == 64 * 8);
+  CHECK(items(lowered("sliding-window", problem(64, 32, 8, 1, 1024, 128, window(128)), "splitkv-decode", chip), "attention") == 64 * 32);
+  CHECK(items(lowered("causal", problem(4, 1, 1, 1, 32768, 128), "splitkv-decode", chip), "attention") == 4);
+  CHECK(items(lowered("sliding-window", problem(1024, 64, 1, 1, 64, 128, window(128)), "splitkv-decode", test::l40s()), "attention") ==
+        65536);
+}
+
+TEST_CASE("FA2 decode splits and combines; with several KV heads and entries it also regroups") {
+  const Chip chip = test::a100();
+  // 1 x 8 row tiles, 64 blocks of 128 keys: 22 splits (splits_test.cpp); 4 rows of head_dim 128 per combine CTA.
+  const ir::Pipeline alone = lowered("causal", problem(1, 32, 8, 1, 8192, 128), "splitkv-decode", chip);
+  CHECK(kernel_names(alone) == std::vector<std::string>{"attention", "combine"});
+  CHECK(items(alone, "attention") == 8 * 22);
+  CHECK(items(alone, "combine") == 8);
+  const ir::Pipeline two = lowered("causal", problem(2, 32, 8, 1, 8192, 128), "splitkv-decode", chip);
+  CHECK(kernel_names(two) == std::vector<std::string>{"regroup_q", "attention", "combine", "regroup_o"});
+  // A group of 80 heads takes two tiles of 64 rows.
+  CHECK(items(lowered("causal", problem(256, 80, 1, 1, 64, 128), "splitkv-decode", chip), "attention") == 256 * 2);
+}
+
+TEST_CASE("FA3 decode splits by the whole key length even under a window, which leaves most splits empty") {
+  const Problem p = problem(1, 8, 1, 1, 131072, 128, window(1023));
+  const ir::Pipeline pipeline = lowered("sliding-window", p, "splitkv-decode-sm90", test::h100());
+  CHECK(items(pipeline, "attention") == 32);
+  std::int64_t empty = 0;
+  for (const ir::RowTile& tile : kernel(pipeline, "attention").families[0].tiles) empty += tile.trips() == 0 ? 1 : 0;
+  // The window of 1024 keys ends on a tile border: 8 tiles of 128 keys, one per split.
+  CHECK(empty == 32 - 8);
+  CHECK(kernel(pipeline, "combine").families[0].tiles[0].peers == 32);
+}
+
+TEST_CASE("the last CTA's reduction is one kernel with as many CTAs as the free SMs allow") {
+  const ir::Pipeline pipeline = lowered("causal", problem(1, 32, 8, 1, 65536, 128), "splitkv-decode-lastcta", test::b200());
+  CHECK(kernel_names(pipeline) == std::vector<std::string>{"attention"});
+  CHECK(items(pipeline, "attention") == 8 * 18);
+}
+
+TEST_CASE("SMEM of the tiles is that of the kernels") {
+  const auto kib = [](const ir::Pipeline& p) { return static_cast<double>(kernel(p, "attention").program.smem_bytes()) / 1024; };
+  // Q + K + V in 16 bit: (64 + 128 + 128) x 128 x 2
+  CHECK(kib(lowered("causal", problem(1, 8, 8, 512, 512, 128), "fa2-sm80-paged", test::a100())) == 80);
+  CHECK(kib(lowered("causal", problem(1, 8, 8, 512, 512, 128), "fa2-sm80", test::a100())) == 64);
+  // 128 rows of Q and two stages of 176 keys for K and V.
+  CHECK(kib(lowered("dense", problem(1, 8, 8, 512, 512, 128), "fa3-sm90", test::h100())) == (128 + 2 * 2 * 176) * 128 * 2 / 1024.0);
+  // 192 rows of Q, two stages of 192 keys, P of 192 x 192.
+  CHECK(kib(lowered("dense", problem(1, 8, 8, 512, 512, 64), "fa3-sm90", test::h100())) ==
+        (192 * 64 + 4 * 192 * 64 + 192 * 192) * 2 / 1024.0);
+}
+
+TEST_CASE("kept pairs of a kernel equal the problem's, packed or not, split or not") {
+  // Causal, bottom-right: query q keeps kv_len - q_len + q + 1 keys.
+  const std::int64_t n = 1000;
+  const std::int64_t m = 300;
+  const std::int64_t pairs = m * (n - m) + m * (m + 1) / 2;
+  for (const char* name : {"fa2-sm80", "fa2-sm80-paged", "fused-generic", "naive-unfused"}) {
+    const ir::Pipeline p = lowered("causal", problem(2, 8, 2, m, n, 64), name, test::a100());
+    CHECK(kept(kernel(p, std::string(name) == "naive-unfused" ? "softmax" : "attention")) == 2 * 8 * pairs);
+  }
+  for (const char* name : {"fa3-sm90", "fa3-sm90-paged", "splitkv-decode-sm90"}) {
+    CHECK(kept(kernel(lowered("causal", problem(2, 8, 2, m, n, 64), name, test::h100()), "attention")) == 2 * 8 * pairs);
+  }
+}
+
+TEST_CASE("the causal FA3 grid works through sections of heads whose K and V fit 32 MiB, longest tiles first") {
+  // 16384 tokens x 256 x 2 bytes = 8 MiB per KV head: 4 heads, times the 4 query heads of a group.
+  const ir::Pipeline p = lowered("causal", problem(1, 32, 8, 16384, 16384, 128), "fa3-sm90", test::h100());
+  const ir::Kernel& k = kernel(p, "attention");
+  CHECK(k.grid.section_slabs == 16);
+  const ir::ItemSequence sequence(k);
+  CHECK(sequence.at(0).tile->row_begin == 16384 - 128);
+  CHECK(sequence.at(1).slab == 1);
+  CHECK(sequence.at(16).slab == 0);
+  CHECK(sequence.at(16 * 128).slab == 16);
+  const ir::Pipeline full = lowered("dense", problem(1, 32, 8, 16384, 16384, 128), "fa3-sm90", test::h100());
+  CHECK(ir::ItemSequence(kernel(full, "attention")).at(1).tile->row_begin == 128);
+}
+
+TEST_CASE("FA2's grid runs over batch entries before heads") {
+  const ir::Pipeline p = lowered("dense", problem(3, 4, 4, 128, 128, 128), "fa2-sm80", test::a100());
+  const ir::ItemSequence sequence(kernel(p, "attention"));
+  REQUIRE(sequence.size() == 12);
+  CHECK(sequence.at(0).slab == 0);
+  CHECK(sequence.at(1).slab == 4);
+  CHECK(sequence.at(2).slab == 8);
+  CHECK(sequence.at(3).slab == 1);
+}
+
+TEST_CASE("a chip with little SMEM gets the next tile rule that fits") {
+  const ir::Pipeline large = lowered("dense", problem(1, 1, 1, 512, 512, 256), "fa2-sm80", test::a100());
+  const ir::Pipeline small = lowered("dense", problem(1, 1, 1, 512, 512, 256), "fa2-sm80", test::l40s());
+  CHECK(items(large, "attention") == 4);
+  CHECK(items(small, "attention") == 8);
+}
+
+TEST_CASE("the KV-cache write is a kernel of one CTA per new token before attention") {
+  const ir::Pipeline p = lowered("causal", problem(4, 8, 2, 100, 100, 128), "fa2-sm80", test::a100(), {ExtraKernel::kv_cache_write});
+  CHECK(kernel_names(p) == std::vector<std::string>{"kv_cache_write", "attention"});
+  CHECK(items(p, "kv_cache_write") == 400);
+  CHECK(kernel(p, "kv_cache_write").program.threads() == 2 * 128);
+}
+
+TEST_CASE("an illegal schedule says what does not fit, and what would") {
+  const Problem p = problem(1, 8, 8, 512, 512, 128);
+  CHECK(complaint("dense", p, "fa3-sm90", test::a100()).find("does not run on a100") != std::string::npos);
+  CHECK(complaint("dense", problem(1, 8, 8, 512, 512, 257), "fa2-sm80", test::a100()).find("/shape/head_dim_qk") == 0);
+  Chip small = test::a100();
+  small.sm.smem_per_cta_kib = 40;
+  // The smallest tile: (64 + 64 + 64) x 128 x 2 bytes.
+  CHECK(complaint("dense", p, "fa2-sm80", small).find("needs 48 KiB of SMEM") != std::string::npos);
+  Chip bare = test::h100();
+  bare.tensor.instructions = {"mma_sync"};
+  CHECK(complaint("dense", p, "fa3-sm90", bare).find("needs wgmma") != std::string::npos);
+  Problem f8 = p;
+  f8.dtype = ir::DType::f8;
+  CHECK(complaint("dense", f8, "fa2-sm80", test::a100()).find("/dtype") == 0);
+  CHECK(complaint("dense", problem(1, 32, 32, 131072, 131072, 128), "naive-unfused", test::a100()).find("/shape") == 0);
+}
+
+TEST_CASE("every schedule lowers wherever it is legal, and fused-generic everywhere") {
+  for (const Chip& chip : {test::h100(), test::a100(), test::l40s(), test::b200(), test::systolic()}) {
+    for (const std::int64_t d : {32, 64, 72, 128, 192, 256}) {
+      for (const char* v : {"dense", "causal", "sliding-window"}) {
+        INFO(chip.name << " " << v << " d " << d);
+        std::vector<std::string> names;
+        for (const Schedule& s : legal_schedules(variant(v), problem(1, 4, 2, 300, 300, d), chip)) names.push_back(s.name);
+        CHECK(std::find(names.begin(), names.end(), "fused-generic") != names.end());
+        CHECK_NOTHROW(default_schedule(variant(v), problem(1, 4, 2, 1, 300, d), chip));
+      }
+    }
+  }
+  CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::h100()).name == "fa3-sm90");
+  CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 1, 512, 128), test::h100()).name == "splitkv-decode-sm90");
+  CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::l40s()).name == "fa2-sm80");
+  CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 1, 512, 128), test::l40s()).name == "splitkv-decode");
+  CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::systolic()).name == "fused-generic");
+}
+
+TEST_CASE("a causal head of a million tokens keeps n (n + 1) / 2 pairs") {
+  const std::int64_t n = 1 << 20;
+  const auto start = std::chrono::steady_clock::now();
+  const ir::Pipeline p = lowered("causal", problem(1, 32, 8, n, n, 128), "fa3-sm90", test::h100());
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  CHECK(kept(kernel(p, "attention")) == 32 * (n * (n + 1) / 2));
+  WARN("lowered one million tokens in " << time.count() * 1e3 << " ms");
+}

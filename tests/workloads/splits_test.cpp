@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/families/splits.h"
+
+#include <catch2/catch.hpp>
+
+using namespace attnsim;
+
+namespace {
+
+Schedule schedule(SplitPolicy policy, int most = 128) {
+  Schedule s;
+  s.split = policy;
+  s.max_splits = most;
+  return s;
+}
+
+std::int64_t fa2(std::int64_t row_tiles, std::int64_t blocks) {
+  return split_count(schedule(SplitPolicy::fa2), {.row_tiles = row_tiles, .blocks = blocks, .sms = 108});
+}
+std::int64_t fa3(std::int64_t batch, std::int64_t kv_heads, std::int64_t blocks) {
+  const SplitInput in{
+      .row_tiles = batch * kv_heads, .total_blocks = batch * kv_heads * blocks, .blocks = blocks, .batch = batch, .sms = 132};
+  return split_count(schedule(SplitPolicy::fa3, 32), in);
+}
+std::int64_t trtllm(std::int64_t row_tiles, std::int64_t kv_len) {
+  return split_count(schedule(SplitPolicy::trtllm), {.row_tiles = row_tiles, .kv_len = kv_len, .sms = 148});
+}
+
+}  // namespace
+
+TEST_CASE("FA2 does not split once 80 % of two CTAs per SM are taken") {
+  // 0.8 x 216 = 172.8
+  CHECK(fa2(173, 1000) == 1);
+  CHECK(fa2(172, 1000) > 1);
+}
+
+TEST_CASE("FA2 takes the smallest count within 85 % of the best wave efficiency") {
+  // 8 row tiles, 64 blocks, 216 slots: counts that shrink the blocks per split are 1 to 8, 10, 11, 13, 16, 22, 32, 64; 27
+  // would fill the slots but isn't one. Efficiencies: 16 -> 0.593, 22 -> 176 / 216 = 0.815, 32 -> 256 / 432, 64 -> 512 / 648.
+  CHECK(fa2(8, 64) == 22);
+  CHECK(fa2(1, 1) == 1);
+  // One row tile, 8 blocks: counts 1, 2, 3, 4, 8; efficiency count / 216, and 4 is only half of 8.
+  CHECK(fa2(1, 8) == 8);
+}
+
+TEST_CASE("FA3 spreads a tenth more blocks than there are over the SMs and stops at 32") {
+  CHECK(fa3(1, 1, 1024) == 32);  // ceil(1126.4 / 132) = 9 blocks an SM, 114 splits
+  CHECK(fa3(1, 8, 64) == 13);    // ceil(563.2 / 132) = 5, ceil(64 / 5)
+  CHECK(fa3(64, 8, 64) == 1);    // ceil(36044.8 / 132) = 274 blocks an SM
+  CHECK(fa3(4, 8, 16) == 4);     // ceil(563.2 / 132) = 5, ceil(16 / 5)
+}
+
+TEST_CASE("FA3 does not split more than 992 batch entries") {
+  SplitInput in{.row_tiles = 1, .total_blocks = 1, .blocks = 64, .batch = 992, .sms = 132};
+  CHECK(split_count(schedule(SplitPolicy::fa3, 32), in) == 32);
+  in.batch = 993;
+  CHECK(split_count(schedule(SplitPolicy::fa3, 32), in) == 1);
+}
+
+TEST_CASE("TensorRT-LLM splits by 512 keys as far as SMs are free") {
+  CHECK(trtllm(1, 131072) == 128);  // 256 ranges, 148 SMs, the schedule's limit
+  CHECK(trtllm(8, 8192) == 16);     // 16 ranges, 18 SMs a row tile
+  CHECK(trtllm(8, 65536) == 18);
+  CHECK(trtllm(149, 65536) == 1);
+  CHECK(trtllm(1, 513) == 2);
+}
+
+TEST_CASE("no policy, no splits; a fixed number is taken as it is") {
+  CHECK(split_count(schedule(SplitPolicy::none), {}) == 1);
+  Schedule s = schedule(SplitPolicy::fixed);
+  s.fixed_splits = 7;
+  CHECK(split_count(s, {}) == 7);
+}
