@@ -76,7 +76,8 @@ struct L2Model {  // l2.*
 
 struct HbmModel {  // hbm.*
   double bandwidth_gb_per_s = 0;
-  double efficiency = 1;  // best achieved / peak
+  double efficiency = 1;  // sustained reads / peak; bounds use the peak
+  double write_cost = 1;  // time of a written byte over that of a read one (bus turnaround between reads and writes)
   double capacity_gib = 0;
 };
 

@@ -29,7 +29,7 @@ RungTime kernel_schedule(const RungWork& work, const ir::Kernel& kernel, const C
   RungTime rung{grid.cycles / clock_mhz, grid.limiter};
   const double start_us = work.work.items > 0 ? chip.launch.cta_start_cycles / clock_mhz : 0;
   rung.raise(start_us + work.work.counts.l2_bytes / chip.l2.bandwidth_bytes_per_clk / clock_mhz, name_of(Resource::l2));
-  rung.raise(start_us + hbm_us(work.traffic.hbm_bytes, chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency), name_of(Resource::hbm));
+  rung.raise(start_us + hbm_us(work.traffic.hbm_bytes, chip.hbm.bandwidth_gb_per_s), name_of(Resource::hbm));
   return rung;
 }
 

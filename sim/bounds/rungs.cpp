@@ -96,7 +96,7 @@ RungTime tile_rung(const RungWork& work, const Chip& chip, double clock_mhz) {
     rung.raise(us(work.work.padded[static_cast<std::size_t>(server)] / sms, clock_mhz), name_of(server));
   }
   rung.raise(l2_us(work.work.counts.l2_bytes, chip, clock_mhz), name_of(Resource::l2));
-  rung.raise(hbm_us(work.traffic.hbm_bytes, chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency), name_of(Resource::hbm));
+  rung.raise(hbm_us(work.traffic.hbm_bytes, chip.hbm.bandwidth_gb_per_s), name_of(Resource::hbm));
   rung.raise(link_us(work.link_bytes, chip), name_of(Resource::link));
   return rung;
 }

@@ -67,7 +67,7 @@ RungTime timeline_bound(const ir::Pipeline& pipeline, const Chip& chip, const Co
   bound.limiter = launch_us > longest_node.us ? "launch" : longest_node.limiter;
   const double first_us = any_kernel ? launch.first_us : 0;
   if (whole.traffic.hbm_bytes > 0) {
-    bound.raise(first_us + hbm_us(whole.traffic.hbm_bytes, chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency), name_of(Resource::hbm));
+    bound.raise(first_us + hbm_us(whole.traffic.hbm_bytes, chip.hbm.bandwidth_gb_per_s), name_of(Resource::hbm));
   }
   if (overlaps) {
     const RungTime resources = tile_rung(whole, chip, highest_clock_mhz(chip, conditions));

@@ -66,7 +66,8 @@ struct PlacedRole {
 [[nodiscard]] ir::Access rows_access(ir::TensorId tensor, int row_offset);
 [[nodiscard]] std::vector<ir::Relation> relations(const TileListPlan& plan);
 
-[[nodiscard]] ops::Ops load_role(const FusedContext& c, const std::string& role);
+// `reader`: the computing agent that loads its own rows of Q, or kNone where one agent loads for all.
+[[nodiscard]] ops::Ops load_role(const FusedContext& c, const std::string& role, int reader = ir::kNone);
 // The main loop of computing agent `index`, roles in the order of the schedule, tokens placed.
 [[nodiscard]] ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t index);
 [[nodiscard]] ops::Ops epilogue(const FusedContext& c, std::size_t index);

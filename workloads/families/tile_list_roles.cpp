@@ -95,7 +95,7 @@ ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::strin
   if (role == "rescale") return {ops::when(When::not_first_trip, ops::binary(Fn::multiply, t.o, t.alpha, t.o))};
   if (role == "await_v") return {ops::await(c.tokens.v_full)};
   if (role == "pv") return pv_role(c, spec, index);
-  return load_role(c, role);
+  return load_role(c, role, c.compute.size() > 1 ? static_cast<int>(index) : ir::kNone);
 }
 
 std::size_t find(const std::vector<PlacedRole>& roles, const std::string& role) {
@@ -130,7 +130,7 @@ void place_pv_release(const FusedContext& c, std::vector<PlacedRole>& roles, std
 
 }  // namespace
 
-ops::Ops load_role(const FusedContext& c, const std::string& role) {
+ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
   ops::Ops list;
   const ir::CopyKind copy = c.schedule.copy;
   const ir::Access keys{c.tensors.k, c.plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
@@ -138,6 +138,7 @@ ops::Ops load_role(const FusedContext& c, const std::string& role) {
   if (role == "load_q") {
     if (c.tokens.q_empty != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.q_empty, 1)));
     for (std::size_t w = 0; w < c.compute.size(); ++w) {
+      if (reader != ir::kNone && reader != static_cast<int>(w)) continue;
       const ir::Access from = rows_access(c.tensors.q, static_cast<int>(w) * c.rows_per_agent);
       list.push_back(ops::when(When::first_trip, ops::load(c.compute[w].q, from, copy, {c.tokens.q_full})));
     }
