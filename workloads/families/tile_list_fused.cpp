@@ -228,7 +228,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
       ops::append(b.ops(0, kMain), ops::with_role(load_role(c, p.role), p.role, p.skew));
     }
     // An item without KV tiles loads no V, yet its stores count.
-    if (c.tokens.o_stored != ir::kNone && plan.empty_items()) {
+    if (c.tokens.o_stored != ir::kNone && plan.empty_items) {
       ops::append(b.ops(0, kPrologue), ops::with_role({ops::when(When::item_flag, ops::await(c.tokens.o_stored, 1))}, "load_v"));
     }
   }

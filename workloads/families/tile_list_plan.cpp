@@ -124,11 +124,6 @@ void illegal(const std::string& pointer, const std::string& value, const std::st
   throw ConfigError(ConfigIssue{"", pointer, value, problem, allowed, ""});
 }
 
-bool TileListPlan::empty_items() const {
-  return std::any_of(groups.begin(), groups.end(), [](const BatchGroup& g) { return g.splits > 1; }) || cuts.lower ||
-         band.lower > band.upper || cuts.upper;
-}
-
 TileListPlan plan_problem(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
   if (!schedule.isas.empty() && !has(schedule.isas, chip.isa)) {
     illegal("/schedule", schedule.name, fmt::format("does not run on {} ({})", chip.name, chip.isa), joined(schedule.isas));
@@ -163,6 +158,42 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   return plan;
 }
 
+namespace {
+
+bool visits_nothing(const std::vector<ir::ItemFamily>& families) {
+  for (const ir::ItemFamily& family : families) {
+    for (const ir::RowTile& tile : family.tiles) {
+      if (tile.runs.empty()) return true;
+    }
+  }
+  return false;
+}
+
+void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  // FA2 splits only what it packed into the rows of one tile.
+  if (schedule.split == SplitPolicy::none || (schedule.pack_gqa_decode_only && !plan.packed)) return;
+  SplitInput input;
+  input.batch = problem.batch;
+  input.sms = chip.sm.count;
+  input.row_tiles = 0;
+  input.total_blocks = 0;
+  for (const BatchGroup& group : plan.groups) {
+    const std::int64_t tiles = group.slab_count * ceil_div(group.set.rows(), plan.rule.tile_q);
+    input.row_tiles += tiles;
+    input.total_blocks += tiles * ceil_div(group.set.kv_len, plan.rule.tile_kv);
+  }
+  for (BatchGroup& group : plan.groups) {
+    // FA3 splits every batch entry by its own length, the others by the longest.
+    input.kv_len = schedule.split == SplitPolicy::fa3 ? group.set.kv_len : plan.kv_len;
+    input.blocks = ceil_div(input.kv_len, plan.rule.tile_kv);
+    group.splits = split_count(schedule, input);
+    plan.splits = std::max(plan.splits, group.splits);
+  }
+  plan.last_cta = plan.splits > 1 && schedule.combine == Combine::last_cta;
+}
+
+}  // namespace
+
 TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule) {
   plan.rule = rule;
   plan.mma_pv = plan.mma;
@@ -182,26 +213,8 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   plan.masks = plan.cuts.any();
   plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
 
-  // FA2 splits only what it packed into the rows of one tile.
-  if (schedule.split == SplitPolicy::none || (schedule.pack_gqa_decode_only && !plan.packed)) return plan;
-  SplitInput input;
-  input.batch = problem.batch;
-  input.sms = chip.sm.count;
-  input.row_tiles = 0;
-  input.total_blocks = 0;
-  for (const BatchGroup& group : plan.groups) {
-    const std::int64_t tiles = group.slab_count * ceil_div(group.set.rows(), rule.tile_q);
-    input.row_tiles += tiles;
-    input.total_blocks += tiles * ceil_div(group.set.kv_len, rule.tile_kv);
-  }
-  for (BatchGroup& group : plan.groups) {
-    // FA3 splits every batch entry by its own length, the others by the longest.
-    input.kv_len = schedule.split == SplitPolicy::fa3 ? group.set.kv_len : plan.kv_len;
-    input.blocks = ceil_div(input.kv_len, rule.tile_kv);
-    group.splits = split_count(schedule, input);
-    plan.splits = std::max(plan.splits, group.splits);
-  }
-  plan.last_cta = plan.splits > 1 && schedule.combine == Combine::last_cta;
+  plan_splits(plan, problem, schedule, chip);
+  plan.empty_items = visits_nothing(item_families(plan, schedule));
   return plan;
 }
 

@@ -34,6 +34,16 @@ ir::Access keys(const TileListPlan& plan, ir::TensorId tensor) {
   return {tensor, plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
 }
 
+// An agent that loads for its own MMAs needs a token only where these still read when the next load issues.
+struct SlotGuard {
+  const TileListPlan& plan;
+  ir::TokenId empty;
+  [[nodiscard]] ops::Ops acquire() const { return empty == ir::kNone ? ops::Ops{} : ops::Ops{ops::await(empty, plan.rule.stages)}; }
+  [[nodiscard]] ops::Ops release(ir::TileId result) const {
+    return empty == ir::kNone ? ops::Ops{} : ops::Ops{ops::signal(empty, {result})};
+  }
+};
+
 // Wraps a program into a kernel over the plan's items; `tile_rows` rows per item.
 ir::Kernel kernel_of(const std::string& name, ir::Program program, TileListPlan plan, const Schedule& schedule, int tile_rows) {
   plan.rule.tile_q = tile_rows;
@@ -59,16 +69,17 @@ ir::Program scores_program(const TileListPlan& plan, const Schedule& schedule, c
   const ir::TileId out = b.registers("s_out", rows, kv, plan.dtype, agent);
   const ir::TokenId q_full = b.token("q_full");
   const ir::TokenId k_full = b.token("k_full");
-  const ir::TokenId k_empty = b.token("k_empty");
+  const SlotGuard slots{plan, ir::is_async(plan.mma) ? b.token("k_empty") : ir::kNone};
   const int lag = plan.rule.stages - 1;
   ops::Ops& list = b.ops(agent, main);
   ops::append(list,
               ops::with_role({ops::when(When::first_trip, ops::load(q, rows_access(tensors.q, 0), schedule.copy, {q_full}))}, "load_q"));
-  ops::append(list, ops::with_role({ops::await(k_empty, plan.rule.stages), ops::load(k, keys(plan, tensors.k), schedule.copy, {k_full})},
-                                   "load_k"));
-  ops::append(list, ops::with_role({ops::when(When::first_trip, ops::await(q_full)), ops::await(k_full),
-                                    ops::mma(q, k, s, plan.mma, true, false), ops::signal(k_empty, {s})},
-                                   "qk", lag));
+  ops::append(list, ops::with_role(slots.acquire(), "load_k"));
+  ops::append(list, ops::with_role({ops::load(k, keys(plan, tensors.k), schedule.copy, {k_full})}, "load_k"));
+  ops::append(
+      list, ops::with_role({ops::when(When::first_trip, ops::await(q_full)), ops::await(k_full), ops::mma(q, k, s, plan.mma, true, false)},
+                           "qk", lag));
+  ops::append(list, ops::with_role(slots.release(s), "qk", lag));
   ops::append(list,
               ops::with_role({ops::convert(s, out), ops::store(out, block(plan, tensors.scores), ir::CopyKind::plain)}, "store", lag));
   return b.take();
@@ -150,14 +161,15 @@ ir::Program output_program(const TileListPlan& plan, const Schedule& schedule, c
   const ir::TileId o = b.registers("o", rows, dv, ir::DType::f32, agent);
   const ir::TileId out = b.registers("o_out", rows, dv, plan.dtype, agent);
   const ir::TokenId full = b.token("full", 2);
-  const ir::TokenId empty = b.token("empty");
+  const SlotGuard slots{plan, ir::is_async(plan.mma) ? b.token("empty") : ir::kNone};
   ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(o)}, "init"));
   ops::Ops& list = b.ops(agent, main);
-  ops::append(list, ops::with_role({ops::await(empty, plan.rule.stages), ops::load(p, block(plan, tensors.weights), schedule.copy, {full})},
-                                   "load_p"));
+  ops::append(list, ops::with_role(slots.acquire(), "load_p"));
+  ops::append(list, ops::with_role({ops::load(p, block(plan, tensors.weights), schedule.copy, {full})}, "load_p"));
   ops::append(list, ops::with_role({ops::load(v, keys(plan, tensors.v), schedule.copy, {full})}, "load_v"));
-  ops::append(list, ops::with_role({ops::await(full), ops::mma(p, v, o, plan.mma, false, true), ops::signal(empty, {o})}, "pv",
-                                   plan.rule.stages - 1));
+  const int lag = plan.rule.stages - 1;
+  ops::append(list, ops::with_role({ops::await(full), ops::mma(p, v, o, plan.mma, false, true)}, "pv", lag));
+  ops::append(list, ops::with_role(slots.release(o), "pv", lag));
   ops::append(b.ops(agent, epilogue),
               ops::with_role({ops::convert(o, out), ops::store(out, rows_access(tensors.o, 0), ir::CopyKind::plain)}, "store"));
   return b.take();
