@@ -117,6 +117,7 @@ constexpr std::array kFigures = {
 
     row<kHbm, &HbmModel::bandwidth_gb_per_s>("hbm.bandwidth_gb_per_s", "GB/s", {5, 1e6}, "Peak bandwidth of device memory"),
     row<kHbm, &HbmModel::efficiency>("hbm.efficiency", "", kFraction, "Best achieved bandwidth over peak"),
+    row<kHbm, &HbmModel::write_cost>("hbm.write_cost", "", {1, 4}, "Time of a written byte over that of a read one"),
     row<kHbm, &HbmModel::capacity_gib>("hbm.capacity_gib", "GiB", positive(65536), "Size of device memory"),
 
     row<kLaunch, &LaunchModel::kernel_us>("launch.kernel_us", "us", from_zero(1e4), "Launch to first CTA and last CTA to done, of a kernel alone"),

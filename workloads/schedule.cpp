@@ -75,7 +75,6 @@ AgentSpec read_agent(FieldReader& reader) {
   for (FieldReader& placement : reader.children("loop")) {
     agent.loop.push_back({placement.text("role", schedule_roles()), small(placement, "skew", 0, 8, 0)});
   }
-  complete_roles(agent);
   return agent;
 }
 
@@ -160,6 +159,7 @@ Schedule parse_schedule(const JsonDocument& document) {
   s.isas = read_texts(reader, "isas");
   for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
   for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
+  complete_roles(s.agents);
   for (FieldReader& rule : reader.children("tiles")) s.tiles.push_back(read_rule(rule));
   read_kernel(reader, s);
   read_grid(reader, s);

@@ -136,9 +136,12 @@ const std::vector<std::string>& schedule_roles() {
   return roles;
 }
 
-void complete_roles(AgentSpec& agent) {
+namespace {
+
+void complete_agent(AgentSpec& agent, bool q_loaded_by_readers) {
   if (loads(agent)) {
     for (auto it = load_roles().rbegin(); it != load_roles().rend(); ++it) {
+      if (*it == "load_q" && q_loaded_by_readers) continue;
       if (position(agent, *it) < 0) agent.loop.insert(agent.loop.begin(), {*it, 0});
     }
   }
@@ -152,6 +155,15 @@ void complete_roles(AgentSpec& agent) {
     }
     before = role;
   }
+}
+
+}  // namespace
+
+void complete_roles(std::vector<AgentSpec>& agents) {
+  const bool q_loaded_by_readers = std::any_of(agents.begin(), agents.end(), [](const AgentSpec& a) {
+    return a.kind == AgentKind::consumer && position(a, "load_q") >= 0;
+  });
+  for (AgentSpec& agent : agents) complete_agent(agent, q_loaded_by_readers);
 }
 
 void check_schedule(const Schedule& s, FieldReader& reader) {

@@ -13,8 +13,8 @@ namespace attnsim {
 // Roles of the main loop.
 [[nodiscard]] const std::vector<std::string>& schedule_roles();
 
-// Adds the roles that the agent should have and does not name, next to what produces their operands.
-void complete_roles(AgentSpec& agent);
+// Adds the roles that an agent should have and none names, next to what produces their operands.
+void complete_roles(std::vector<AgentSpec>& agents);
 
 // Agents, tiles and placement must make sense together: every value written before it is read, and read before the next trip
 // overwrites it. Issues go to the reader.

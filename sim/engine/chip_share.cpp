@@ -33,6 +33,7 @@ MachineConfig whole_chip(const ir::Kernel& kernel, const Chip& chip, const Condi
   config.rates.port = per_tick(chip.sm.l2_port_bytes_per_clk);
   config.rates.l2 = per_tick(has_effect(conditions, "l2_contention") ? chip.l2.bandwidth_bytes_per_clk : kUnlimitedBytesPerCycle);
   config.rates.hbm = per_tick(has_effect(conditions, "hbm_bandwidth") ? hbm : kUnlimitedBytesPerCycle);
+  config.hbm_write_cost = chip.hbm.write_cost;
   config.load_latency = has_effect(conditions, "load_latency");
   config.dependent_latency = has_effect(conditions, "dependent_latency");
   config.smem_bandwidth = has_effect(conditions, "smem_bandwidth");

@@ -273,7 +273,7 @@ MachineResult play_fast(const SelectedKernel& selected, const std::vector<ir::Te
   const double makespan = distribute(kernel, costs, whole, conditions.without.count("waves") == 0, start);
   out.hbm_bytes = residency.hbm_bytes;
   out.hit_bytes = out.loaded_bytes * residency.hit_fraction;
-  const double hbm_ticks = out.hbm_bytes / whole.rates.hbm;
+  const double hbm_ticks = residency.hbm_read_equivalent_bytes / whole.rates.hbm;
   const double l2_ticks = out.l2_bytes / whole.rates.l2;
   out.ticks = static_cast<std::int64_t>(std::ceil(std::max({makespan, hbm_ticks, l2_ticks}) + start));
   out.resident_cycles = 0;

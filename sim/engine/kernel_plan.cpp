@@ -65,6 +65,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   const ir::TileId tile_id = load ? op.out.front() : op.in.front();
   const ir::Tile& tile = program.tiles[static_cast<std::size_t>(tile_id)];
   out.rows_axis = tile.rows;
+  out.from_registers = !load && tile.space == ir::Space::registers;
   out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
   if (tile.space == ir::Space::smem && config.smem_bandwidth) {
     out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / chip.sm.smem_bytes_per_clk;

@@ -17,6 +17,7 @@ struct PlannedStep {
   ir::When when = ir::When::always;
   bool async = false;
   bool is_mask = false;
+  bool from_registers = false;         // a store whose tile lies in registers
   bool kernel_scope = false;
   bool awaits_copy = false;  // the token is completed by copies
   int skew = 0;

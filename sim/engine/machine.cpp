@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <queue>
-#include <unordered_map>
+#include <tuple>
 
 #include "sim/core/error.h"
 #include "sim/engine/kernel_plan.h"
@@ -27,11 +27,14 @@ struct Event {
   bool operator>(const Event& other) const { return time != other.time ? time > other.time : sequence > other.sequence; }
 };
 
+// Items that share kernel tokens: pieces of one row tile.
+using ItemGroup = std::tuple<std::ptrdiff_t, std::int64_t, std::int64_t>;  // family, slab, row_begin
+
 struct Waiter {
   std::int32_t agent = 0;
   std::int64_t needed = 0;
   ir::TokenId token = 0;
-  std::uint64_t group = 0;  // kernel tokens
+  ItemGroup group;  // kernel tokens
 };
 
 // Phases of a CTA token (program.h): which are complete, and how many signals of the later ones have come.
@@ -115,6 +118,7 @@ struct TransferState {
   int parts = 0;  // hit and miss part
   bool blocks_agent = false;
   bool is_store = false;
+  bool noted = false;                      // its event was recorded at issue
   std::vector<std::int64_t> phases;        // of the tokens that it completes
   OpEvent event;
 };
@@ -375,12 +379,13 @@ class Machine {
 
   bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
-    std::int64_t& awaited = agent.awaited[static_cast<std::size_t>(step.token)];
+    const ItemGroup group = step.kernel_scope ? group_of(agent.item) : ItemGroup{};
+    std::int64_t& awaited = step.kernel_scope ? kernel_awaited_[{cta.id, index, step.token, group}]
+                                              : agent.awaited[static_cast<std::size_t>(step.token)];
     const std::int64_t phases = awaited + 1 - step.distance;
     const std::int64_t needed = step.kernel_scope ? phases * step.arrivals : phases;
-    const std::uint64_t group = group_of(agent.item);
     const std::int64_t reached =
-        step.kernel_scope ? kernel_tokens_[step.token][group] : cta.tokens[static_cast<std::size_t>(step.token)].complete;
+        step.kernel_scope ? kernel_tokens_[{step.token, group}] : cta.tokens[static_cast<std::size_t>(step.token)].complete;
     if (reached >= needed) {
       note(cta, agent, index, step, 0, now, now);
       ++awaited;
@@ -391,13 +396,13 @@ class Machine {
     if (step.kernel_scope) {
       kernel_waiters_.push_back({slot, Waiter{index, needed, step.token, group}});
     } else {
-      cta.waiters.push_back(Waiter{index, needed, step.token, 0});
+      cta.waiters.push_back(Waiter{index, needed, step.token, {}});
     }
     return false;
   }
 
-  static std::uint64_t group_of(const ir::Item& item) {
-    return (static_cast<std::uint64_t>(item.slab) << 32) ^ static_cast<std::uint64_t>(item.tile->row_begin);
+  [[nodiscard]] ItemGroup group_of(const ir::Item& item) const {
+    return {item.family - kernel_.families.data(), item.slab, item.tile->row_begin};
   }
 
   // The phase that the agent's next signal on the token belongs to.
@@ -409,8 +414,8 @@ class Machine {
     CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
     const ir::Token& info = kernel_.program.tokens[static_cast<std::size_t>(token)];
     if (info.scope == ir::TokenScope::kernel) {
-      const std::uint64_t group = group_of(agent.item);
-      const std::int64_t count = ++kernel_tokens_[token][group];
+      const ItemGroup group = group_of(agent.item);
+      const std::int64_t count = ++kernel_tokens_[{token, group}];
       if (count == info.arrivals) {
         for (AgentState& a : cta.agents) a.last_arriver = a.last_arriver || a.position == agent.position;
       }
@@ -533,7 +538,13 @@ class Machine {
     transfer.is_store = step.kind == StepKind::store;
     transfer.blocks_agent = !step.async;
     transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
-    fill(transfer.event, cta, agent, index, step, trip, now);
+    // A store reads registers when it issues, SMEM until it completes.
+    transfer.noted = transfer.is_store && step.from_registers;
+    if (transfer.noted) {
+      note(cta, agent, index, step, trip, now, now);
+    } else {
+      fill(transfer.event, cta, agent, index, step, trip, now);
+    }
     std::int64_t hit = bytes;
     std::int64_t miss = 0;
     if (bytes > 0) {
@@ -544,7 +555,7 @@ class Machine {
           miss = outcome.miss_bytes;
         }
         if (outcome.written_back_bytes > 0) {
-          memory_.write_back(static_cast<double>(now), outcome.written_back_bytes);
+          memory_.write_back(static_cast<double>(now), static_cast<double>(outcome.written_back_bytes) * config_.hbm_write_cost);
           result_.hbm_bytes += static_cast<double>(outcome.written_back_bytes);
         }
       } else if (!transfer.is_store) {
@@ -599,6 +610,7 @@ class Machine {
     transfer.bytes = 0;
     transfer.is_store = false;
     transfer.blocks_agent = false;
+    transfer.noted = false;
     transfer.phases.clear();
     for (ir::TokenId token : step.op->completes) transfer.phases.push_back(take_phase(agent, token));
     return id;
@@ -631,7 +643,7 @@ class Machine {
       }
     }
     free_transfers_.push_back(id);
-    if (config_.listener != nullptr) {
+    if (config_.listener != nullptr && !transfer.noted) {
       transfer.event.complete_cycle = to_cycles(Ticks(end)).count();
       recorded_.push_back(transfer.event);
     }
@@ -730,7 +742,8 @@ class Machine {
   std::vector<TransferState> transfers_;
   std::vector<std::int64_t> free_transfers_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-  std::map<ir::TokenId, std::unordered_map<std::uint64_t, std::int64_t>> kernel_tokens_;
+  std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
+  std::map<std::tuple<std::int64_t, std::int32_t, ir::TokenId, ItemGroup>, std::int64_t> kernel_awaited_;
   std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;
   std::vector<OpEvent> recorded_;
   MachineResult result_;

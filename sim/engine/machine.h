@@ -29,6 +29,7 @@ struct MachineConfig {
   MemoryRates rates;
   L2Cache* cache = nullptr;  // nullptr: `hit_fraction` of the loaded bytes hit
   double hit_fraction = 0;
+  double hbm_write_cost = 1;
   bool load_latency = true;  // effects that can be switched off
   bool dependent_latency = true;
   bool smem_bandwidth = true;

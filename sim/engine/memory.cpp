@@ -16,9 +16,9 @@ void MemorySystem::submit(double now, int sm, std::int64_t bytes, bool from_hbm,
   }
 }
 
-void MemorySystem::write_back(double now, std::int64_t bytes) {
+void MemorySystem::write_back(double now, double bytes) {
   move_to(now);
-  write_back_bytes_ += static_cast<double>(bytes);
+  write_back_bytes_ += bytes;
   set_rates();
 }
 

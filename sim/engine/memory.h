@@ -23,7 +23,7 @@ class MemorySystem {
   MemorySystem(int sms, MemoryRates rates) : rates_(rates), ports_(static_cast<std::size_t>(sms)) {}
 
   void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag);
-  void write_back(double now, std::int64_t bytes);
+  void write_back(double now, double bytes);
   // Tick at which the pending write-backs would be through if nothing else came.
   [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }
   // Tick at which the next transfer ends; infinity when nothing is under way.

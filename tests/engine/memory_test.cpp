@@ -70,7 +70,7 @@ TEST_CASE("transfers of one port run in order") {
 TEST_CASE("write-backs take half of HBM while reads are active") {
   MemorySystem memory(1, MemoryRates{10, 100, 4});
   memory.submit(0, 0, 200, true, 0);
-  memory.write_back(0, 1000000);
+  memory.write_back(0, 1e6);
   CHECK(end_of_all(memory) == Approx(100));
 }
 
