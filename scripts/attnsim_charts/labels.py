@@ -13,7 +13,7 @@ PAD_PX = 1.5
 def boxes_of(text, renderer):
     """The pixels that a text covers: one box, or a row of small ones along a rotated text."""
     angle = text.get_rotation()
-    if angle % 180 == 0:
+    if angle % 90 == 0:
         return [text.get_window_extent(renderer)]
     text.set_rotation(0)
     flat = text.get_window_extent(renderer)

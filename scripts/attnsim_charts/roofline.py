@@ -58,7 +58,7 @@ def draw(chip, dtype, clock, workloads, width_mm):
     legend_mm = LINE_MM * (legend_rows + 1) + 1
     height_mm = plot_mm + bottom_mm + top_mm + legend_mm
     figure = plt.figure(figsize=(style.inches(width_mm), style.inches(height_mm)))
-    left_mm = 12
+    left_mm = 13
     axes = figure.add_axes([left_mm / width_mm, (bottom_mm + legend_mm) / height_mm, 1 - (left_mm + 3) / width_mm, plot_mm / height_mm])
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -78,6 +78,7 @@ def draw(chip, dtype, clock, workloads, width_mm):
     label_ceilings(axes, placer, levels, roofs, peaks)
     axes.set_xlabel("arithmetic intensity (FLOP/B)")
     axes.set_ylabel("matrix throughput (TFLOP/s)")
+    axes.yaxis.set_label_coords(-(left_mm - 3.6) / (width_mm - left_mm - 3), 0.5)
     axes.set_title(f"{chip}, {dtype}, {clock} MHz", loc="left", pad=4)
     legends(figure, levels, workloads, legend_columns, 3 if legend_columns == 1 else left_mm, legend_mm)
     return figure
@@ -123,7 +124,7 @@ def label_ceilings(axes, placer, levels, roofs, peaks):
         low, end = max(x0, y0 / rate), peaks["tensor_tflop_per_s"] / rate
         a, b = axes.transData.transform([(low, low * rate), (end, end * rate)])
         angle = np.degrees(np.arctan2(b[1] - a[1], b[0] - a[0]))
-        spots = low * (end / low) ** np.linspace(0.03, 0.9, 20)
+        spots = low * (end / low) ** np.linspace(0.03, 0.65, 20)
         above, below = (-2, 2, "bottom"), (2, -2, "top")
         places = [{"x": x, "y": x * rate, "dx": dx, "dy": dy, "ha": "left", "va": va, "rotation": angle}
                   for dx, dy, va in ((below, above) if name == "HBM" else (above, below)) for x in spots]

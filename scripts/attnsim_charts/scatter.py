@@ -42,6 +42,7 @@ def draw(file, rows, width_mm):
         y = height_mm - cell_mm * (line + 1) + bottom_mm
         axes = figure.add_axes([x / width_mm, y / height_mm, side_mm / width_mm, side_mm / height_mm])
         panel(axes, device, [row for row in rows if row.device == device], looks)
+        axes.yaxis.set_label_coords(-(left_mm - 3.6) / side_mm, 0.5)
     legend(figure, looks, rows, legend_columns, left_mm / width_mm, (legend_mm - 1) / height_mm)
     return figure
 

@@ -48,7 +48,8 @@ def draw(name, points, axes, width_mm):
         curves(panel, [p for p in points if p.workload == workload], drawn)
         panel.set_title(style.cut(workload, plot_width), loc="left", pad=3)
         panel.set_xlabel(drawn[0][0], labelpad=1)
-        panel.set_ylabel("simulated time (µs)", labelpad=1)
+        panel.set_ylabel("simulated time (µs)")
+        panel.yaxis.set_label_coords(-(LEFT_MM - 3.6) / plot_width, 0.5)
     legend(figure, drawn, fixed, columns, width_mm, height_mm, legend_mm)
     return figure
 

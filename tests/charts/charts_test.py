@@ -62,6 +62,16 @@ class Charts(unittest.TestCase):
         for name, figure in self.figures:
             self.assertEqual(labels.colliding_texts(figure), [], name)
 
+    def test_labels_of_a_chip_a_ten_thousandth_as_fast_keep_apart_too(self):
+        workloads = data.Database(self.file).workloads()
+        for w in workloads:
+            w.peaks = {key: value if isinstance(value, str) else value / 1e4 for key, value in w.peaks.items()}
+            w.metrics["tensor_tflop_per_s"] /= 1e4
+        for width in style.WIDTHS_MM:
+            figure = roofline.draw("slow", "bf16", 1000, workloads, width)
+            self.assertEqual(labels.colliding_texts(figure), [])
+            style.plt.close(figure)
+
     def test_the_check_for_overlaps_sees_an_overlap(self):
         figure = style.plt.figure(figsize=(3, 3))
         figure.text(0.5, 0.5, "one")
