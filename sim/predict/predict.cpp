@@ -48,6 +48,14 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
   return parts;
 }
 
+// No measurement file holds windowed prefill: rows of full or causal calls don't vouch for it.
+std::string validated_phase(const Variant& variant, const Problem& problem) {
+  const std::string phase = phase_of(variant, problem);
+  if (phase == "decode" || variant.band == nullptr) return phase;
+  const bool windowed = variant.band(problem, problem.q_len_of(0), problem.kv_len_of(0)).lower > -kUnbounded;
+  return windowed ? "windowed " + phase : phase;
+}
+
 }  // namespace
 
 Result predict(const Request& request) {
@@ -81,7 +89,7 @@ Result predict(const Request& request) {
   if (simulation.time_us > 0) result.average_power_w = simulation.energy_j * 1e6 / simulation.time_us;
   result.peaks = peaks_of(request.chip, request.problem.dtype, Megahertz(simulation.clock_mhz));
   result.engine = simulation.kind == EngineKind::detailed ? "detailed" : "fast";
-  result.standing = standing(load_accuracy(), request.chip.name, request.schedule.name, phase_of(*request.variant, request.problem));
+  result.standing = standing(load_accuracy(), request.chip.name, request.schedule.name, validated_phase(*request.variant, request.problem));
   result.model_hash = model_hash(request);
   result.resolved_config = resolved_config(request);
   return result;

@@ -18,7 +18,7 @@ namespace {
 bool same_phase(const std::string& entry, const std::string& phase) {
   constexpr std::array<std::string_view, 3> kServing{"prefill", "decode", "encoder"};
   if (entry == phase) return true;
-  return phase != "decode" && std::find(kServing.begin(), kServing.end(), entry) == kServing.end();
+  return (phase == "prefill" || phase == "encoder") && std::find(kServing.begin(), kServing.end(), entry) == kServing.end();
 }
 
 bool covers(const AccuracyEntry& entry, const std::string& chip, const std::string& schedule, const std::string& phase) {
@@ -67,8 +67,8 @@ std::string standing(const std::vector<AccuracyEntry>& table, const std::string&
     if (best == nullptr || rank(entry) > rank(*best) || (rank(entry) == rank(*best) && entry.rows > best->rows)) best = &entry;
   }
   if (best == nullptr) return "unvalidated: no row for this family and chip";
-  return fmt::format("validated: {:.1f} % on {} rows ({}, {} {}){}", best->mape, best->rows, best->chip, best->kernel, best->phase,
-                     best->note.empty() ? "" : "; " + best->note);
+  return fmt::format("validated: {:.1f} % on {} rows ({}, {}{}){}", best->mape, best->rows, best->chip, best->kernel,
+                     best->phase.empty() ? "" : " " + best->phase, best->note.empty() ? "" : "; " + best->note);
 }
 
 }  // namespace attnsim

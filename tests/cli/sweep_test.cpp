@@ -60,13 +60,14 @@ TEST_CASE("a sweep computes every point of the grid once, whatever the number of
 TEST_CASE("a sweep that was killed goes on where it was and ends with the same results") {
   const Workspace workspace;
   (void)workspace.write("run.json", kRun);
-  const int points = 120;
+  const int points = 240;
   const std::string sweep = workspace.write("sweep.json", grid_of(points));
   const std::filesystem::path database = workspace / "killed.sqlite";
   const pid_t process = start_attnsim({"sweep", sweep, "--db", database.string(), "--jobs", "1", "--quiet"});
   std::size_t seen = 0;
   for (int i = 0; i < 3000 && seen < 3; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const bool young = seen == 0;  // while the tables are being made, a reader would be in the way
+    std::this_thread::sleep_for(std::chrono::milliseconds(young ? 200 : 10));
     if (!std::filesystem::exists(database)) continue;
     try {
       seen = stored_points(database);

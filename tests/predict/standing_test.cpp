@@ -26,6 +26,7 @@ TEST_CASE("a chip, schedule or phase without rows is unvalidated") {
   CHECK(standing(kTable, "h200", "fa3-sm90", "prefill") == unvalidated);
   CHECK(standing(kTable, "h100-sxm", "naive-unfused", "prefill") == unvalidated);
   CHECK(standing(kTable, "h100-sxm", "fa3-sm90", "decode") == unvalidated);
+  CHECK(standing(kTable, "h100-sxm", "fa3-sm90", "windowed prefill") == unvalidated);
   CHECK(standing({}, "h100-sxm", "fa3-sm90", "prefill") == unvalidated);
 }
 
