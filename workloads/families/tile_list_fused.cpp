@@ -41,10 +41,10 @@ OutStage out_stage(const TileListPlan& plan, const Schedule& schedule) {
 }
 
 // Dependent reads before the first load: scheduler, lengths, block table.
-ops::Ops lookup(const FusedContext& c) {
+ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips) {
   ops::Ops list;
   const ir::Access access{c.tensors.metadata, static_cast<int>(c.plan.slabs), 1, false, false, ir::RowFrom::zero, 0};
-  for (int i = 0; i < c.schedule.item_global_round_trips; ++i) list.push_back(ops::load(c.shared.metadata, access, ir::CopyKind::plain));
+  for (int i = 0; i < round_trips; ++i) list.push_back(ops::load(into, access, ir::CopyKind::plain));
   return ops::with_role(list, "lookup");
 }
 
@@ -57,6 +57,9 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   ComputeTiles t;
   t.q = b.smem("q" + suffix, rows, d, plan.dtype);
   if (c.schedule.q_in_registers) t.q_registers = b.registers("q_registers" + suffix, rows, d, plan.dtype, agent);
+  if (c.schedule.consumer_global_round_trips > 0 && agent > 0) {
+    t.metadata = b.registers("metadata" + suffix, ir::kUnit, ir::kUnit, ir::DType::i32, agent);
+  }
   t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
   t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, plan.dtype) : b.registers("p" + suffix, rows, kv, plan.dtype, agent);
   t.o = b.registers("o" + suffix, rows, dv, ir::DType::f32, agent);
@@ -222,7 +225,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
     c.compute.push_back(compute_tiles(b, c, static_cast<std::size_t>(w), first_compute + w, kv, d, dv));
   }
 
-  ops::append(b.ops(0, kPrologue), lookup(c));
+  ops::append(b.ops(0, kPrologue), lookup(c, c.shared.metadata, schedule.item_global_round_trips));
   if (producer) {
     for (const RolePlacement& p : spec_of(schedule, AgentKind::producer).loop) {
       ops::append(b.ops(0, kMain), ops::with_role(load_role(c, p.role), p.role, p.skew));
@@ -235,6 +238,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
   for (int w = 0; w < rule.consumers; ++w) {
     const auto index = static_cast<std::size_t>(w);
     const ComputeTiles& t = c.compute[index];
+    if (producer) ops::append(b.ops(first_compute + w, kPrologue), lookup(c, t.metadata, schedule.consumer_global_round_trips));
     ops::append(b.ops(first_compute + w, kPrologue), ops::with_role(row_state_start(t.o, t.l, t.m), "init"));
     ops::append(b.ops(first_compute + w, kMain), compute_loop(c, compute, index));
     ops::append(b.ops(first_compute + w, kEpilogue), epilogue(c, index));
