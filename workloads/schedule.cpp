@@ -141,6 +141,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.paged = reader.boolean("paged", false);
   s.page_tokens = small(reader, "page_tokens", 1, 1 << 20, 64);
   s.consumer_global_round_trips = small(reader, "consumer_global_round_trips", 0, 64, 0);
+  s.scheduler_batch_entries = small(reader, "scheduler_batch_entries", 0, 1024, 0);
   s.item_global_round_trips = small(reader, "item_global_round_trips", 0, 64, 0);
   s.regroup_copies = reader.boolean("regroup_copies", false);
 }

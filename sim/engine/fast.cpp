@@ -64,8 +64,8 @@ class ClassCosts {
     slice_.cache = nullptr;
     slice_.listener = nullptr;
     slice_.hit_fraction = hit_fraction;
-    slice_.rates.l2 = whole.rates.l2 / whole.sms;
-    slice_.rates.hbm = whole.rates.hbm / whole.sms;
+    // An SM's transfers run at its port's rate: SMs take turns at L2 and HBM, whose totals bound the whole kernel instead. A
+    // fixed share per SM would waste what an SM leaves unused while it computes.
     kernel_.grid.lists.clear();
     if (kernel_.grid.policy == ir::GridPolicy::lists) kernel_.grid.policy = ir::GridPolicy::persistent_dynamic;
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `fast` engine: plays one SM with its share of the chip on classes of equal items, takes the steady cost of loop trips
-// from two lengths, and distributes the items of the grid over SMs with those costs.
+// The `fast` engine: plays one SM alone on classes of equal items, takes the steady cost of loop trips
+// from two lengths, and distributes the items of the grid over SMs with those costs, no faster than
+// L2 and HBM deliver the bytes of all.
 #pragma once
 
 #include <vector>

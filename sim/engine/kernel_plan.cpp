@@ -45,6 +45,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     return out;
   }
   out.group_issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / step.groups);
+  if (step.kind == StepKind::mma) out.rows_axis = program.tiles[static_cast<std::size_t>(op.out.front())].rows;
   const double smem_cycles = config.smem_bandwidth ? step.demand[static_cast<std::size_t>(Pipe::smem)] : 0;
   if (step.kind == StepKind::chain || step.kind == StepKind::mma) {
     const double occupancy = occupancy_cycles(step, config) / step.groups;
@@ -115,6 +116,14 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
   plan.hbm_latency = config.load_latency ? ticks(to_cycles(Nanoseconds(chip.latency.hbm_ns), Megahertz(config.clock_mhz)).count()) : 0;
   plan.store_latency = config.load_latency ? ticks(chip.latency.copy_engine_cycles) : 0;
   return plan;
+}
+
+double valid_row_fraction(const PlannedStep& step, const ir::Program& program, const ir::RowTile& tile) {
+  if (step.rows_axis == ir::kUnit) return 1;
+  const ir::Axis& axis = program.axes[static_cast<std::size_t>(step.rows_axis)];
+  if (axis.kind == ir::AxisKind::fixed) return static_cast<double>(axis.valid) / axis.padded;
+  if (axis.kind == ir::AxisKind::trip_cols) return 1;
+  return static_cast<double>(std::clamp<std::int64_t>(tile.rows - axis.row_offset, 0, axis.padded)) / axis.padded;
 }
 
 VisitedTile visited_tile(const ir::RowTile& tile, bool peers, std::int64_t trip) {

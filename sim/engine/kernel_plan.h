@@ -26,7 +26,7 @@ struct PlannedStep {
   int arrivals = 1;
   int position = 0;  // of the first op in the agent's section
   ir::TokenId token = ir::kNone;
-  ir::AxisId rows_axis = ir::kUnit;  // of the copied tile
+  ir::AxisId rows_axis = ir::kUnit;  // of the copied tile, or of an mma's result
   std::int64_t group_ticks = 0;      // occupies the pipe
   std::int64_t group_own_ticks = 0;  // until the agent's own part is through (an agent of few warps reaches a part of the SM)
   std::int64_t group_smem_ticks = 0;
@@ -71,6 +71,9 @@ struct VisitedTile {
   std::int64_t index = 0;
   bool partial = false;
 };
+// Part of an mma's rows that hold valid data; the rest is zero padding, which costs time but hardly energy.
+[[nodiscard]] double valid_row_fraction(const PlannedStep& step, const ir::Program& program, const ir::RowTile& tile);
+
 [[nodiscard]] VisitedTile visited_tile(const ir::RowTile& tile, bool peers, std::int64_t trip);
 
 struct TileAddress {

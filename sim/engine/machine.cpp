@@ -465,7 +465,7 @@ class Machine {
     agent.group = 0;
     ++agent.op;
     end += step.latency;
-    add_busy(step);
+    add_busy(step, agent);
     note(cta, agent, index, step, trip, now, end);
     wake_at(slot, index, now, end, start > now ? Wait::pipe : Wait::dependency);
     return false;
@@ -485,7 +485,7 @@ class Machine {
     agent.group = 0;
     ++agent.op;
     end += step.latency;
-    add_busy(step);
+    add_busy(step, agent);
     note(cta, agent, index, step, trip, now, end);
     wake_at(slot, index, now, end, Wait::pipe);
     return false;
@@ -499,7 +499,7 @@ class Machine {
     const std::int64_t end = sm.tensor_free + step.latency;
     for (ir::TileId t : step.busy_tiles) agent.tile_ready[static_cast<std::size_t>(t)] = end;
     ++agent.op;
-    add_busy(step);
+    add_busy(step, agent);
     end_ = std::max(end_, end);
     const std::int64_t id = new_transfer(slot, index, step, agent);
     TransferState& product = transfers_[static_cast<std::size_t>(id)];
@@ -588,7 +588,7 @@ class Machine {
       if (hit > 0) memory_.submit(static_cast<double>(now), cta.sm, hit, false, id);
     }
     ++agent.op;
-    add_busy(step);
+    add_busy(step, agent);
     if (!step.async) {
       block(agent, Wait::copy, now);
       return false;
@@ -662,10 +662,13 @@ class Machine {
   }
 
   // --- bookkeeping ---
-  void add_busy(const PlannedStep& step) {
+  void add_busy(const PlannedStep& step, const AgentState& agent) {
     for (std::size_t p = 0; p < kPipeCount; ++p) result_.busy_cycles[p] += step.step->demand[p];
     WorkCounts& c = result_.counts;
     c.tensor_flops += step.step->tensor_flops;
+    if (step.kind == StepKind::mma) {
+      c.useful_tensor_flops += step.step->tensor_flops * valid_row_fraction(step, kernel_.program, *agent.item.tile);
+    }
     c.exp_count += step.step->exp_count;
     c.fp32_ops += step.step->fp32_ops;
     c.alu_ops += step.step->alu_ops;

@@ -73,6 +73,9 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
             const double n = static_cast<double>(times) * slabs;
             for (std::size_t p = 0; p < kPipeCount; ++p) out.busy_cycles[p] += step.step->demand[p] * n;
             out.counts.tensor_flops += step.step->tensor_flops * n;
+            if (step.kind == StepKind::mma) {
+              out.counts.useful_tensor_flops += step.step->tensor_flops * n * valid_row_fraction(step, program, tile);
+            }
             out.counts.exp_count += step.step->exp_count * n;
             out.counts.fp32_ops += step.step->fp32_ops * n;
             out.counts.alu_ops += step.step->alu_ops * n;

@@ -15,7 +15,7 @@ namespace attnsim {
 namespace {
 
 // Loop trips times agents below which `automatic` plays every op: a few seconds of work.
-constexpr double kDetailedTripLimit = 60000;
+constexpr double kDetailedTripLimit = 200000;
 // A warm start can matter only while the pipeline's tensors are not far larger than L2.
 constexpr double kWarmFootprintLimit = 4;
 
@@ -38,6 +38,7 @@ struct Pass {
 
 void add(WorkCounts& sum, const WorkCounts& x) {
   sum.tensor_flops += x.tensor_flops;
+  sum.useful_tensor_flops += x.useful_tensor_flops;
   sum.exp_count += x.exp_count;
   sum.fp32_ops += x.fp32_ops;
   sum.alu_ops += x.alu_ops;
@@ -178,7 +179,9 @@ class Simulator {
         result = describe(*kernel, played, chip_, config, clock);
         result.extrapolated = kind_ == EngineKind::fast;
         if (has_effect(conditions_, "launch") && (conditions_.include_launch || !first)) {
-          result.launch_us = first ? chip_.launch.kernel_us : chip_.launch.dependent_kernel_us;
+          // A programmatic dependent launch is under way while its predecessor drains.
+          const double dependent_us = kernel->grid.programmatic_launch ? 0 : chip_.launch.dependent_kernel_us;
+          result.launch_us = first ? chip_.launch.kernel_us : dependent_us;
         }
         pass.hbm_busy_us += result.counts.hbm_bytes / (config.rates.hbm * static_cast<double>(kTicksPerCycle)) / clock;
         add(pass.counts, result.counts);

@@ -225,7 +225,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
     c.compute.push_back(compute_tiles(b, c, static_cast<std::size_t>(w), first_compute + w, kv, d, dv));
   }
 
-  ops::append(b.ops(0, kPrologue), lookup(c, c.shared.metadata, schedule.item_global_round_trips));
+  ops::append(b.ops(0, kPrologue), lookup(c, c.shared.metadata, schedule.item_global_round_trips + plan.search_round_trips));
   if (producer) {
     for (const RolePlacement& p : spec_of(schedule, AgentKind::producer).loop) {
       ops::append(b.ops(0, kMain), ops::with_role(load_role(c, p.role), p.role, p.skew));

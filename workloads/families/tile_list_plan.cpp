@@ -192,6 +192,17 @@ void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& sch
   plan.last_cta = plan.splits > 1 && schedule.combine == Combine::last_cta;
 }
 
+// A persistent CTA's search for its items steps once over all batch entries in its life; each step reads two lengths in turn.
+int search_round_trips(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  if (schedule.scheduler_batch_entries == 0) return 0;
+  constexpr std::int64_t kReadsPerStep = 2;
+  std::int64_t items = 0;
+  for (const BatchGroup& group : plan.groups) items += group.slab_count * ceil_div(group.set.rows(), plan.rule.tile_q) * group.splits;
+  const std::int64_t ctas = std::min<std::int64_t>(items, chip.sm.count);
+  const std::int64_t steps = (problem.batch - 1) / schedule.scheduler_batch_entries;  // beyond the first, which every item makes
+  return static_cast<int>(kReadsPerStep * steps * ctas / items);
+}
+
 }  // namespace
 
 TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule) {
@@ -214,6 +225,7 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
 
   plan_splits(plan, problem, schedule, chip);
+  plan.search_round_trips = search_round_trips(plan, problem, schedule, chip);
   plan.empty_items = visits_nothing(item_families(plan, schedule));
   return plan;
 }
