@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lowered kernels with one thing wrong: values must tell. (That the right ones are right stands in lowered_attention_test.cpp.)
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "sim/core/error.h"
@@ -40,7 +41,7 @@ std::vector<Kernels> causal_kernels() {
           {"fa3-sm90", lowered("fa3-sm90", test::h100(), "causal", 250, 650)},
           {"naive-unfused", lowered("naive-unfused", test::a100(), "causal", 150, 300)},
           {"splitkv-decode", lowered("splitkv-decode", with_sms(test::a100(), 2), "causal", 3, 1500)},
-          {"splitkv-decode-sm90", lowered("splitkv-decode-sm90", with_sms(test::h100(), 2), "causal", 3, 1500)},
+          {"splitkv-decode-sm90", lowered("splitkv-decode-sm90", with_sms(test::h100(), 12), "causal", 150, 1500)},
           {"splitkv-decode-lastcta", lowered("splitkv-decode-lastcta", with_sms(test::b200(), 6), "causal", 3, 1500)}};
 }
 
@@ -58,10 +59,34 @@ ir::Pipeline without_turns(const ir::Pipeline& pipeline) {
   });
 }
 
-// An agent that frees a slot itself, after an op that is complete when the next one issues, needn't wait for it; and no item
-// here is flagged.
+const ir::Agent& agent_of(const ir::Program& p, const ir::Op& op) {
+  const auto has = [&](const ir::Agent& agent) {
+    return std::any_of(agent.sections.begin(), agent.sections.end(),
+                       [&](const auto& ops) { return !ops.empty() && &ops.front() <= &op && &op <= &ops.back(); });
+  };
+  return *std::find_if(p.agents.begin(), p.agents.end(), has);
+}
+
+template <typename Predicate>
+bool any_op(const ir::Agent& agent, const Predicate& predicate) {
+  return std::any_of(agent.sections.begin(), agent.sections.end(),
+                     [&](const auto& ops) { return std::any_of(ops.begin(), ops.end(), predicate); });
+}
+
+// An agent that alone reads the slot that it loads has read it before it loads again: its S is complete when softmax issues.
+bool frees_its_own_slot(const ir::Program& p, const ir::Op& await) {
+  const ir::Agent& loader = agent_of(p, await);
+  const auto is_loaded = [&](ir::TileId t) {
+    return any_op(loader, [&](const ir::Op& op) { return op.kind == ir::OpKind::load && op.role == await.role && op.out.front() == t; });
+  };
+  const auto reads = [&](const ir::Op& op) { return std::any_of(op.in.begin(), op.in.end(), is_loaded); };
+  const auto others_read = [&](const ir::Agent& agent) { return &agent != &loader && any_op(agent, reads); };
+  return any_op(loader, reads) && std::none_of(p.agents.begin(), p.agents.end(), others_read);
+}
+
+// No item here is flagged.
 bool is_needed(const ir::Program& p, const ir::Op& await) {
-  return (await.distance == 0 || p.agents.size() > 1) && await.when != ir::When::item_flag;
+  return (await.distance == 0 || !frees_its_own_slot(p, await)) && await.when != ir::When::item_flag;
 }
 
 std::vector<double> output(const ir::Pipeline& pipeline, std::uint64_t seed) {
