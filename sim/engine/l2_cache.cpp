@@ -2,15 +2,22 @@
 #include "sim/engine/l2_cache.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace attnsim {
 
 namespace {
 
 constexpr std::int64_t kBlockBytes = 16 * 1024;
+constexpr std::int64_t kMostRows = 64;  // bits of a row mask
 
 std::uint64_t block_key(ir::TensorId tensor, std::int64_t slab, std::int64_t block) {
   return (static_cast<std::uint64_t>(tensor) << 56) | (static_cast<std::uint64_t>(slab) << 24) | static_cast<std::uint64_t>(block);
+}
+
+std::uint64_t rows_mask(std::int64_t first, std::int64_t count) {
+  const std::uint64_t low = count >= kMostRows ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
+  return low << first;
 }
 
 }  // namespace
@@ -19,7 +26,7 @@ L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capac
   for (const ir::Tensor& tensor : tensors) {
     const std::int64_t row_bytes = std::max<std::int64_t>(1, tensor.cols * ir::bits_of(tensor.dtype) / 8);
     row_bytes_.push_back(row_bytes);
-    block_rows_.push_back(std::max<std::int64_t>(1, kBlockBytes / row_bytes));
+    block_rows_.push_back(std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, kMostRows));
   }
 }
 
@@ -30,21 +37,17 @@ L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t r
   while (row < end) {
     const std::int64_t block = row / block_rows_[t];
     const std::int64_t next = std::min(end, (block + 1) * block_rows_[t]);
-    const std::int64_t bytes = (next - row) * row_bytes_[t];
     const std::int32_t index = find_or_insert(block_key(tensor, slab, block));
     Block& entry = blocks_[static_cast<std::size_t>(index)];
-    const std::int64_t hit = std::min(bytes, entry.present_bytes);
+    const std::uint64_t touched = rows_mask(row - block * block_rows_[t], next - row);
+    const std::int64_t added = bytes_of(entry.key, touched & ~entry.present);
+    entry.present |= touched;
+    used_bytes_ += added;
     if (write) {
-      const std::int64_t full = block_rows_[t] * row_bytes_[t];
-      const std::int64_t added = std::min(bytes, full - entry.present_bytes);
-      entry.present_bytes += added;
-      entry.dirty_bytes = std::min(full, entry.dirty_bytes + bytes);
-      used_bytes_ += added;
+      entry.dirty |= touched;
     } else {
-      outcome.hit_bytes += hit;
-      outcome.miss_bytes += bytes - hit;
-      entry.present_bytes += bytes - hit;
-      used_bytes_ += bytes - hit;
+      outcome.miss_bytes += added;
+      outcome.hit_bytes += bytes_of(entry.key, touched) - added;
     }
     outcome.written_back_bytes += evict_to_capacity();
     row = next;
@@ -88,6 +91,10 @@ void L2Cache::push_newest(std::int32_t index) {
   if (oldest_ < 0) oldest_ = index;
 }
 
+std::int64_t L2Cache::bytes_of(std::uint64_t key, std::uint64_t rows) const {
+  return std::popcount(rows) * row_bytes_[static_cast<std::size_t>(key >> 56)];
+}
+
 std::int64_t L2Cache::evict_to_capacity() {
   std::int64_t written_back = 0;
   while (used_bytes_ > capacity_bytes_ && oldest_ >= 0) {
@@ -96,8 +103,8 @@ std::int64_t L2Cache::evict_to_capacity() {
     unlink(victim);
     index_.erase(block.key);
     free_.push_back(victim);
-    used_bytes_ -= block.present_bytes;
-    written_back += block.dirty_bytes;
+    used_bytes_ -= bytes_of(block.key, block.present);
+    written_back += bytes_of(block.key, block.dirty);
   }
   return written_back;
 }

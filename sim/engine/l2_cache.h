@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// L2 as an LRU over blocks of rows of global tensors. Tile-granular: a block is about 16 KiB.
+// L2 as an LRU over blocks of rows of global tensors. A block is at most 64 rows and about 16 KiB, and knows which of its rows are
+// present: other rows of a block never hit.
 #pragma once
 
 #include <cstdint>
@@ -27,14 +28,15 @@ class L2Cache {
  private:
   struct Block {
     std::uint64_t key = 0;
-    std::int64_t present_bytes = 0;
-    std::int64_t dirty_bytes = 0;
+    std::uint64_t present = 0;  // bit i: row i
+    std::uint64_t dirty = 0;
     std::int32_t newer = -1;
     std::int32_t older = -1;
   };
   std::int32_t find_or_insert(std::uint64_t key);
   void unlink(std::int32_t index);
   void push_newest(std::int32_t index);
+  [[nodiscard]] std::int64_t bytes_of(std::uint64_t key, std::uint64_t rows) const;
   std::int64_t evict_to_capacity();
 
   std::int64_t capacity_bytes_;

@@ -24,7 +24,11 @@ struct Event {
   enum class Kind : std::uint8_t { wake, arrive, launch, mma_start } kind = Kind::wake;
   std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: SM
   std::int32_t b = 0;  // wake: agent
-  bool operator>(const Event& other) const { return time != other.time ? time > other.time : sequence > other.sequence; }
+  // At one tick what completes comes before what issues.
+  [[nodiscard]] int phase() const { return kind == Kind::arrive ? 0 : 1; }
+  bool operator>(const Event& other) const {
+    return std::make_tuple(time, phase(), sequence) > std::make_tuple(other.time, other.phase(), other.sequence);
+  }
 };
 
 // Items that share kernel tokens: pieces of one row tile.
@@ -157,6 +161,7 @@ class Machine {
       }
     }
     check_finished();
+    for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
     result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
     deliver_events();
     return result_;
@@ -629,31 +634,24 @@ class Machine {
     CtaState& cta = ctas_[static_cast<std::size_t>(transfer.cta)];
     AgentState& agent = cta.agents[static_cast<std::size_t>(transfer.agent)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
-    std::int64_t end = now;
-    if (transfer.step->smem_ticks_per_byte > 0) {
+    if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
       const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
-      end = sm.copy_into_smem(now, service);
-    }
-    if (end > now && !transfer.blocks_agent) {  // the write into SMEM ends later: come back without SMEM work
-      TransferState& again = transfers_[static_cast<std::size_t>(id)];
-      if (again.bytes > 0) {
-        again.bytes = 0;
-        push(end, Event::Kind::arrive, id, 0);
-        return;
-      }
+      transfers_[static_cast<std::size_t>(id)].bytes = 0;  // come back when the write into SMEM has ended
+      push(sm.copy_into_smem(now, service), Event::Kind::arrive, id, 0);
+      return;
     }
     free_transfers_.push_back(id);
     if (config_.listener != nullptr && !transfer.noted) {
-      transfer.event.complete_cycle = to_cycles(Ticks(end)).count();
+      transfer.event.complete_cycle = to_cycles(Ticks(now)).count();
       recorded_.push_back(transfer.event);
     }
-    for (std::size_t i = 0; i < transfer.phases.size(); ++i) signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, end);
+    for (std::size_t i = 0; i < transfer.phases.size(); ++i) signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
     if (transfer.is_store) {
       --cta.stores_in_flight;
-      end_ = std::max(end_, end);
-      retire_if_done(transfer.cta, end);
+      end_ = std::max(end_, now);
+      retire_if_done(transfer.cta, now);
     }
-    if (transfer.blocks_agent) push(end, Event::Kind::wake, transfer.cta, transfer.agent);
+    if (transfer.blocks_agent) push(now, Event::Kind::wake, transfer.cta, transfer.agent);
   }
 
   void finish_agent(std::int32_t slot, AgentState& agent, std::int64_t now) {

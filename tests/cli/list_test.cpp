@@ -73,7 +73,7 @@ TEST_CASE("show --fitted leaves out what nobody fitted") {
   CHECK(fitted.find("hbm.bandwidth_gb_per_s") == std::string::npos);
 }
 
-TEST_CASE("--version names the version, --help teaches with examples and ends with code 0") {
+TEST_CASE("option --version names the version, --help teaches with examples and ends with code 0") {
   const Workspace workspace;
   const Finished version = workspace.attnsim("--version");
   CHECK(version.exit_code == 0);

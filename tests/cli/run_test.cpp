@@ -164,7 +164,7 @@ TEST_CASE("graph prints Graphviz text and program the text form, one per workloa
   CHECK(program.out.find("softmax") != std::string::npos);
 }
 
-TEST_CASE("a model that can't go on ends with code 3 or runs; it never ends with code 4") {
+TEST_CASE("a model that can't go on ends with code 3 or runs, and never ends with code 4") {
   const Workspace workspace;
   (void)workspace.write("c.json", R"({"chip": "toy-sm90", "workloads": [
     {"variant": "sliding-window", "shape": {"q_heads": 1, "q_len": 1, "kv_len": 1, "head_dim": 1}, "params": {"left": 0}, "dtype": "f16"},

@@ -66,3 +66,19 @@ TEST_CASE("a partly present block misses the rest") {
   CHECK(whole.hit_bytes == kBlock / 4);
   CHECK(whole.miss_bytes == 3 * kBlock / 4);
 }
+
+TEST_CASE("rows that were never read miss, although others of their block are present") {
+  const auto t = tensors();
+  L2Cache cache(Bytes(1 << 20), t);
+  CHECK(cache.access(0, 0, 0, 32, false).miss_bytes == kBlock / 2);
+  CHECK(cache.access(0, 0, 32, 32, false).miss_bytes == kBlock / 2);
+  CHECK(cache.access(0, 0, 16, 32, false).hit_bytes == kBlock / 2);
+}
+
+TEST_CASE("rows written twice are written back once") {
+  const auto t = tensors();
+  L2Cache cache(Bytes(kBlock), t);
+  (void)cache.access(0, 0, 0, 16, true);
+  (void)cache.access(0, 0, 0, 16, true);
+  CHECK(cache.access(0, 1, 0, 64, false).written_back_bytes == kBlock / 4);
+}

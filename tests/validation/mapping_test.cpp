@@ -156,7 +156,7 @@ TEST_CASE("the spec roofline of a row is FLOPs over peak or bytes over bandwidth
   CHECK(spec_roofline_us(*outcomes[0].roofline) == std::max(outcomes[0].roofline->flop_us, outcomes[0].roofline->byte_us));
 }
 
-TEST_CASE("an internal fault costs its row and is named; anything else stops validation") {
+TEST_CASE("an internal fault costs its row and is named, and anything else stops validation") {
   Catalog catalog;
   const KernelMaps maps = KernelMaps::load();
   EvaluateOptions options;

@@ -56,7 +56,7 @@ TEST_CASE("both halves of the split together are all rows") {
   CHECK(calibration < all);
 }
 
-TEST_CASE("--files restricts, and an unknown file is refused with the nearest name") {
+TEST_CASE("option --files restricts, and an unknown file is refused with the nearest name") {
   ValidateOptions options = fake();
   options.files = {"fa3_h100_locked_clock.csv"};
   const Validation validation = validate(options);

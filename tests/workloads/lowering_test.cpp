@@ -80,7 +80,7 @@ TEST_CASE("FA2 decode packs a group into one CTA per KV head only without a wind
         65536);
 }
 
-TEST_CASE("FA2 decode splits and combines; with several KV heads and entries it also regroups") {
+TEST_CASE("FA2 decode splits and combines, and with several KV heads and entries it also regroups") {
   const Chip chip = test::a100();
   // 1 x 8 row tiles, 64 blocks of 128 keys: 22 splits (splits_test.cpp); 4 rows of head_dim 128 per combine CTA.
   const ir::Pipeline alone = lowered("causal", problem(1, 32, 8, 1, 8192, 128), "splitkv-decode", chip);

@@ -65,7 +65,7 @@ TEST_CASE("TensorRT-LLM splits by 512 keys as far as SMs are free") {
   CHECK(trtllm(1, 513) == 2);
 }
 
-TEST_CASE("no policy, no splits; a fixed number is taken as it is") {
+TEST_CASE("no policy means no splits, and a fixed number is taken as it is") {
   CHECK(split_count(schedule(SplitPolicy::none), {}) == 1);
   Schedule s = schedule(SplitPolicy::fixed);
   s.fixed_splits = 7;

@@ -25,7 +25,7 @@ TEST_CASE("the diagonal of a causal mask ends at the last key, or starts at the 
   CHECK_FALSE(keeps(causal.band(p, 3, 10), 2, 3));
 }
 
-TEST_CASE("a window keeps `left` keys before and `right` keys after the query's own; -1 keeps all") {
+TEST_CASE("a window keeps `left` keys before and `right` keys after the query's own, and -1 keeps all") {
   Problem p;
   p.params = {{"left", std::int64_t{2}}, {"right", std::int64_t{1}}};
   const Band band = variant("sliding-window").band(p, 10, 10);
