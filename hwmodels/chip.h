@@ -33,6 +33,7 @@ struct SmModel {  // sm.*
   double smem_kib = 0;               // per SM
   double smem_per_cta_kib = 0;       // largest for one CTA
   double smem_bytes_per_clk = 0;     // per SM
+  double smem_efficiency = 1;  // sustained SMEM bandwidth / peak (LSU issue gaps, arbitration); bounds use the peak
   double l2_port_bytes_per_clk = 0;  // L2 to one SM
 };
 

@@ -85,6 +85,7 @@ constexpr std::array kFigures = {
     row<kSm, &SmModel::smem_kib>("sm.smem_kib", "KiB/SM", positive(1 << 20), "Shared memory"),
     row<kSm, &SmModel::smem_per_cta_kib>("sm.smem_per_cta_kib", "KiB", positive(1 << 20), "Most shared memory of one CTA"),
     row<kSm, &SmModel::smem_bytes_per_clk>("sm.smem_bytes_per_clk", "B/clk/SM", positive(1 << 20), "Shared memory bandwidth"),
+    row<kSm, &SmModel::smem_efficiency>("sm.smem_efficiency", "", kFraction, "Sustained SMEM bandwidth over peak"),
     row<kSm, &SmModel::l2_port_bytes_per_clk>("sm.l2_port_bytes_per_clk", "B/clk/SM", positive(1 << 20), "Bandwidth from L2 into one SM"),
 
     tensor_rate<kF16>("tensor.flop_per_clk_per_sm.f16", "Dense FP16 matrix rate with FP32 accumulation"),

@@ -46,7 +46,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   }
   out.group_issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / step.groups);
   if (step.kind == StepKind::mma) out.rows_axis = program.tiles[static_cast<std::size_t>(op.out.front())].rows;
-  const double smem_cycles = config.smem_bandwidth ? step.demand[static_cast<std::size_t>(Pipe::smem)] : 0;
+  const double smem_cycles = config.smem_bandwidth ? step.demand[static_cast<std::size_t>(Pipe::smem)] / chip.sm.smem_efficiency : 0;
   if (step.kind == StepKind::chain || step.kind == StepKind::mma) {
     const double occupancy = occupancy_cycles(step, config) / step.groups;
     out.group_ticks = ticks(occupancy);
@@ -69,7 +69,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   out.from_registers = !load && tile.space == ir::Space::registers;
   out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
   if (tile.space == ir::Space::smem && config.smem_bandwidth) {
-    out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / chip.sm.smem_bytes_per_clk;
+    out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / (chip.sm.smem_bytes_per_clk * chip.sm.smem_efficiency);
   }
   const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
   out.latency = config.load_latency && engine ? ticks(chip.latency.copy_engine_cycles) : 0;
