@@ -33,7 +33,7 @@ struct SmModel {  // sm.*
   double smem_kib = 0;               // per SM
   double smem_per_cta_kib = 0;       // largest for one CTA
   double smem_bytes_per_clk = 0;     // per SM
-  double smem_efficiency = 1;  // sustained SMEM bandwidth / peak (LSU issue gaps, arbitration); bounds use the peak
+  double smem_efficiency = 1;        // sustained SMEM bandwidth / peak (LSU issue gaps, arbitration); bounds use the peak
   double l2_port_bytes_per_clk = 0;  // L2 to one SM
 };
 
@@ -125,9 +125,7 @@ struct Chip {
   std::string resolved_json;                     // canonical text of everything above: part of a result's identity
 
   [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype) const;  // per SM, 0 if the dtype has no matrix unit
-  [[nodiscard]] BytesPerCycle hbm_peak(Megahertz sm_clock) const {
-    return per_cycle(GigabytesPerSecond(hbm.bandwidth_gb_per_s), sm_clock);
-  }
+  [[nodiscard]] BytesPerCycle hbm_peak(Megahertz sm_clock) const { return per_cycle(GigabytesPerSecond(hbm.bandwidth_gb_per_s), sm_clock); }
   [[nodiscard]] double peak_tflops(const std::string& dtype) const;  // at boost_mhz
   [[nodiscard]] Bytes l2_effective() const;
 };

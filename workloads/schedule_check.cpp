@@ -160,9 +160,8 @@ void complete_agent(AgentSpec& agent, bool q_loaded_by_readers) {
 }  // namespace
 
 void complete_roles(std::vector<AgentSpec>& agents) {
-  const bool q_loaded_by_readers = std::any_of(agents.begin(), agents.end(), [](const AgentSpec& a) {
-    return a.kind == AgentKind::consumer && position(a, "load_q") >= 0;
-  });
+  const bool q_loaded_by_readers = std::any_of(
+      agents.begin(), agents.end(), [](const AgentSpec& a) { return a.kind == AgentKind::consumer && position(a, "load_q") >= 0; });
   for (AgentSpec& agent : agents) complete_agent(agent, q_loaded_by_readers);
 }
 

@@ -17,7 +17,7 @@ struct PlannedStep {
   ir::When when = ir::When::always;
   bool async = false;
   bool is_mask = false;
-  bool from_registers = false;         // a store whose tile lies in registers
+  bool from_registers = false;  // a store whose tile lies in registers
   bool kernel_scope = false;
   bool awaits_copy = false;  // the token is completed by copies
   int skew = 0;
@@ -50,7 +50,7 @@ struct KernelPlan {
   std::vector<PlannedAgent> agents;
   std::vector<char> is_loop;  // by section
   std::vector<char> is_peers;
-  std::vector<int> token_share;        // signals of one agent per phase
+  std::vector<int> token_share;      // signals of one agent per phase
   std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;
   std::int64_t barrier_latency = 0;

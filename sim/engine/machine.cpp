@@ -45,7 +45,7 @@ struct Waiter {
 struct TokenState {
   std::int64_t complete = 0;  // the initial ones included
   std::int64_t initial = 0;
-  std::vector<int> pending;   // signals of phase complete + i
+  std::vector<int> pending;  // signals of phase complete + i
   void arrive(std::int64_t phase, int arrivals) {
     const auto index = static_cast<std::size_t>(initial + phase - complete);
     if (pending.size() <= index) pending.resize(index + 1, 0);
@@ -118,12 +118,12 @@ struct TransferState {
   std::int32_t agent = 0;
   const PlannedStep* step = nullptr;
   std::int64_t latency = 0;
-  std::int64_t bytes = 0;                  // of an asynchronous MMA: tick at which the tensor pipe is through with it
-  int parts = 0;  // hit and miss part
+  std::int64_t bytes = 0;  // of an asynchronous MMA: tick at which the tensor pipe is through with it
+  int parts = 0;           // hit and miss part
   bool blocks_agent = false;
   bool is_store = false;
-  bool noted = false;                      // its event was recorded at issue
-  std::vector<std::int64_t> phases;        // of the tokens that it completes
+  bool noted = false;                // its event was recorded at issue
+  std::vector<std::int64_t> phases;  // of the tokens that it completes
   OpEvent event;
 };
 
@@ -385,8 +385,8 @@ class Machine {
   bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     const ItemGroup group = step.kernel_scope ? group_of(agent.item) : ItemGroup{};
-    std::int64_t& awaited = step.kernel_scope ? kernel_awaited_[{cta.id, index, step.token, group}]
-                                              : agent.awaited[static_cast<std::size_t>(step.token)];
+    std::int64_t& awaited =
+        step.kernel_scope ? kernel_awaited_[{cta.id, index, step.token, group}] : agent.awaited[static_cast<std::size_t>(step.token)];
     const std::int64_t phases = awaited + 1 - step.distance;
     const std::int64_t needed = step.kernel_scope ? phases * step.arrivals : phases;
     const std::int64_t reached =
@@ -645,7 +645,8 @@ class Machine {
       transfer.event.complete_cycle = to_cycles(Ticks(now)).count();
       recorded_.push_back(transfer.event);
     }
-    for (std::size_t i = 0; i < transfer.phases.size(); ++i) signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
+    for (std::size_t i = 0; i < transfer.phases.size(); ++i)
+      signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
     if (transfer.is_store) {
       --cta.stores_in_flight;
       end_ = std::max(end_, now);

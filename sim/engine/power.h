@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Energy of a run (padding rows of an MMA hold zeros, which toggle nothing: `useful_tensor_flops`) and the clock that the power cap allows. Energy per operation scales with the square of the clock (voltage
-// follows frequency); the clock moves in the chip's steps.
+// Energy of a run (padding rows of an MMA hold zeros, which toggle nothing: `useful_tensor_flops`) and the clock that the power cap allows.
+// Energy per operation scales with the square of the clock (voltage follows frequency); the clock moves in the chip's steps.
 #pragma once
 
 #include "hwmodels/chip.h"

@@ -59,10 +59,10 @@ struct Grid {
   GridPolicy policy = GridPolicy::one_item_per_cta;
   TileOrder tile_order = TileOrder::ascending;
   Fastest fastest = Fastest::tiles;
-  std::int64_t section_slabs = 0;     // with Fastest::slabs: slabs handled before the next section starts; 0 = all
-  std::int64_t interleave = 0;        // > 1 (divides slab_count): visit slabs 0, n/i, 2n/i, ..., then 1, n/i + 1, ...
-  int cluster = 1;                    // CTAs per cluster; a cluster occupies that many SMs of one GPC at once
-  bool programmatic_launch = false;   // may start while its predecessor drains
+  std::int64_t section_slabs = 0;                // with Fastest::slabs: slabs handled before the next section starts; 0 = all
+  std::int64_t interleave = 0;                   // > 1 (divides slab_count): visit slabs 0, n/i, 2n/i, ..., then 1, n/i + 1, ...
+  int cluster = 1;                               // CTAs per cluster; a cluster occupies that many SMs of one GPC at once
+  bool programmatic_launch = false;              // may start while its predecessor drains
   std::vector<std::vector<std::int64_t>> lists;  // GridPolicy::lists: positions in the grid order
 };
 

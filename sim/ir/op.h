@@ -11,15 +11,51 @@
 namespace attnsim::ir {
 
 enum class OpKind : std::uint8_t {
-  load, store, gather, scatter, atomic, view, iota, compare, mma, unary, binary, reduce_row, reduce_col, broadcast,
-  select, convert, transpose, scan, top_k, sort, compact, hash, random, pool, convolution, signal, await
+  load,
+  store,
+  gather,
+  scatter,
+  atomic,
+  view,
+  iota,
+  compare,
+  mma,
+  unary,
+  binary,
+  reduce_row,
+  reduce_col,
+  broadcast,
+  select,
+  convert,
+  transpose,
+  scan,
+  top_k,
+  sort,
+  compact,
+  hash,
+  random,
+  pool,
+  convolution,
+  signal,
+  await
 };
 
 // What a unary, binary, reduce or scan op computes.
 enum class Fn : std::uint8_t {
-  none, copy, negate, exp2, log2, reciprocal, finite_or_zero,  // unary; finite_or_zero maps infinities to 0
-  add, subtract, multiply, maximum, minimum, logical_and,      // binary, reduce
-  zero                                                         // unary without operand: fills the output with 0
+  none,
+  copy,
+  negate,
+  exp2,
+  log2,
+  reciprocal,
+  finite_or_zero,  // unary; finite_or_zero maps infinities to 0
+  add,
+  subtract,
+  multiply,
+  maximum,
+  minimum,
+  logical_and,  // binary, reduce
+  zero          // unary without operand: fills the output with 0
 };
 
 enum class DType : std::uint8_t { f32, f16, bf16, f8, i32, pred };

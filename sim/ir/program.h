@@ -179,7 +179,7 @@ struct Program {
   [[nodiscard]] std::int64_t padded_elements(TileId tile) const;
   [[nodiscard]] std::int64_t smem_bytes() const;  // all SMEM tiles with their stages, aliases counted once
   [[nodiscard]] int threads() const;
-  [[nodiscard]] int signallers(TokenId token) const;  // agents that signal it
+  [[nodiscard]] int signallers(TokenId token) const;   // agents that signal it
   [[nodiscard]] TileId storage_of(TileId tile) const;  // the tile whose storage it uses: itself, or the end of its aliases
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <catch2/catch.hpp>
-
 #include "sim/engine/l2_cache.h"
+
+#include <catch2/catch.hpp>
 
 using attnsim::Bytes;
 using attnsim::L2Cache;

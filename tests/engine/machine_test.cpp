@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "sim/engine/machine.h"
+
 #include <catch2/catch.hpp>
 
 #include "sim/core/error.h"
-#include "sim/engine/machine.h"
 
 using namespace attnsim;
 

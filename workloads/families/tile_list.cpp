@@ -75,7 +75,8 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   t.v = make.keys("v", plan.head_dim_v);
   t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
   t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
-  if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0) t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
+  if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
+    t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
   if (plan.splits > 1) {
     const std::int64_t slabs = plan.slabs * plan.splits;
     t.o_partial = builder.tensor({"o_partial", slabs, plan.rows, plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate});

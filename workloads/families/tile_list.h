@@ -50,10 +50,10 @@ struct TileListPlan {
   ir::MmaKind mma = ir::MmaKind::mma_sync;
   ir::MmaKind mma_pv = ir::MmaKind::mma_sync;
   ir::Grid grid;
-  std::int64_t splits = 1;   // largest over the groups
-  bool last_cta = false;     // the last CTA of a row tile combines
+  std::int64_t splits = 1;     // largest over the groups
+  bool last_cta = false;       // the last CTA of a row tile combines
   int search_round_trips = 0;  // dependent reads per item of the search for it over the batch entries, on average
-  bool empty_items = false;  // some item visits no KV tile
+  bool empty_items = false;    // some item visits no KV tile
   [[nodiscard]] bool persistent() const { return grid.policy != ir::GridPolicy::one_item_per_cta; }
 };
 

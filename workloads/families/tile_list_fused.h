@@ -9,7 +9,7 @@ namespace attnsim {
 
 struct ComputeTiles {
   ir::TileId metadata = ir::kNone;  // lengths, read per item
-  ir::TileId q = ir::kNone;  // SMEM
+  ir::TileId q = ir::kNone;         // SMEM
   ir::TileId q_registers = ir::kNone;
   ir::TileId s = ir::kNone;
   ir::TileId p = ir::kNone;
