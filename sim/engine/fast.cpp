@@ -89,6 +89,9 @@ class ClassCosts {
     return costs_.emplace(c, result).first->second;
   }
 
+  // Largest relative half-range over start offsets among the classes played so far.
+  [[nodiscard]] double spread() const { return spread_; }
+
  private:
   ItemCost exact(const ItemClass& c) {
     const auto found = exact_.find(c);
@@ -110,7 +113,24 @@ class ClassCosts {
     return play(selected, tensors_, chip_, config);
   }
 
+  // The mean over start offsets where agents or CTAs share the SM.
   ItemCost play_class(const ItemClass& c) {
+    const bool shares = kernel_.program.agents.size() > 1 || slice_.ctas_per_sm > 1;
+    const int offsets = shares ? kStartOffsets : 1;
+    ItemCost mean;
+    double low = std::numeric_limits<double>::infinity();
+    double high = 0;
+    for (slice_.start_offset = 0; slice_.start_offset < offsets; ++slice_.start_offset) {
+      const ItemCost cost = play_offset(c);
+      low = std::min(low, cost.shared_ticks);
+      high = std::max(high, cost.shared_ticks);
+      mean = mean + cost * (1.0 / offsets);
+    }
+    spread_ = std::max(spread_, (high - low) / (high + low));
+    return mean;
+  }
+
+  ItemCost play_offset(const ItemClass& c) {
     const int slots = slice_.ctas_per_sm;
     const MachineResult shorter = play_items(c, kShortPlay * slots, slots);
     const MachineResult longer = play_items(c, kLongPlay * slots, slots);
@@ -148,6 +168,7 @@ class ClassCosts {
   ir::Kernel kernel_;
   std::map<ItemClass, ItemCost> costs_;
   std::map<ItemClass, ItemCost> exact_;
+  double spread_ = 0;
 };
 
 // Items in grid order over SMs with `slots` places each. An item among k on an SM progresses at 1 / duration(k).
@@ -271,6 +292,7 @@ MachineResult play_fast(const SelectedKernel& selected, const std::vector<ir::Te
   ClassCosts costs(selected, tensors, chip, whole, residency.hit_fraction);
   double start = 0;
   const double makespan = distribute(kernel, costs, whole, conditions.without.count("waves") == 0, start);
+  out.spread = costs.spread();
   out.hbm_bytes = residency.hbm_bytes;
   out.hit_bytes = out.loaded_bytes * residency.hit_fraction;
   const double hbm_ticks = residency.hbm_read_equivalent_bytes / whole.rates.hbm;

@@ -163,6 +163,7 @@ class Machine {
     check_finished();
     for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
     result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
+    result_.spread = spread();
     deliver_events();
     return result_;
   }
@@ -224,7 +225,9 @@ class Machine {
       agent.loop_trips.assign(kernel_.program.sections.size(), 0);
       agent.blocked = true;
       agent.blocked_since = now;
-      push(now + plan_.start_latency, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
+      const int offset = config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
+      const std::int64_t stagger = ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
+      push(now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
     }
     SmState& state = sms_[static_cast<std::size_t>(sm)];
     if (state.resident++ == 0) state.resident_since = now;
@@ -259,7 +262,11 @@ class Machine {
     if (!cta.active || cta.running_agents > 0 || cta.stores_in_flight > 0) return;
     cta.active = false;
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
-    if (--sm.resident == 0) result_.resident_cycles += to_cycles(Ticks(now - sm.resident_since)).count();
+    if (--sm.resident == 0) {
+      const double cycles = to_cycles(Ticks(now - sm.resident_since)).count();
+      result_.resident_cycles += cycles;
+      offset_cycles_[static_cast<std::size_t>(cta.sm % kStartOffsets)] += cycles;
+    }
     free_slots_.push_back(slot);
     if (next_list_ < lists_) push(launch_slot(now), Event::Kind::launch, cta.sm, 0);
   }
@@ -295,6 +302,7 @@ class Machine {
           return;
         }
         agent->item = sequence_.at(agent->position);
+        if (index == 0) offset_trips_[static_cast<std::size_t>(cta->sm % kStartOffsets)] += static_cast<double>(agent->item.tile->trips() + 1);
         agent->last_arriver = false;
         enter_section(*agent, 0);
       }
@@ -663,6 +671,18 @@ class Machine {
   }
 
   // --- bookkeeping ---
+  [[nodiscard]] double spread() const {
+    double low = std::numeric_limits<double>::infinity();
+    double high = 0;
+    for (std::size_t i = 0; i < offset_trips_.size(); ++i) {
+      if (offset_trips_[i] == 0) continue;
+      const double per_trip = offset_cycles_[i] / offset_trips_[i];
+      low = std::min(low, per_trip);
+      high = std::max(high, per_trip);
+    }
+    return high > 0 ? (high - low) / (high + low) : 0;
+  }
+
   void add_busy(const PlannedStep& step, const AgentState& agent) {
     for (std::size_t p = 0; p < kPipeCount; ++p) result_.busy_cycles[p] += step.step->demand[p];
     WorkCounts& c = result_.counts;
@@ -749,6 +769,8 @@ class Machine {
   std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;
   std::vector<OpEvent> recorded_;
   MachineResult result_;
+  std::array<double, kStartOffsets> offset_cycles_{};  // resident SM cycles and trips by start offset
+  std::array<double, kStartOffsets> offset_trips_{};
   std::int64_t lists_ = 0;
   std::int64_t next_list_ = 0;
   std::int64_t next_item_ = 0;

@@ -22,6 +22,11 @@ enum class Wait : std::uint8_t { copy, token, pipe, dependency, start };
 inline constexpr std::size_t kWaitCount = 5;
 [[nodiscard]] std::string_view name_of(Wait w);
 
+// Agents that share a pipe lock into phases, which a few cycles of start offset can change by some per cent. SMs therefore
+// start their agents with one of these offsets (times kStartOffsetCycles and the agent's index), and a run is their mean.
+inline constexpr int kStartOffsets = 4;
+inline constexpr double kStartOffsetCycles = 37;  // no divisor of a pipe's group lengths
+
 struct MachineConfig {
   int sms = 1;
   int ctas_per_sm = 1;
@@ -30,6 +35,7 @@ struct MachineConfig {
   L2Cache* cache = nullptr;  // nullptr: `hit_fraction` of the loaded bytes hit
   double hit_fraction = 0;
   double hbm_write_cost = 1;
+  int start_offset = 0;            // of a single SM; on several, SM i uses offset i % kStartOffsets
   bool load_latency = true;  // effects that can be switched off
   bool dependent_latency = true;
   bool smem_bandwidth = true;
@@ -50,6 +56,7 @@ struct MachineResult {
   double loaded_bytes = 0;
   double hit_bytes = 0;
   std::array<double, kWaitCount> wait_cycles{};  // summed over agents
+  double spread = 0;                             // relative half-range of the time per trip over start offsets
   double resident_cycles = 0;                    // SM cycles with at least one CTA
   WorkCounts counts;
 };

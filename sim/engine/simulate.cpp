@@ -78,6 +78,7 @@ KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, con
   out.ctas = played.ctas;
   out.ctas_per_sm = config.ctas_per_sm;
   out.l2_hit_rate = played.loaded_bytes > 0 ? played.hit_bytes / played.loaded_bytes : 0;
+  out.spread = played.spread;
   out.counts = played.counts;
   out.counts.l2_bytes = played.l2_bytes;
   out.counts.hbm_bytes = played.hbm_bytes;

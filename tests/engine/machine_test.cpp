@@ -154,3 +154,17 @@ TEST_CASE("no pipe is busier than the run is long, and the same run gives the sa
   for (double busy : first.busy_cycles) CHECK(busy <= to_cycles(Ticks(first.ticks)).count() * (1 + 1e-9));
   CHECK(first.counts.exp_count == Approx(3 * 7 * 3 * 64 * 64));
 }
+
+TEST_CASE("one SM has no spread over start offsets, and the offset delays only later agents") {
+  const ir::Kernel kernel = kernel_of({{exp_of(0)}, {exp_of(1)}}, 6, 1);
+  const Chip chip = toy_chip();
+  const SelectedKernel selected = select_instructions(kernel, chip);
+  MachineConfig config = toy_config();
+  const MachineResult aligned = play(selected, {}, chip, config);
+  config.start_offset = 1;
+  const MachineResult shifted = play(selected, {}, chip, config);
+  CHECK(aligned.spread == 0);
+  CHECK(to_cycles(Ticks(aligned.ticks)).count() == Approx(12 * kExpCycles));
+  CHECK(shifted.ticks >= aligned.ticks);
+  CHECK(to_cycles(Ticks(shifted.ticks)).count() <= 12 * kExpCycles + kStartOffsetCycles);
+}

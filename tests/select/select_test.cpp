@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Expected counts are worked out by hand from tile shapes and the tables in sim/select/tables.
+#include <catch2/catch.hpp>
+
+#include "sim/core/error.h"
+#include "sim/select/isa_table.h"
+#include "sim/select/select.h"
+
+using namespace attnsim;
+
+namespace {
+
+// The rates of Hopper in round figures.
+Chip chip() {
+  Chip c;
+  c.name = "hand";
+  c.isa = "sm_90";
+  c.sm.fp32_lanes = 128;
+  c.sm.alu_lanes = 64;
+  c.sm.sfu_lanes = 16;
+  c.sm.smem_bytes_per_clk = 128;
+  c.tensor.flop_per_clk_per_sm = {{"bf16", 4096}};
+  c.tensor.efficiency = 1;
+  c.vector.chain_serialization = 1;
+  return c;
+}
+
+constexpr int kRows = 64;
+constexpr int kCols = 192;
+
+// Tiles: 0 s [64 x 192] f32, 1 m [64 x 1], 2 p [64 x 192] bf16, 3 k [192 x 64] in SMEM, 4 q [64 x 64] in SMEM.
+ir::Kernel kernel_of(std::vector<ir::Op> ops) {
+  ir::Kernel kernel;
+  ir::Program& p = kernel.program;
+  p.axes = {{"rows", ir::AxisKind::fixed, kRows, kRows, 0},
+            {"kv", ir::AxisKind::fixed, kCols, kCols, 0},
+            {"d", ir::AxisKind::fixed, 64, 64, 0}};
+  p.tiles = {{"s", ir::Space::registers, 0, 1, ir::DType::f32, 1, ir::kNone, 0},
+             {"m", ir::Space::registers, 0, ir::kUnit, ir::DType::f32, 1, ir::kNone, 0},
+             {"p", ir::Space::registers, 0, 1, ir::DType::bf16, 1, ir::kNone, 0},
+             {"k", ir::Space::smem, 1, 2, ir::DType::bf16, 1, ir::kNone, ir::kNone},
+             {"q", ir::Space::smem, 0, 2, ir::DType::bf16, 1, ir::kNone, ir::kNone}};
+  p.sections = {{"main", ir::SectionKind::once, ir::TripSource::runs}};
+  p.agents = {{"consumer", 4, 128, {std::move(ops)}}};
+  return kernel;
+}
+
+ir::Op op(ir::OpKind kind, ir::Fn fn, std::vector<ir::TileId> in, std::vector<ir::TileId> out) {
+  ir::Op o;
+  o.kind = kind;
+  o.fn = fn;
+  o.in = std::move(in);
+  o.out = std::move(out);
+  return o;
+}
+
+std::vector<ir::Op> softmax() {
+  ir::Op scale = op(ir::OpKind::binary, ir::Fn::multiply, {0}, {0});
+  scale.scalar = 0.18;
+  return {op(ir::OpKind::reduce_row, ir::Fn::maximum, {0}, {1}), scale, op(ir::OpKind::binary, ir::Fn::subtract, {0, 1}, {0}),
+          op(ir::OpKind::unary, ir::Fn::exp2, {0}, {0}), op(ir::OpKind::convert, ir::Fn::none, {0}, {2})};
+}
+
+ir::Op qk(ir::MmaKind kind) {
+  ir::Op o = op(ir::OpKind::mma, ir::Fn::none, {4, 3}, {0});
+  o.mma = kind;
+  o.b_transposed = true;
+  return o;
+}
+
+double at(const Step& step, Pipe pipe) {
+  return step.demand[static_cast<std::size_t>(pipe)];
+}
+
+}  // namespace
+
+TEST_CASE("element-wise ops of one agent form one chain, and scale and subtract become one FFMA") {
+  const ir::Kernel kernel = kernel_of(softmax());
+  const SelectedKernel selected = select_instructions(kernel, chip());
+  const auto& steps = selected.agents[0].sections[0];
+  REQUIRE(steps.size() == 1);
+  const Step& chain = steps[0];
+  constexpr double kElements = kRows * kCols;
+  CHECK(chain.exp_count == Approx(kElements));
+  CHECK(at(chain, Pipe::sfu) == Approx(kElements / 16));
+  CHECK(at(chain, Pipe::fp32) == Approx(kElements / 128));  // one FFMA an element
+  // One maximum an element, half a convert, and two exchanges on four replicas of each row.
+  CHECK(at(chain, Pipe::alu) == Approx((kElements + kElements / 2 + kRows * 4 * 2) / 64));
+}
+
+TEST_CASE("a chain lies between the maximum and the sum of its pipes by the chip's serialization") {
+  const ir::Kernel kernel = kernel_of(softmax());
+  Chip c = chip();
+  const auto occupancy = [&](double serialization) {
+    c.vector.chain_serialization = serialization;
+    return select_instructions(kernel, c).agents[0].sections[0][0].occupancy_cycles;
+  };
+  const Step chain = select_instructions(kernel, c).agents[0].sections[0][0];
+  const double sum = at(chain, Pipe::fp32) + at(chain, Pipe::alu) + at(chain, Pipe::sfu);
+  CHECK(occupancy(0) == Approx(at(chain, Pipe::sfu)));
+  CHECK(occupancy(1) == Approx(sum));
+  CHECK(occupancy(0.5) == Approx((sum + at(chain, Pipe::sfu)) / 2));
+}
+
+TEST_CASE("wgmma reads both operands from SMEM once and runs asynchronously") {
+  const ir::Kernel kernel = kernel_of({qk(ir::MmaKind::wgmma_ss)});
+  const Step step = select_instructions(kernel, chip()).agents[0].sections[0][0];
+  CHECK(step.async);
+  CHECK(step.tensor_flops == Approx(2.0 * kRows * kCols * 64));
+  CHECK(at(step, Pipe::tensor) == Approx(2.0 * kRows * kCols * 64 / 4096));
+  CHECK(step.smem_bytes == Approx((kRows * 64 + kCols * 64) * 2));
+  CHECK(step.groups == 64 / 16);
+}
+
+TEST_CASE("each warp of mma.sync reads all of B") {
+  const ir::Kernel kernel = kernel_of({qk(ir::MmaKind::mma_sync)});
+  const Step step = select_instructions(kernel, chip()).agents[0].sections[0][0];
+  CHECK_FALSE(step.async);
+  CHECK(step.smem_bytes == Approx((kRows * 64 + 4 * kCols * 64) * 2));
+}
+
+TEST_CASE("a chain waits for the product that it reads") {
+  std::vector<ir::Op> ops{qk(ir::MmaKind::wgmma_ss)};
+  for (ir::Op& o : softmax()) ops.push_back(o);
+  const ir::Kernel kernel = kernel_of(ops);
+  const SelectedKernel selected = select_instructions(kernel, chip());
+  const auto& steps = selected.agents[0].sections[0];
+  REQUIRE(steps.size() == 2);
+  CHECK(steps[1].waits == std::vector<ir::TileId>{0});
+}
+
+TEST_CASE("an instruction that the isa lacks is an error that names both") {
+  Chip c = chip();
+  c.isa = "sm_80";
+  const ir::Kernel kernel = kernel_of({qk(ir::MmaKind::wgmma_ss)});
+  CHECK_THROWS_WITH(select_instructions(kernel, c), Catch::Contains("sm_80") && Catch::Contains("wgmma_ss"));
+}
+
+TEST_CASE("every shipped table loads, and extended tables keep what they do not override") {
+  for (const std::string& isa : isa_names()) CHECK(load_isa_table(isa).name == isa);
+  CHECK(load_isa_table("sm_90").mma.count(ir::MmaKind::mma_sync) == 1);
+  CHECK(load_isa_table("sm_80").mma.count(ir::MmaKind::wgmma_ss) == 0);
+}
