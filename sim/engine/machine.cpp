@@ -226,7 +226,8 @@ class Machine {
       agent.blocked = true;
       agent.blocked_since = now;
       const int offset = config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
-      const std::int64_t stagger = ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
+      const std::int64_t stagger =
+          ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
       push(now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
     }
     SmState& state = sms_[static_cast<std::size_t>(sm)];
@@ -302,7 +303,8 @@ class Machine {
           return;
         }
         agent->item = sequence_.at(agent->position);
-        if (index == 0) offset_trips_[static_cast<std::size_t>(cta->sm % kStartOffsets)] += static_cast<double>(agent->item.tile->trips() + 1);
+        if (index == 0)
+          offset_trips_[static_cast<std::size_t>(cta->sm % kStartOffsets)] += static_cast<double>(agent->item.tile->trips() + 1);
         agent->last_arriver = false;
         enter_section(*agent, 0);
       }

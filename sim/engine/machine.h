@@ -35,7 +35,7 @@ struct MachineConfig {
   L2Cache* cache = nullptr;  // nullptr: `hit_fraction` of the loaded bytes hit
   double hit_fraction = 0;
   double hbm_write_cost = 1;
-  int start_offset = 0;            // of a single SM; on several, SM i uses offset i % kStartOffsets
+  int start_offset = 0;      // of a single SM; on several, SM i uses offset i % kStartOffsets
   bool load_latency = true;  // effects that can be switched off
   bool dependent_latency = true;
   bool smem_bandwidth = true;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Expected counts are worked out by hand from tile shapes and the tables in sim/select/tables.
+#include "sim/select/select.h"
+
 #include <catch2/catch.hpp>
 
 #include "sim/core/error.h"
 #include "sim/select/isa_table.h"
-#include "sim/select/select.h"
 
 using namespace attnsim;
 
@@ -32,9 +33,8 @@ constexpr int kCols = 192;
 ir::Kernel kernel_of(std::vector<ir::Op> ops) {
   ir::Kernel kernel;
   ir::Program& p = kernel.program;
-  p.axes = {{"rows", ir::AxisKind::fixed, kRows, kRows, 0},
-            {"kv", ir::AxisKind::fixed, kCols, kCols, 0},
-            {"d", ir::AxisKind::fixed, 64, 64, 0}};
+  p.axes = {
+      {"rows", ir::AxisKind::fixed, kRows, kRows, 0}, {"kv", ir::AxisKind::fixed, kCols, kCols, 0}, {"d", ir::AxisKind::fixed, 64, 64, 0}};
   p.tiles = {{"s", ir::Space::registers, 0, 1, ir::DType::f32, 1, ir::kNone, 0},
              {"m", ir::Space::registers, 0, ir::kUnit, ir::DType::f32, 1, ir::kNone, 0},
              {"p", ir::Space::registers, 0, 1, ir::DType::bf16, 1, ir::kNone, 0},
