@@ -41,7 +41,7 @@ def table(document):
         whole, long, kept = found.get(("all", "all")), found.get(("all", "gt_50us")), found.get(("test", "all"))
         if not whole or not whole["rows"]:
             continue
-        name = "**all**" if kernel == "all" else f"{kernel}, {phase}"
+        name = "**all**" if kernel == "all" else ", ".join(filter(None, (kernel, phase)))
         cells = (file, device, name, count(whole), percent(whole), percent(long), count(kept), percent(kept),
                  percent(whole, "roofline_mape"), percent(whole, "fitted_roofline_mape"))
         lines.append("| " + " | ".join(cells) + " |")
