@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <cmath>
-#include <memory>
 
 #include "sim/core/error.h"
 #include "sim/engine/chip_share.h"
@@ -67,8 +65,7 @@ ResourceUse use_of(Resource resource, double busy, const MachineResult& played, 
   return use;
 }
 
-KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, const Chip& chip, const MachineConfig& config,
-                      double clock_mhz) {
+KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, const MachineConfig& config, double clock_mhz) {
   KernelResult out;
   const double cycles = std::max(1.0, to_cycles(Ticks(played.ticks)).count());
   const double sm_cycles = cycles * config.sms;
@@ -106,7 +103,6 @@ KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, con
   // Below this busy share no throughput limit explains the time.
   constexpr double kLatencyBoundBelow = 0.4;
   if (largest < kLatencyBoundBelow) out.limiter = "latency";
-  (void)chip;
   return out;
 }
 
@@ -177,7 +173,7 @@ class Simulator {
           if (has_effect(conditions_, "l2_hits")) config.cache = &cache;
           played = play(selected_[n], pipeline_.tensors(), chip_, config);
         }
-        result = describe(*kernel, played, chip_, config, clock);
+        result = describe(*kernel, played, config, clock);
         result.extrapolated = kind_ == EngineKind::fast;
         if (has_effect(conditions_, "launch") && (conditions_.include_launch || !first)) {
           // A programmatic dependent launch is under way while its predecessor drains.
