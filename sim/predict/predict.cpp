@@ -87,7 +87,10 @@ Result predict(const Request& request) {
   result.clock_mhz = simulation.clock_mhz;
   result.energy_j = simulation.energy_j;
   if (simulation.time_us > 0) result.average_power_w = simulation.energy_j * 1e6 / simulation.time_us;
-  result.peaks = peaks_of(request.chip, request.problem.dtype, Megahertz(simulation.clock_mhz));
+  // Ceilings at the highest clock of the policy, as the rungs have them, so that results of one chip share a chart.
+  const bool locked = request.conditions.clock == ClockPolicy::locked;
+  result.peaks =
+      peaks_of(request.chip, request.problem.dtype, Megahertz(locked ? request.conditions.locked_mhz : request.chip.clock.boost_mhz));
   result.engine = simulation.kind == EngineKind::detailed ? "detailed" : "fast";
   result.standing = standing(load_accuracy(), request.chip.name, request.schedule.name, validated_phase(*request.variant, request.problem));
   result.model_hash = model_hash(request);
