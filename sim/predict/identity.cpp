@@ -73,12 +73,13 @@ std::string selection_table(const std::string& isa) {
 }  // namespace
 
 std::string resolved_config(const Request& request) {
-  const Json document = {{"variant", std::string(request.variant->name)},
-                         {"problem", json_of(request.problem)},
-                         {"schedule", embedded(request.schedule.resolved_json, request.schedule.name)},
-                         {"chip", embedded(request.chip.resolved_json, request.chip.name)},
-                         {"conditions", json_of(request.conditions)},
-                         {"engine", std::string(name_of(request.engine))}};
+  Json document = {{"variant", std::string(request.variant->name)},
+                   {"problem", json_of(request.problem)},
+                   {"schedule", embedded(request.schedule.resolved_json, request.schedule.name)},
+                   {"chip", embedded(request.chip.resolved_json, request.chip.name)},
+                   {"conditions", json_of(request.conditions)},
+                   {"engine", std::string(name_of(request.engine))}};
+  if (request.measured_us) document["measured_us"] = *request.measured_us;
   return canonical(document);
 }
 

@@ -84,6 +84,11 @@ Result predict(const Request& request) {
   result.kernels = std::move(simulation.kernels);
   result.ladder.time_us[kSimulated] = simulation.time_us + request.conditions.constant_us;
   result.ladder.limiter[kSimulated] = result.bottleneck;
+  if (request.measured_us) {
+    const auto measured = static_cast<std::size_t>(Rung::measured);
+    result.ladder.time_us[measured] = request.measured_us;
+    result.ladder.limiter[measured] = "hardware";
+  }
   result.clock_mhz = simulation.clock_mhz;
   result.energy_j = simulation.energy_j;
   if (simulation.time_us > 0) result.average_power_w = simulation.energy_j * 1e6 / simulation.time_us;

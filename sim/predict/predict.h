@@ -2,6 +2,7 @@
 // One prediction, from resolved inputs to a Result: lower, bounds, simulate.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "hwmodels/chip.h"
@@ -21,6 +22,7 @@ struct Request {
   Chip chip;
   Conditions conditions;
   EngineKind engine = EngineKind::automatic;
+  std::optional<double> measured_us = std::nullopt;  // a real kernel's time for this workload, where one is known
 };
 
 // Pure: same request, same result, on any thread. Throws ConfigError (illegal schedule) or SimError (deadlock).

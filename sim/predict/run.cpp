@@ -65,7 +65,9 @@ Request resolve_workload(const RunConfig& config, const WorkloadConfig& workload
   Request request = base_request(config, workload);
   const std::vector<Schedule> schedules =
       resolve_schedules(workload.schedule, *request.variant, request.problem, request.chip, config.file, workload.pointer);
-  return located(config.file, workload.pointer, [&] { return fastest(std::move(request), schedules, predictor); });
+  Request chosen = located(config.file, workload.pointer, [&] { return fastest(std::move(request), schedules, predictor); });
+  chosen.measured_us = workload.measured_us;
+  return chosen;
 }
 
 Outcome execute_workload(const RunConfig& config, std::size_t index, const Predictor& predictor) {

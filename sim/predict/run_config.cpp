@@ -82,6 +82,7 @@ std::vector<WorkloadConfig> read_workloads(FieldReader& root, const std::string&
     if (!names.insert(w.name).second) reader.issue("name", "names an earlier workload too", "a name of its own for each workload");
     if (auto choice = collecting(issues, [&] { return read_schedule_choice(reader, "schedule", file); })) w.schedule = std::move(*choice);
     w.problem = read_problem(reader, w.variant);
+    if (reader.has("measured_us")) w.measured_us = reader.number("measured_us", {.min = 0, .max = 1e12, .min_exclusive = true});
     workloads.push_back(std::move(w));
   }
   return workloads;

@@ -8,6 +8,7 @@
 // Everything is checked before anything runs; all problems of a document are reported at once.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +36,7 @@ struct WorkloadConfig {
   const Variant* variant = nullptr;
   Problem problem;
   ScheduleChoice schedule;
+  std::optional<double> measured_us = std::nullopt;
   std::string pointer;  // "/workloads/0"
 };
 
