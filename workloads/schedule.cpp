@@ -82,6 +82,7 @@ TileRule read_rule(FieldReader& reader) {
   TileRule rule;
   rule.head_dim_max = small(reader, "head_dim_max", 1, 1024);
   rule.mask = choice(reader, "mask", kMaskClasses, std::optional(MaskClass::any));
+  rule.rows_max = small(reader, "rows_max", 1, kMostTile, 0);
   rule.tile_q = small(reader, "tile_q", 1, kMostTile);
   rule.tile_kv = small(reader, "tile_kv", 1, kMostTile);
   rule.consumers = small(reader, "consumers", 1, 8, 1);
@@ -143,6 +144,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.consumer_global_round_trips = small(reader, "consumer_global_round_trips", 0, 64, 0);
   s.scheduler_batch_entries = small(reader, "scheduler_batch_entries", 0, 1024, 0);
   s.item_global_round_trips = small(reader, "item_global_round_trips", 0, 64, 0);
+  s.prepare_kernel = reader.boolean("prepare_kernel", false);
   s.regroup_copies = reader.boolean("regroup_copies", false);
 }
 

@@ -7,6 +7,10 @@
 
 namespace attnsim {
 
+// Lays out work tiles before a variable-length kernel: one thread per batch entry reads its lengths and writes its tile count
+// (FlashAttention-3 hopper/flash_prepare_scheduler.cu: 31 entries a warp, 32 warps a CTA).
+[[nodiscard]] ir::Kernel prepare_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, ir::TensorId metadata);
+
 // Writes the new tokens' K and V rows to the cache: one CTA per token with min(512, kv_heads x head_dim) threads, which looks
 // up the slot, then copies K, then V (vLLM's reshape_and_cache).
 [[nodiscard]] ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem);

@@ -14,7 +14,8 @@ namespace attnsim {
 namespace {
 
 bool applies(const TileRule& rule, const TileListPlan& plan) {
-  return plan.padded_qk <= rule.head_dim_max && (rule.mask == MaskClass::any || rule.mask == plan.mask);
+  return plan.padded_qk <= rule.head_dim_max && (rule.mask == MaskClass::any || rule.mask == plan.mask) &&
+         (rule.rows_max == 0 || plan.rows <= rule.rows_max);
 }
 
 // The programs depend on tensor ids only by number, so any ids do for a check.
@@ -107,6 +108,7 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
   kernel.program = fused_program(plan, schedule, tensors);
   kernel.families = item_families(plan, schedule);
   kernel.grid = plan.grid;
+  kernel.grid.programmatic_launch = schedule.prepare_kernel;
   return kernel;
 }
 
@@ -185,6 +187,10 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
     tensors.q = make.queries("q_grouped", plan.head_dim_qk, plan.dtype, ir::TensorRole::intermediate);
     tensors.o = make.queries("o_grouped", plan.head_dim_v, plan.dtype, ir::TensorRole::intermediate);
     builder.add(regroup_kernel(plan, "regroup_q", q, tensors.q, plan.head_dim_qk));
+  }
+  if (schedule.prepare_kernel) {
+    const ir::TensorId metadata = builder.tensor({"work_tiles", 1, problem.batch, 1, ir::DType::i32, ir::TensorRole::intermediate});
+    builder.add(prepare_kernel(builder, problem, metadata));
   }
   builder.add(attention_kernel(plan, schedule, tensors));
   if (plan.splits > 1 && !plan.last_cta) builder.add(combine_kernel(plan, schedule, tensors));
