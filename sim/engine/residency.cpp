@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sim/engine/kernel_plan.h"
+#include "sim/engine/l2_cache.h"
 
 namespace attnsim {
 
@@ -104,8 +105,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   double loaded = 0;
   double fetched = 0;
   double stored = 0;
-  double footprint = 0;
-  for (const ir::Tensor& tensor : tensors) footprint += static_cast<double>(tensor.bytes().count());
+  const double footprint = L2Cache::footprint_bytes(tensors);
   for (const ir::Agent& agent : kernel.program.agents) {
     for (const auto& section : agent.sections) {
       for (const ir::Op& op : section) {

@@ -147,8 +147,7 @@ class Simulator {
   Pass settle(double clock) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
     L2Cache cache(chip_.l2_effective(), pipeline_.tensors());
-    double footprint = 0;
-    for (const ir::Tensor& tensor : pipeline_.tensors()) footprint += static_cast<double>(tensor.bytes().count());
+    const double footprint = L2Cache::footprint_bytes(pipeline_.tensors());
     const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
     if (warm && kind_ == EngineKind::detailed) (void)play_all(cache, clock, nullptr);
     return play_all(cache, clock, options_.listener);

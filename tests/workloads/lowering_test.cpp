@@ -218,3 +218,31 @@ TEST_CASE("a causal head of a million tokens keeps n (n + 1) / 2 pairs") {
   CHECK(kept(kernel(p, "attention")) == 32 * (n * (n + 1) / 2));
   WARN("lowered one million tokens in " << time.count() * 1e3 << " ms");
 }
+
+TEST_CASE("FlashAttention-3 takes one warpgroup for up to 64 packed rows, and three for more, at head_dim 64") {
+  const Chip chip = load_chip("h100-sxm");
+  const auto agents = [&](std::int64_t q_len) {
+    return kernel(lowered("causal", problem(2, 8, 1, q_len, 512, 64), "fa3-sm90-paged", chip), "attention").program.agents.size();
+  };
+  CHECK(agents(8) == 2);  // 64 rows: a producer and a consumer
+  CHECK(agents(9) == 4);  // 72 rows: a producer and three consumers
+}
+
+TEST_CASE("a call that writes its whole KV cache reads it from the same memory, a decode step does not") {
+  const Chip chip = load_chip("h100-sxm");
+  const auto shares = [&](std::int64_t q_len) {
+    const ir::Pipeline p = lowered("causal", problem(2, 8, 2, q_len, 512, 64), "fa3-sm90-paged", chip, {ExtraKernel::kv_cache_write});
+    int count = 0;
+    for (const ir::Tensor& t : p.tensors()) count += t.same_memory != ir::kNone ? 1 : 0;
+    return count;
+  };
+  CHECK(shares(512) == 2);
+  CHECK(shares(1) == 0);
+}
+
+TEST_CASE("a variable-length kernel without ready metadata lays out its work tiles first") {
+  const ir::Pipeline p = lowered("dense", problem(2, 8, 8, 512, 512, 64), "fa3-sm90-varlen", load_chip("h100-sxm"));
+  CHECK(kernel_names(p) == std::vector<std::string>{"prepare", "attention"});
+  CHECK(items(p, "prepare") == 1);
+  CHECK(kernel(p, "attention").grid.programmatic_launch);
+}

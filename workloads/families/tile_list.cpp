@@ -62,18 +62,18 @@ struct TensorMaker {
   ir::TensorId queries(const char* name, int cols, ir::DType dtype, ir::TensorRole role) const {
     return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, plan.groups.size() > 1 ? stored(true) : 0});
   }
-  ir::TensorId keys(const char* name, int cols) const {
-    return builder.tensor(
-        {name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, ir::TensorRole::input, plan.groups.size() > 1 ? stored(false) : 0});
+  ir::TensorId keys(const char* name, int cols, ir::TensorRole role) const {
+    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, role, plan.groups.size() > 1 ? stored(false) : 0});
   }
 };
 
-TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule) {
+TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool writes_cache) {
   const TensorMaker make{builder, plan};
   TileListTensors t;
   t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
-  t.k = make.keys("k", plan.head_dim_qk);
-  t.v = make.keys("v", plan.head_dim_v);
+  const ir::TensorRole cached = writes_cache ? ir::TensorRole::intermediate : ir::TensorRole::input;
+  t.k = make.keys("k", plan.head_dim_qk, cached);
+  t.v = make.keys("v", plan.head_dim_v, cached);
   t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
   t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
@@ -171,10 +171,10 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
   const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
-  TileListTensors tensors = make_tensors(builder, plan, schedule);
-  for (const ExtraKernel extra : extras) {
-    if (extra == ExtraKernel::kv_cache_write) builder.add(kv_cache_write_kernel(builder, problem));
-  }
+  const bool writes_cache = std::find(extras.begin(), extras.end(), ExtraKernel::kv_cache_write) != extras.end();
+  const bool writes_all = writes_cache && plan.groups.size() == 1 && problem.q_len == problem.kv_len;
+  TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all);
+  if (writes_cache) builder.add(kv_cache_write_kernel(builder, problem, writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{}));
   if (schedule.form == "unfused") {
     for (ir::Kernel& kernel : unfused_kernels(plan, schedule, tensors)) builder.add(std::move(kernel));
     return builder.build();
