@@ -220,7 +220,7 @@ TEST_CASE("a causal head of a million tokens keeps n (n + 1) / 2 pairs") {
 }
 
 TEST_CASE("FlashAttention-3 takes one warpgroup for up to 64 packed rows, and three for more, at head_dim 64") {
-  const Chip chip = load_chip("h100-sxm");
+  const Chip chip = test::h100();
   const auto agents = [&](std::int64_t q_len) {
     return kernel(lowered("causal", problem(2, 8, 1, q_len, 512, 64), "fa3-sm90-paged", chip), "attention").program.agents.size();
   };
@@ -229,7 +229,7 @@ TEST_CASE("FlashAttention-3 takes one warpgroup for up to 64 packed rows, and th
 }
 
 TEST_CASE("a call that writes its whole KV cache reads it from the same memory, a decode step does not") {
-  const Chip chip = load_chip("h100-sxm");
+  const Chip chip = test::h100();
   const auto shares = [&](std::int64_t q_len) {
     const ir::Pipeline p = lowered("causal", problem(2, 8, 2, q_len, 512, 64), "fa3-sm90-paged", chip, {ExtraKernel::kv_cache_write});
     int count = 0;
@@ -241,7 +241,7 @@ TEST_CASE("a call that writes its whole KV cache reads it from the same memory, 
 }
 
 TEST_CASE("a variable-length kernel without ready metadata lays out its work tiles first") {
-  const ir::Pipeline p = lowered("dense", problem(2, 8, 8, 512, 512, 64), "fa3-sm90-varlen", load_chip("h100-sxm"));
+  const ir::Pipeline p = lowered("dense", problem(2, 8, 8, 512, 512, 64), "fa3-sm90-varlen", test::h100());
   CHECK(kernel_names(p) == std::vector<std::string>{"prepare", "attention"});
   CHECK(items(p, "prepare") == 1);
   CHECK(kernel(p, "attention").grid.programmatic_launch);
