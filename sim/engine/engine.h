@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hwmodels/chip.h"
+#include "sim/engine/events.h"
 #include "sim/ir/pipeline.h"
 #include "sim/result/conditions.h"
 #include "sim/result/result.h"
@@ -14,28 +15,9 @@ namespace attnsim {
 
 enum class EngineKind { detailed, fast, automatic };  // automatic: detailed below a fixed amount of work, else fast
 
-// What happened, for the value interpreter, traces and tests. Times in SM cycles since the kernel's start.
-struct OpEvent {
-  int node = 0;          // pipeline node
-  std::int64_t cta = 0;  // launch order
-  int sm = 0;
-  int agent = 0;
-  int section = 0;
-  int position = 0;       // op in the agent's section
-  std::int64_t item = 0;  // position in the grid order
-  std::int64_t trip = 0;  // trip that the op handled; 0 outside loops
-  double issue_cycle = 0;
-  double complete_cycle = 0;
-};
-class EngineListener {
- public:
-  virtual ~EngineListener() = default;
-  virtual void on_op(const OpEvent& event) = 0;  // in order of completion
-};
-
 struct EngineOptions {
   EngineKind kind = EngineKind::automatic;
-  EngineListener* listener = nullptr;  // detailed only
+  EngineListener* listener = nullptr;  // told of the run that counts, by `detailed` only
 };
 
 struct Simulation {

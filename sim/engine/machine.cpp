@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <queue>
 #include <tuple>
 
 #include "sim/core/error.h"
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine_state.h"
+#include "sim/engine/recorder.h"
 
 namespace attnsim {
 
@@ -29,7 +31,11 @@ class Machine {
         config_(config),
         sequence_(kernel_),
         memory_(config.sms, config.rates),
-        sms_(static_cast<std::size_t>(config.sms)) {}
+        sms_(static_cast<std::size_t>(config.sms)) {
+    if (config.listener == nullptr) return;
+    trace_ = std::make_unique<Recorder>(
+        *config.listener, KernelEvent{config.node, &kernel_, &selected, config.sms, config.ctas_per_sm, config.clock_mhz, config.start_us});
+  }
 
   MachineResult run() {
     setup_grid();
@@ -56,7 +62,7 @@ class Machine {
     for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
     result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
     result_.spread = spread();
-    deliver_events();
+    if (trace_) trace_->finish(result_.ticks);
     return result_;
   }
 
@@ -122,6 +128,7 @@ class Machine {
           ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
       push(now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
     }
+    if (trace_) trace_->launch(slot, cta.id, sm, now);
     SmState& state = sms_[static_cast<std::size_t>(sm)];
     if (state.resident++ == 0) state.resident_since = now;
   }
@@ -154,6 +161,7 @@ class Machine {
     CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
     if (!cta.active || cta.running_agents > 0 || cta.stores_in_flight > 0) return;
     cta.active = false;
+    if (trace_) trace_->retire(slot, now);
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     if (--sm.resident == 0) {
       const double cycles = to_cycles(Ticks(now - sm.resident_since)).count();
@@ -260,23 +268,25 @@ class Machine {
   bool execute(std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
     CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
-    if (step.kind == StepKind::await) return await(cta, slot, index, step, now);
+    if (step.kind == StepKind::await) return await(cta, slot, index, step, trip, now);
     if (agent.group == 0) {
       std::int64_t ready = now;
       for (ir::TileId t : step.waits) ready = std::max(ready, agent.tile_ready[static_cast<std::size_t>(t)]);
       if (ready > now) {
+        if (trace_) trace_->wait_for_tile(slot, index, step.waits, agent.tile_ready, now, ready);
         wake_at(slot, index, now, ready, Wait::dependency);
         return false;
       }
+      if (trace_) trace_->begin(slot, index, step, agent.section, agent.position, trip, now);
     }
     switch (step.kind) {
       case StepKind::signal:
-        note(cta, agent, index, step, trip, now, now);
+        if (trace_) trace_->end(slot, index, now, now);
         ++agent.op;
         signal(slot, step.token, take_phase(agent, step.token), agent, now);
         return true;
-      case StepKind::chain: return run_chain(cta, slot, index, step, trip, now);
-      case StepKind::mma: return step.async ? issue_mma(cta, slot, index, step, trip, now) : run_mma(cta, slot, index, step, trip, now);
+      case StepKind::chain: return run_chain(cta, slot, index, step, now);
+      case StepKind::mma: return step.async ? issue_mma(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
       case StepKind::load:
       case StepKind::store: return issue_copy(cta, slot, index, step, trip, now);
       case StepKind::await: break;
@@ -284,7 +294,7 @@ class Machine {
     throw Invariant("unknown step");
   }
 
-  bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
+  bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     const ItemGroup group = step.kernel_scope ? group_of(agent.item) : ItemGroup{};
     std::int64_t& awaited =
@@ -294,12 +304,17 @@ class Machine {
     const std::int64_t reached =
         step.kernel_scope ? kernel_tokens_[{step.token, group}] : cta.tokens[static_cast<std::size_t>(step.token)].complete;
     if (reached >= needed) {
-      note(cta, agent, index, step, 0, now, now);
+      if (trace_) {
+        trace_->begin(slot, index, step, agent.section, agent.position, trip, now);
+        trace_->end(slot, index, now, now);
+      }
       ++awaited;
       ++agent.op;
       return true;
     }
-    block(agent, step.awaits_copy ? Wait::copy : Wait::token, now);
+    const Wait reason = step.awaits_copy ? Wait::copy : Wait::token;
+    block(agent, reason, now);
+    if (trace_) trace_->wait(slot, index, reason, now);
     if (step.kernel_scope) {
       kernel_waiters_.push_back({slot, Waiter{index, needed, step.token, group}});
     } else {
@@ -323,12 +338,14 @@ class Machine {
     if (info.scope == ir::TokenScope::kernel) {
       const ItemGroup group = group_of(agent.item);
       const std::int64_t count = ++kernel_tokens_[{token, group}];
+      if (trace_) trace_->signal(token, count, now);
       if (count == info.arrivals) {
         for (AgentState& a : cta.agents) a.last_arriver = a.last_arriver || a.position == agent.position;
       }
       for (std::size_t i = 0; i < kernel_waiters_.size();) {
         const auto [waiting, w] = kernel_waiters_[i];
         if (w.token == token && w.group == group && count >= w.needed) {
+          if (trace_) trace_->caused(waiting, w.agent, now);
           push(now + plan_.l2_latency, Event::Kind::wake, waiting, w.agent);
           kernel_waiters_.erase(kernel_waiters_.begin() + static_cast<std::ptrdiff_t>(i));
         } else {
@@ -339,9 +356,11 @@ class Machine {
     }
     TokenState& state = cta.tokens[static_cast<std::size_t>(token)];
     state.arrive(phase, info.arrivals);
+    if (trace_) trace_->signal(token, phase, now);
     for (std::size_t i = 0; i < cta.waiters.size();) {
       const Waiter w = cta.waiters[i];
       if (w.token == token && state.complete >= w.needed) {
+        if (trace_) trace_->caused(slot, w.agent, now);
         push(now + plan_.barrier_latency, Event::Kind::wake, slot, w.agent);
         cta.waiters.erase(cta.waiters.begin() + static_cast<std::ptrdiff_t>(i));
       } else {
@@ -350,7 +369,7 @@ class Machine {
     }
   }
 
-  bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t start = std::max(now, sm.vector_free);
@@ -360,6 +379,10 @@ class Machine {
     if (step.group_smem_ticks > 0) {
       end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
     }
+    if (trace_) {
+      trace_->hold(Unit::vector, slot, index, now, start, sm.vector_free);
+      hold_shared(slot, index, step, sm, now);
+    }
     if (++agent.group < step.groups) {
       wake_at(slot, index, now, end, Wait::pipe);
       return false;
@@ -368,18 +391,22 @@ class Machine {
     ++agent.op;
     end += step.latency;
     add_busy(step, agent);
-    note(cta, agent, index, step, trip, now, end);
+    if (trace_) trace_->end(slot, index, end, end);
     wake_at(slot, index, now, end, start > now ? Wait::pipe : Wait::dependency);
     return false;
   }
 
-  bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
     (void)sm.use_smem(now, step.group_smem_ticks);
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
     std::int64_t end = std::max({sm.tensor_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
+    if (trace_) {
+      trace_->hold(Unit::tensor, slot, index, now, sm.tensor_free - step.group_ticks, sm.tensor_free);
+      hold_shared(slot, index, step, sm, now);
+    }
     if (++agent.group < step.groups) {
       wake_at(slot, index, now, end, Wait::pipe);
       return false;
@@ -388,12 +415,12 @@ class Machine {
     ++agent.op;
     end += step.latency;
     add_busy(step, agent);
-    note(cta, agent, index, step, trip, now, end);
+    if (trace_) trace_->end(slot, index, end, end);
     wake_at(slot, index, now, end, Wait::pipe);
     return false;
   }
 
-  bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t start = std::max(now, sm.tensor_free);
@@ -406,9 +433,13 @@ class Machine {
     const std::int64_t id = new_transfer(slot, index, step, agent);
     TransferState& product = transfers_[static_cast<std::size_t>(id)];
     product.bytes = sm.tensor_free;
-    fill(product.event, cta, agent, index, step, trip, now);
     push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
+    if (trace_) {
+      trace_->hold(Unit::tensor, slot, index, now, start, sm.tensor_free);
+      trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks * step.groups, sm.issue_free);
+      trace_->pending(id, slot, index, step, now + step.issue_ticks);
+    }
     if (step.issue_ticks == 0) return true;
     wake_at(slot, index, now, now + step.issue_ticks, Wait::pipe);
     return false;
@@ -421,6 +452,7 @@ class Machine {
     CtaState& cta = ctas_[static_cast<std::size_t>(product.cta)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t smem_end = sm.use_smem(now, step.group_smem_ticks * step.groups);
+    if (trace_) trace_->hold_transfer(Unit::smem, id, now, smem_end - step.group_smem_ticks * step.groups, smem_end);
     const std::int64_t end = std::max(product.bytes, smem_end) + step.latency;
     if (smem_end > product.bytes) {
       AgentState& agent = cta.agents[static_cast<std::size_t>(product.agent)];
@@ -445,13 +477,6 @@ class Machine {
     transfer.is_store = step.kind == StepKind::store;
     transfer.blocks_agent = !step.async;
     transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
-    // A store reads registers when it issues, SMEM until it completes.
-    transfer.noted = transfer.is_store && step.from_registers;
-    if (transfer.noted) {
-      note(cta, agent, index, step, trip, now, now);
-    } else {
-      fill(transfer.event, cta, agent, index, step, trip, now);
-    }
     std::int64_t hit = bytes;
     std::int64_t miss = 0;
     if (bytes > 0) {
@@ -491,14 +516,24 @@ class Machine {
     }
     ++agent.op;
     add_busy(step, agent);
+    std::int64_t release = now;
+    if (step.async && step.issue_ticks > 0) {
+      SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+      sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
+      release = std::max(sm.issue_free, now + step.issue_ticks);
+      if (trace_) trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
+    }
+    if (trace_) {
+      trace_->pending(id, slot, index, step, step.async ? release : Recorder::kWhenComplete);
+      trace_->submit(id, transfer.is_store, hit, miss, now);
+      trace_->rates(static_cast<double>(now), memory_.use());
+    }
     if (!step.async) {
       block(agent, Wait::copy, now);
       return false;
     }
     if (step.issue_ticks == 0) return true;
-    SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
-    sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
-    wake_at(slot, index, now, std::max(sm.issue_free, now + step.issue_ticks), Wait::pipe);
+    wake_at(slot, index, now, release, Wait::pipe);
     return false;
   }
 
@@ -517,7 +552,6 @@ class Machine {
     transfer.bytes = 0;
     transfer.is_store = false;
     transfer.blocks_agent = false;
-    transfer.noted = false;
     transfer.phases.clear();
     for (ir::TokenId token : step.op->completes) transfer.phases.push_back(take_phase(agent, token));
     return id;
@@ -527,6 +561,10 @@ class Machine {
     double end = 0;
     const std::int64_t id = memory_.pop(end);
     TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
+    if (trace_) {
+      trace_->served(id, end);
+      trace_->rates(end, memory_.use());
+    }
     if (--transfer.parts > 0) return;
     push(static_cast<std::int64_t>(std::ceil(end)) + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
   }
@@ -539,14 +577,13 @@ class Machine {
     if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
       const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
       transfers_[static_cast<std::size_t>(id)].bytes = 0;  // come back when the write into SMEM has ended
-      push(sm.copy_into_smem(now, service), Event::Kind::arrive, id, 0);
+      const std::int64_t written = sm.copy_into_smem(now, service);
+      if (trace_) trace_->hold_transfer(Unit::smem_copies, id, now, written - service, written);
+      push(written, Event::Kind::arrive, id, 0);
       return;
     }
     free_transfers_.push_back(id);
-    if (config_.listener != nullptr && !transfer.noted) {
-      transfer.event.complete_cycle = to_cycles(Ticks(now)).count();
-      recorded_.push_back(transfer.event);
-    }
+    if (trace_) trace_->arrive(id, now);
     for (std::size_t i = 0; i < transfer.phases.size(); ++i)
       signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
     if (transfer.is_store) {
@@ -592,37 +629,10 @@ class Machine {
     c.smem_bytes += step.step->smem_bytes;
   }
 
-  void fill(OpEvent& event, const CtaState& cta, const AgentState& agent, std::int32_t index, const PlannedStep& step, std::int64_t trip,
-            std::int64_t issue) const {
-    event.node = config_.node;
-    event.cta = cta.id;
-    event.sm = cta.sm;
-    event.agent = index;
-    event.section = static_cast<int>(agent.section);
-    event.position = step.position;
-    event.item = agent.position;
-    event.trip = trip;
-    event.issue_cycle = to_cycles(Ticks(issue)).count();
-  }
-
-  void note(const CtaState& cta, const AgentState& agent, std::int32_t index, const PlannedStep& step, std::int64_t trip,
-            std::int64_t issue, std::int64_t complete) {
-    if (config_.listener == nullptr) return;
-    OpEvent event;
-    fill(event, cta, agent, index, step, trip, issue);
-    event.complete_cycle = to_cycles(Ticks(complete)).count();
-    const ir::Op* base = kernel_.program.agents[static_cast<std::size_t>(index)].sections[agent.section].data();
-    for (const ir::Op* op : step.step->ops) {
-      event.position = static_cast<int>(op - base);
-      recorded_.push_back(event);
-    }
-  }
-
-  void deliver_events() {
-    if (config_.listener == nullptr) return;
-    std::stable_sort(recorded_.begin(), recorded_.end(),
-                     [](const OpEvent& a, const OpEvent& b) { return a.complete_cycle < b.complete_cycle; });
-    for (const OpEvent& event : recorded_) config_.listener->on_op(event);
+  // The holds of a synchronous group beside its own unit.
+  void hold_shared(std::int32_t slot, std::int32_t index, const PlannedStep& step, const SmState& sm, std::int64_t now) {
+    trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
+    if (step.group_smem_ticks > 0) trace_->hold(Unit::smem, slot, index, now, sm.smem_free - step.group_smem_ticks, sm.smem_free);
   }
 
   void check_finished() const {
@@ -660,7 +670,7 @@ class Machine {
   std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
   std::map<std::tuple<std::int64_t, std::int32_t, ir::TokenId, ItemGroup>, std::int64_t> kernel_awaited_;
   std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;
-  std::vector<OpEvent> recorded_;
+  std::unique_ptr<Recorder> trace_;  // beside a listener only
   MachineResult result_;
   std::array<double, kStartOffsets> offset_cycles_{};  // resident SM cycles and trips by start offset
   std::array<double, kStartOffsets> offset_trips_{};
@@ -674,11 +684,6 @@ class Machine {
 };
 
 }  // namespace
-
-std::string_view name_of(Wait w) {
-  constexpr std::array<std::string_view, kWaitCount> kNames{"copy", "token", "pipe", "dependency", "start"};
-  return kNames.at(static_cast<std::size_t>(w));
-}
 
 MachineResult play(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& config) {
   Machine machine(selected, tensors, chip, config);

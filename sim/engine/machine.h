@@ -17,11 +17,6 @@
 
 namespace attnsim {
 
-// Why an agent did not issue.
-enum class Wait : std::uint8_t { copy, token, pipe, dependency, start };
-inline constexpr std::size_t kWaitCount = 5;
-[[nodiscard]] std::string_view name_of(Wait w);
-
 // Agents that share a pipe lock into phases, which a few cycles of start offset can change by some per cent. SMs therefore
 // start their agents with one of these offsets (times kStartOffsetCycles and the agent's index), and a run is their mean.
 inline constexpr int kStartOffsets = 4;
@@ -43,7 +38,8 @@ struct MachineConfig {
   bool mask_cost = true;
   bool cta_start = true;
   EngineListener* listener = nullptr;
-  int node = 0;
+  int node = 0;         // for the listener
+  double start_us = 0;  // for the listener: of the kernel in the pipeline
 };
 
 struct MachineResult {

@@ -117,9 +117,7 @@ struct TransferState {
   int parts = 0;           // hit and miss part
   bool blocks_agent = false;
   bool is_store = false;
-  bool noted = false;                // its event was recorded at issue
   std::vector<std::int64_t> phases;  // of the tokens that it completes
-  OpEvent event;
 };
 
 }  // namespace attnsim::machine

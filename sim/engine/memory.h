@@ -18,6 +18,13 @@ struct MemoryRates {
   double hbm = 0;
 };
 
+// What is moving now, bytes per tick over the whole chip.
+struct MemoryUse {
+  double l2 = 0;
+  double hbm_reads = 0;
+  double write_back = 0;
+};
+
 class MemorySystem {
  public:
   MemorySystem(int sms, MemoryRates rates) : rates_(rates), ports_(static_cast<std::size_t>(sms)) {}
@@ -30,6 +37,10 @@ class MemorySystem {
   [[nodiscard]] double next_end();
   // Moves time to next_end() and removes that transfer. Call only when next_end() is finite.
   std::int64_t pop(double& end);
+  [[nodiscard]] MemoryUse use() const {
+    const double misses = static_cast<double>(miss_.active.size()) * miss_.rate;
+    return {misses + static_cast<double>(hit_.active.size()) * hit_.rate, misses, write_back_rate_};
+  }
 
  private:
   struct Transfer {

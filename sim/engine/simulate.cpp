@@ -121,16 +121,18 @@ class Simulator {
 
   Simulation run() {
     double clock = start_clock();
-    Pass pass = settle(clock);
+    Pass pass = settle(clock, nullptr);
     if (conditions_.clock == ClockPolicy::sustained && has_effect(conditions_, "clock")) {
       for (int round = 0; round < 2; ++round) {
         const double memory_bound = std::min(1.0, pass.hbm_busy_us / std::max(1e-9, pass.time_us));
         const double next = sustained_clock_mhz(pass.counts, chip_, pass.time_us * 1e-6, clock, memory_bound);
         if (next == clock) break;
         clock = next;
-        pass = settle(clock);
+        pass = settle(clock, nullptr);
       }
     }
+    // Again for the listener, now that the clock is settled.
+    if (options_.listener != nullptr && kind_ == EngineKind::detailed) pass = settle(clock, options_.listener);
     Simulation out;
     out.kernels = std::move(pass.kernels);
     out.time_us = pass.time_us;
@@ -143,15 +145,22 @@ class Simulator {
  private:
   double start_clock() const { return conditions_.clock == ClockPolicy::locked ? conditions_.locked_mhz : chip_.clock.boost_mhz; }
 
+  double launch_gap_us(const ir::Kernel& kernel, bool first) const {
+    if (!has_effect(conditions_, "launch") || (first && !conditions_.include_launch)) return 0;
+    if (first) return chip_.launch.kernel_us;
+    // A programmatic dependent launch is under way while its predecessor drains.
+    return kernel.grid.programmatic_launch ? 0 : chip_.launch.dependent_kernel_us;
+  }
+
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
-  Pass settle(double clock) {
+  Pass settle(double clock, EngineListener* listener) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
     L2Cache cache(chip_.l2_effective(), pipeline_.tensors());
     double footprint = 0;
     for (const ir::Tensor& tensor : pipeline_.tensors()) footprint += static_cast<double>(tensor.bytes().count());
     const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
     if (warm && kind_ == EngineKind::detailed) (void)play_all(cache, clock, nullptr);
-    return play_all(cache, clock, options_.listener);
+    return play_all(cache, clock, listener);
   }
 
   Pass play_all(L2Cache& cache, double clock, EngineListener* listener) {
@@ -163,9 +172,11 @@ class Simulator {
       const ir::Node& node = pipeline_.nodes()[n];
       KernelResult& result = pass.kernels[n];
       if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) {
+        const double launch_us = launch_gap_us(*kernel, first);
         MachineConfig config = whole_chip(*kernel, chip_, conditions_, clock);
         config.listener = listener;
         config.node = index;
+        config.start_us = pass.time_us + launch_us;
         MachineResult played;
         if (kind_ == EngineKind::fast) {
           played = play_fast(selected_[n], pipeline_.tensors(), chip_, conditions_, config);
@@ -175,11 +186,7 @@ class Simulator {
         }
         result = describe(*kernel, played, config, clock);
         result.extrapolated = kind_ == EngineKind::fast;
-        if (has_effect(conditions_, "launch") && (conditions_.include_launch || !first)) {
-          // A programmatic dependent launch is under way while its predecessor drains.
-          const double dependent_us = kernel->grid.programmatic_launch ? 0 : chip_.launch.dependent_kernel_us;
-          result.launch_us = first ? chip_.launch.kernel_us : dependent_us;
-        }
+        result.launch_us = launch_us;
         pass.hbm_busy_us += result.counts.hbm_bytes / (config.rates.hbm * static_cast<double>(kTicksPerCycle)) / clock;
         add(pass.counts, result.counts);
         first = false;
