@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast predictions are made: every point of the list once, with all rungs and nothing kept between points, on one core.
 //
-//   attnsim_bench_points [--repeat N] [--slowest N] [--list FILE] [--only N] [--values FILE]
+//   attnsim_bench_points [--repeat N] [--slowest N] [--list FILE] [--only N] [--values FILE] [--stages 1]
 //   200 points   geometric mean 0.41 ms   slowest 5 % above 3.9 ms   1290 points/s
 //
 // A point's time is the least CPU time of N passes over the shuffled list (default 1), so that what else the machine does
@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
@@ -17,7 +18,10 @@
 #include <numeric>
 
 #include "bench/point_list.h"
-#include "hwmodels/chip_loader.h"
+#include "sim/bounds/bounds.h"
+#include "sim/predict/identity.h"
+#include "sim/predict/standing.h"
+#include "workloads/lower.h"
 #include "sim/core/error.h"
 
 namespace {
@@ -28,6 +32,7 @@ struct Options {
   int repeat = 1;
   int slowest = 0;
   int only = -1;       // this point alone, for a profiler
+  bool stages = false;  // where the time goes
   std::string values;  // file for the predicted times, to compare two builds
   std::string list = ATTNSIM_SOURCE_DIR "/bench/points.csv";
 };
@@ -54,6 +59,33 @@ Timed timed(const Request& request) {
   const Result result = predict(request);
   const double spent = cpu_ms() - before;
   return {spent, result.ladder.at(Rung::simulated).value()};
+}
+
+// The parts of predict(), each over all points.
+void print_stages(const std::vector<bench::Point>& points) {
+  std::array<double, 5> ms{};
+  for (const bench::Point& point : points) {
+    const Request& r = point.request;
+    const double start = cpu_ms();
+    const ir::Pipeline pipeline = lower(*r.variant, r.problem, r.schedule, r.chip, r.conditions.extra_kernels);
+    const double lowered = cpu_ms();
+    const Bounds bounds = compute_bounds(pipeline, r.chip, r.conditions);
+    const double bounded = cpu_ms();
+    const Simulation simulation = simulate(pipeline, r.chip, r.conditions, {.kind = r.engine});
+    const double simulated = cpu_ms();
+    const std::string identity = model_hash(r);
+    const double hashed = cpu_ms();
+    const std::string trust = standing(load_accuracy(), r.chip.name, r.schedule.name, "prefill");
+    const double looked_up = cpu_ms();
+    require(bounds.kernel_ladder.size() == simulation.kernels.size() && !identity.empty() && !trust.empty(), "every stage gave something");
+    ms[0] += lowered - start;
+    ms[1] += bounded - lowered;
+    ms[2] += simulated - bounded;
+    ms[3] += hashed - simulated;
+    ms[4] += looked_up - hashed;
+  }
+  constexpr std::array<const char*, 5> kNames{"lower", "bounds", "simulate", "identity", "standing"};
+  for (std::size_t i = 0; i < ms.size(); ++i) fmt::print("{:9} {:.3f} ms\n", kNames[i], ms[i] / static_cast<double>(points.size()));
 }
 
 double least_ms(const Request& request, int passes) {
@@ -151,6 +183,7 @@ Options parse(int argc, char** argv) {
     if (name == "--only") options.only = std::atoi(value.c_str());
     if (name == "--list") options.list = value;
     if (name == "--values") options.values = value;
+    if (name == "--stages") options.stages = value != "0";
   }
   return options;
 }
@@ -164,6 +197,10 @@ int main(int argc, char** argv) {
     if (options.only >= 0) {
       const bench::Point& point = points.at(static_cast<std::size_t>(options.only));
       fmt::print("{:.3f} ms  {}\n", least_ms(point.request, options.repeat), point.label);
+      return 0;
+    }
+    if (options.stages) {
+      print_stages(points);
       return 0;
     }
     std::vector<double> ms(points.size());
