@@ -19,10 +19,10 @@
 
 #include "bench/point_list.h"
 #include "sim/bounds/bounds.h"
+#include "sim/core/error.h"
 #include "sim/predict/identity.h"
 #include "sim/predict/standing.h"
 #include "workloads/lower.h"
-#include "sim/core/error.h"
 
 namespace {
 
@@ -31,9 +31,9 @@ using namespace attnsim;
 struct Options {
   int repeat = 1;
   int slowest = 0;
-  int only = -1;       // this point alone, for a profiler
+  int only = -1;        // this point alone, for a profiler
   bool stages = false;  // where the time goes
-  std::string values;  // file for the predicted times, to compare two builds
+  std::string values;   // file for the predicted times, to compare two builds
   std::string list = ATTNSIM_SOURCE_DIR "/bench/points.csv";
 };
 
@@ -75,7 +75,7 @@ void print_stages(const std::vector<bench::Point>& points) {
     const double simulated = cpu_ms();
     const std::string identity = model_hash(r);
     const double hashed = cpu_ms();
-    const std::string trust = standing(load_accuracy(), r.chip.name, r.schedule.name, "prefill");
+    const std::string trust = standing(accuracy_table(), r.chip.name, r.schedule.name, "prefill");
     const double looked_up = cpu_ms();
     require(bounds.kernel_ladder.size() == simulation.kernels.size() && !identity.empty() && !trust.empty(), "every stage gave something");
     ms[0] += lowered - start;
