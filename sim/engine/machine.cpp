@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <queue>
 #include <tuple>
 
 #include "sim/core/error.h"
@@ -24,9 +23,9 @@ constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 class Machine {
  public:
-  Machine(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& config)
+  Machine(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors, const MachineConfig& config)
       : kernel_(*selected.kernel),
-        plan_(plan_kernel(selected, chip, config)),
+        plan_(plan),
         tensors_(tensors),
         config_(config),
         sequence_(kernel_),
@@ -39,6 +38,7 @@ class Machine {
 
   MachineResult run() {
     setup_grid();
+    if (config_.checkpoints != nullptr) agents_through_.assign(static_cast<std::size_t>(sequence_.size()), 0);
     result_.items = sequence_.size();
     while (true) {
       const std::int64_t event_time = events_.empty() ? kNever : events_.top().time;
@@ -108,21 +108,14 @@ class Machine {
     cta.waiters.clear();
     cta.stores_in_flight = 0;
     cta.running_agents = static_cast<int>(plan_.agents.size());
-    cta.tokens.assign(kernel_.program.tokens.size(), TokenState{});
+    cta.tokens.resize(kernel_.program.tokens.size());
     for (std::size_t t = 0; t < cta.tokens.size(); ++t) {
-      cta.tokens[t].initial = kernel_.program.tokens[t].initial_count / kernel_.program.tokens[t].arrivals;
-      cta.tokens[t].complete = cta.tokens[t].initial;
+      cta.tokens[t].start(kernel_.program.tokens[t].initial_count / kernel_.program.tokens[t].arrivals);
     }
     cta.agents.resize(plan_.agents.size());
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       AgentState& agent = cta.agents[a];
-      agent = AgentState{};
-      agent.awaited.assign(cta.tokens.size(), 0);
-      agent.signalled.assign(cta.tokens.size(), 0);
-      agent.tile_ready.assign(kernel_.program.tiles.size(), 0);
-      agent.loop_trips.assign(kernel_.program.sections.size(), 0);
-      agent.blocked = true;
-      agent.blocked_since = now;
+      agent.start(cta.tokens.size(), kernel_.program.tiles.size(), now);
       const int offset = config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
       const std::int64_t stagger =
           ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
@@ -174,7 +167,7 @@ class Machine {
 
   // --- agents ---
   void push(std::int64_t time, Event::Kind kind, std::int32_t a, std::int32_t b) {
-    events_.push(Event{time, event_sequence_++, kind, a, b});
+    events_.push(Event{time, Event::order_of(kind, event_age_++), a, b, kind});
   }
 
   void block(AgentState& agent, Wait reason, std::int64_t now) {
@@ -183,16 +176,28 @@ class Machine {
     agent.blocked_since = now;
   }
 
-  void wake_at(std::int32_t slot, std::int32_t index, std::int64_t now, std::int64_t time, Wait reason) {
+  // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens before (true), else by an event.
+  bool go_on_at(std::int32_t slot, std::int32_t index, std::int64_t& now, std::int64_t time, Wait reason) {
+    if ((events_.empty() || time < events_.top().time) && memory_.next_end() >= static_cast<double>(time)) {
+      add_wait(reason, time - now);
+      end_ = std::max(end_, time);
+      now = time;
+      return true;
+    }
     block(ctas_[static_cast<std::size_t>(slot)].agents[static_cast<std::size_t>(index)], reason, now);
     push(time, Event::Kind::wake, slot, index);
+    return false;
+  }
+
+  void add_wait(Wait reason, std::int64_t ticks) {
+    result_.wait_cycles[static_cast<std::size_t>(reason)] += to_cycles(Ticks(ticks)).count();
   }
 
   void advance(std::int32_t slot, std::int32_t index, std::int64_t now) {
     CtaState* cta = &ctas_[static_cast<std::size_t>(slot)];
     AgentState* agent = &cta->agents[static_cast<std::size_t>(index)];
     if (agent->blocked) {
-      result_.wait_cycles[static_cast<std::size_t>(agent->reason)] += to_cycles(Ticks(now - agent->blocked_since)).count();
+      add_wait(agent->reason, now - agent->blocked_since);
       agent->blocked = false;
     }
     while (true) {
@@ -206,11 +211,11 @@ class Machine {
         if (index == 0)
           offset_trips_[static_cast<std::size_t>(cta->sm % kStartOffsets)] += static_cast<double>(agent->item.tile->trips() + 1);
         agent->last_arriver = false;
-        enter_section(*agent, 0);
+        enter_section(*agent, static_cast<std::size_t>(index), 0);
       }
       const auto& steps = plan_.agents[static_cast<std::size_t>(index)].sections[agent->section];
-      if (agent->op >= steps.size() || agent->step >= agent->trips + plan_.max_skew(static_cast<std::size_t>(index), agent->section)) {
-        next_step(*agent, static_cast<std::size_t>(index));
+      if (agent->op >= steps.size() || agent->step >= agent->steps) {
+        next_step(*agent, static_cast<std::size_t>(index), now);
         continue;
       }
       const PlannedStep& step = steps[agent->op];
@@ -223,22 +228,22 @@ class Machine {
     }
   }
 
-  void enter_section(AgentState& agent, std::size_t section) {
+  void enter_section(AgentState& agent, std::size_t index, std::size_t section) {
     agent.section = section;
     agent.step = 0;
     agent.op = 0;
     agent.group = 0;
     agent.trips = plan_.trips(section, *agent.item.tile);
+    agent.steps = agent.trips > 0 ? agent.trips + plan_.max_skew(index, section) : 0;
   }
 
-  void next_step(AgentState& agent, std::size_t index) {
+  void next_step(AgentState& agent, std::size_t index, std::int64_t now) {
     agent.op = 0;
-    const std::int64_t steps = agent.trips > 0 ? agent.trips + plan_.max_skew(index, agent.section) : 0;
-    if (++agent.step < steps) return;
-    agent.loop_trips[agent.section] += plan_.is_loop[agent.section] ? agent.trips : 0;
+    if (++agent.step < agent.steps) return;
     if (agent.section + 1 < plan_.is_loop.size()) {
-      enter_section(agent, agent.section + 1);
+      enter_section(agent, index, agent.section + 1);
     } else {
+      if (config_.checkpoints != nullptr) end_item(agent.position, now);
       agent.position = -1;
       ++agent.item_index;
     }
@@ -265,7 +270,7 @@ class Machine {
   }
 
   // True when the agent may go on at `now`; false when it waits (an event will wake it).
-  bool execute(std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool execute(std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
     CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     if (step.kind == StepKind::await) return await(cta, slot, index, step, trip, now);
@@ -274,8 +279,7 @@ class Machine {
       for (ir::TileId t : step.waits) ready = std::max(ready, agent.tile_ready[static_cast<std::size_t>(t)]);
       if (ready > now) {
         if (trace_) trace_->wait_for_tile(slot, index, step.waits, agent.tile_ready, now, ready);
-        wake_at(slot, index, now, ready, Wait::dependency);
-        return false;
+        return go_on_at(slot, index, now, ready, Wait::dependency);
       }
       if (trace_) trace_->begin(slot, index, step, agent.section, agent.position, trip, now);
     }
@@ -369,7 +373,7 @@ class Machine {
     }
   }
 
-  bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
+  bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t start = std::max(now, sm.vector_free);
@@ -384,19 +388,17 @@ class Machine {
       hold_shared(slot, index, step, sm, now);
     }
     if (++agent.group < step.groups) {
-      wake_at(slot, index, now, end, Wait::pipe);
-      return false;
+      return go_on_at(slot, index, now, end, Wait::pipe);
     }
     agent.group = 0;
     ++agent.op;
     end += step.latency;
     add_busy(step, agent);
     if (trace_) trace_->end(slot, index, end, end);
-    wake_at(slot, index, now, end, start > now ? Wait::pipe : Wait::dependency);
-    return false;
+    return go_on_at(slot, index, now, end, start > now ? Wait::pipe : Wait::dependency);
   }
 
-  bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
+  bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
@@ -408,19 +410,17 @@ class Machine {
       hold_shared(slot, index, step, sm, now);
     }
     if (++agent.group < step.groups) {
-      wake_at(slot, index, now, end, Wait::pipe);
-      return false;
+      return go_on_at(slot, index, now, end, Wait::pipe);
     }
     agent.group = 0;
     ++agent.op;
     end += step.latency;
     add_busy(step, agent);
     if (trace_) trace_->end(slot, index, end, end);
-    wake_at(slot, index, now, end, Wait::pipe);
-    return false;
+    return go_on_at(slot, index, now, end, Wait::pipe);
   }
 
-  bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
+  bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t start = std::max(now, sm.tensor_free);
@@ -441,8 +441,7 @@ class Machine {
       trace_->pending(id, slot, index, step, now + step.issue_ticks);
     }
     if (step.issue_ticks == 0) return true;
-    wake_at(slot, index, now, now + step.issue_ticks, Wait::pipe);
-    return false;
+    return go_on_at(slot, index, now, now + step.issue_ticks, Wait::pipe);
   }
 
   // An asynchronous MMA takes its operands from SMEM while it runs, not while it queues. When SMEM is late, so is the product.
@@ -464,7 +463,7 @@ class Machine {
     push(end, Event::Kind::arrive, id, 0);
   }
 
-  bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     const ir::Access& access = step.op->access;
     const VisitedTile visited = plan_.is_loop[agent.section] ? visit(agent, trip) : VisitedTile{};
@@ -533,8 +532,7 @@ class Machine {
       return false;
     }
     if (step.issue_ticks == 0) return true;
-    wake_at(slot, index, now, release, Wait::pipe);
-    return false;
+    return go_on_at(slot, index, now, release, Wait::pipe);
   }
 
   std::int64_t new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent) {
@@ -570,13 +568,13 @@ class Machine {
   }
 
   void arrive(std::int32_t id, std::int64_t now) {
-    TransferState transfer = transfers_[static_cast<std::size_t>(id)];
+    TransferState& transfer = transfers_[static_cast<std::size_t>(id)];  // nothing below starts another
     CtaState& cta = ctas_[static_cast<std::size_t>(transfer.cta)];
     AgentState& agent = cta.agents[static_cast<std::size_t>(transfer.agent)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
       const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
-      transfers_[static_cast<std::size_t>(id)].bytes = 0;  // come back when the write into SMEM has ended
+      transfer.bytes = 0;  // come back when the write into SMEM has ended
       const std::int64_t written = sm.copy_into_smem(now, service);
       if (trace_) trace_->hold_transfer(Unit::smem_copies, id, now, written - service, written);
       push(written, Event::Kind::arrive, id, 0);
@@ -614,7 +612,14 @@ class Machine {
     return high > 0 ? (high - low) / (high + low) : 0;
   }
 
+  // Every agent that leaves an item counts; the last one ends it.
+  void end_item(std::int64_t position, std::int64_t now) {
+    auto& left = agents_through_[static_cast<std::size_t>(position)];
+    if (++left == static_cast<int>(plan_.agents.size())) config_.checkpoints->push_back({now, result_.wait_cycles});
+  }
+
   void add_busy(const PlannedStep& step, const AgentState& agent) {
+    if (!config_.count_work) return;
     for (std::size_t p = 0; p < kPipeCount; ++p) result_.busy_cycles[p] += step.step->demand[p];
     WorkCounts& c = result_.counts;
     c.tensor_flops += step.step->tensor_flops;
@@ -656,7 +661,7 @@ class Machine {
   }
 
   const ir::Kernel& kernel_;
-  KernelPlan plan_;
+  const KernelPlan& plan_;
   const std::vector<ir::Tensor>& tensors_;
   const MachineConfig& config_;
   ir::ItemSequence sequence_;
@@ -664,9 +669,10 @@ class Machine {
   std::vector<SmState> sms_;
   std::vector<CtaState> ctas_;
   std::vector<std::int32_t> free_slots_;
+  std::vector<int> agents_through_;  // by item, beside checkpoints only
   std::vector<TransferState> transfers_;
   std::vector<std::int64_t> free_transfers_;
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  EventQueue events_;
   std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
   std::map<std::tuple<std::int64_t, std::int32_t, ir::TokenId, ItemGroup>, std::int64_t> kernel_awaited_;
   std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;
@@ -678,7 +684,7 @@ class Machine {
   std::int64_t next_list_ = 0;
   std::int64_t next_item_ = 0;
   std::int64_t next_launch_ = 0;
-  std::int64_t event_sequence_ = 0;
+  std::uint64_t event_age_ = 0;
   std::int64_t end_ = 0;
   double miss_carry_ = 0;
 };
@@ -686,8 +692,12 @@ class Machine {
 }  // namespace
 
 MachineResult play(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& config) {
-  Machine machine(selected, tensors, chip, config);
-  return machine.run();
+  return play(selected, plan_kernel(selected, chip, config), tensors, config);
+}
+
+MachineResult play(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors,
+                   const MachineConfig& config) {
+  return Machine(selected, plan, tensors, config).run();
 }
 
 }  // namespace attnsim

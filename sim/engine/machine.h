@@ -17,10 +17,18 @@
 
 namespace attnsim {
 
+struct KernelPlan;
+
 // Agents that share a pipe lock into phases, which a few cycles of start offset can change by some per cent. SMs therefore
 // start their agents with one of these offsets (times kStartOffsetCycles and the agent's index), and a run is their mean.
 inline constexpr int kStartOffsets = 4;
 inline constexpr double kStartOffsetCycles = 37;  // no divisor of a pipe's group lengths
+
+// State at the end of an item: when the last of its CTA's agents leaves it.
+struct Checkpoint {
+  std::int64_t ticks = 0;
+  std::array<double, kWaitCount> wait_cycles{};  // of all agents since the start
+};
 
 struct MachineConfig {
   int sms = 1;
@@ -37,6 +45,8 @@ struct MachineConfig {
   bool chain_overlap = true;
   bool mask_cost = true;
   bool cta_start = true;
+  bool count_work = true;                          // pipe demands and work counts of the result
+  std::vector<Checkpoint>* checkpoints = nullptr;  // one per item, in order of their ends
   EngineListener* listener = nullptr;
   int node = 0;         // for the listener
   double start_us = 0;  // for the listener: of the kernel in the pipeline
@@ -59,6 +69,9 @@ struct MachineResult {
 
 // Plays the kernel's items. Throws SimError with every waiting agent's state when nothing can go on (deadlock).
 [[nodiscard]] MachineResult play(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip,
+                                 const MachineConfig& config);
+// The same with a plan made before: plan_kernel(selected, chip, config), for many plays of one program.
+[[nodiscard]] MachineResult play(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors,
                                  const MachineConfig& config);
 
 }  // namespace attnsim

@@ -9,7 +9,7 @@ namespace attnsim {
 void MemorySystem::submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag) {
   move_to(now);
   auto& port = ports_[static_cast<std::size_t>(sm)];
-  port.push_back({static_cast<double>(bytes), from_hbm, tag});
+  port.push({static_cast<double>(bytes), from_hbm, tag});
   if (port.size() == 1) {
     start_head(sm);
     set_rates();
@@ -42,8 +42,8 @@ std::int64_t MemorySystem::pop(double& end) {
   c.active.pop();
   auto& port = ports_[static_cast<std::size_t>(done.sm)];
   const std::int64_t tag = port.front().tag;
-  port.pop_front();
-  if (!port.empty()) start_head(done.sm);
+  port.pop();
+  if (port.size() > 0) start_head(done.sm);
   set_rates();
   return tag;
 }

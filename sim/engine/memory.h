@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <queue>
 #include <vector>
 
@@ -48,6 +47,31 @@ class MemorySystem {
     bool from_hbm = false;
     std::int64_t tag = 0;
   };
+  // Transfers of a port, first come first served; its storage stays.
+  class Port {
+   public:
+    [[nodiscard]] std::size_t size() const { return count_; }
+    [[nodiscard]] const Transfer& front() const { return ring_[head_]; }
+    void push(const Transfer& transfer) {
+      if (count_ == ring_.size()) grow();
+      ring_[(head_ + count_++) & (ring_.size() - 1)] = transfer;
+    }
+    void pop() {
+      head_ = (head_ + 1) & (ring_.size() - 1);
+      --count_;
+    }
+
+   private:
+    void grow() {
+      std::vector<Transfer> wider(ring_.size() * 2);
+      for (std::size_t i = 0; i < count_; ++i) wider[i] = ring_[(head_ + i) & (ring_.size() - 1)];
+      ring_.swap(wider);
+      head_ = 0;
+    }
+    std::vector<Transfer> ring_ = std::vector<Transfer>(8);
+    std::size_t head_ = 0;
+    std::size_t count_ = 0;
+  };
   struct Active {
     double finish = 0;  // of its class's virtual service
     std::int64_t sequence = 0;
@@ -65,7 +89,7 @@ class MemorySystem {
   void set_rates();
 
   MemoryRates rates_;
-  std::vector<std::deque<Transfer>> ports_;
+  std::vector<Port> ports_;
   Class hit_;
   Class miss_;
   double now_ = 0;
