@@ -22,7 +22,8 @@ struct Command {
 
 constexpr std::array<Command, 9> kCommands{{
     {"run", "Predict the workloads of a run config: ladder of bounds, simulated time, bottleneck, standing", add_run},
-    {"explain", "Waterfall of losses, per kernel, with the use of every resource and the reasons of its idle cycles", add_explain},
+    {"explain", "Why not faster: waterfall of losses, idle cycles and their reasons, critical sequence, counters, what would help",
+     add_explain},
     {"sweep", "Predict a grid of what-ifs; goes on where it was killed", add_sweep},
     {"validate", "Compare predictions with published GPU timings", add_validate},
     {"list", "Names of what ships: variants, schedules, chips, rungs, metrics, effects, harnesses", add_list},

@@ -18,6 +18,8 @@ enum class EngineKind { detailed, fast, automatic };  // automatic: detailed bel
 struct EngineOptions {
   EngineKind kind = EngineKind::automatic;
   EngineListener* listener = nullptr;  // told of the run that counts, by `detailed` only
+  bool attribute = false;              // give every idle cycle its reason; costs time, changes no result
+  bool sample_long_runs = false;       // of `fast`, and of runs too long to record, the listener is told what one SM does instead
 };
 
 struct Simulation {
@@ -27,6 +29,8 @@ struct Simulation {
   double energy_j = 0;
   EngineKind kind = EngineKind::detailed;
 };
+// Loop trips times agents: the work of a `detailed` run.
+[[nodiscard]] double loop_trips(const ir::Pipeline& pipeline);
 [[nodiscard]] Simulation simulate(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions,
                                   const EngineOptions& options = {});
 

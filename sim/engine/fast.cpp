@@ -19,6 +19,7 @@ MachineResult play_fast(const SelectedKernel& selected, const std::vector<ir::Te
   const Makespan makespan = distribute(kernel, costs, whole, conditions.without.count("waves") == 0);
   out.spread = costs.spread();
   out.hbm_bytes = residency.hbm_bytes;
+  out.hbm_written_bytes = residency.hbm_written_bytes;
   out.hit_bytes = out.loaded_bytes * residency.hit_fraction;
   const double hbm_ticks = residency.hbm_read_equivalent_bytes / whole.rates.hbm;
   const double l2_ticks = out.l2_bytes / whole.rates.l2;

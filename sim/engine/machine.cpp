@@ -5,12 +5,14 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <tuple>
 
 #include "sim/core/error.h"
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine_state.h"
 #include "sim/engine/recorder.h"
+#include "sim/engine/tally.h"
 
 namespace attnsim {
 
@@ -29,8 +31,9 @@ class Machine {
         tensors_(tensors),
         config_(config),
         sequence_(kernel_),
-        memory_(config.sms, config.rates),
+        memory_(config.sms, config.rates, config.attribute),
         sms_(static_cast<std::size_t>(config.sms)) {
+    if (config.attribute) tally_.emplace(plan_, kernel_.program, config);
     if (config.listener == nullptr) return;
     trace_ = std::make_unique<Recorder>(
         *config.listener, KernelEvent{config.node, &kernel_, &selected, config.sms, config.ctas_per_sm, config.clock_mhz, config.start_us});
@@ -51,6 +54,7 @@ class Machine {
       const Event event = events_.top();
       events_.pop();
       end_ = std::max(end_, event.time);
+      if (tally_) close_books(sm_of(event), event.time);
       switch (event.kind) {
         case Event::Kind::wake: advance(event.a, event.b, event.time); break;
         case Event::Kind::arrive: arrive(event.a, event.time); break;
@@ -62,6 +66,7 @@ class Machine {
     for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
     result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
     result_.spread = spread();
+    if (tally_) finish_books();
     if (trace_) trace_->finish(result_.ticks);
     return result_;
   }
@@ -103,6 +108,7 @@ class Machine {
     cta.list = next_list_++;
     cta.sm = sm;
     cta.active = true;
+    cta.launched = now;
     cta.exhausted = false;
     cta.items.clear();
     cta.waiters.clear();
@@ -116,7 +122,8 @@ class Machine {
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       AgentState& agent = cta.agents[a];
       agent.start(cta.tokens.size(), kernel_.program.tiles.size(), now);
-      const int offset = config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
+      if (tally_) tally_->block(sm, slot, static_cast<std::int32_t>(a), agent, nullptr, Wait::start);
+      const int offset = !config_.start_offsets ? 0 : config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
       const std::int64_t stagger =
           ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
       push(now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
@@ -154,6 +161,7 @@ class Machine {
     CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
     if (!cta.active || cta.running_agents > 0 || cta.stores_in_flight > 0) return;
     cta.active = false;
+    result_.cta_cycles += to_cycles(Ticks(now - cta.launched)).count();
     if (trace_) trace_->retire(slot, now);
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     if (--sm.resident == 0) {
@@ -170,21 +178,26 @@ class Machine {
     events_.push(Event{time, Event::order_of(kind, event_age_++), a, b, kind});
   }
 
-  void block(AgentState& agent, Wait reason, std::int64_t now) {
+  // `step`: what the agent is at or waits in; nullptr where it waits for the product of an asynchronous op.
+  void block(std::int32_t slot, std::int32_t index, const PlannedStep* step, Wait reason, std::int64_t now) {
+    CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
+    AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     agent.blocked = true;
     agent.reason = reason;
     agent.blocked_since = now;
+    if (tally_) tally_->block(cta.sm, slot, index, agent, step, reason);
   }
 
   // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens before (true), else by an event.
-  bool go_on_at(std::int32_t slot, std::int32_t index, std::int64_t& now, std::int64_t time, Wait reason) {
+  bool go_on_at(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
     if ((events_.empty() || time < events_.top().time) && memory_.next_end() >= static_cast<double>(time)) {
       add_wait(reason, time - now);
       end_ = std::max(end_, time);
+      if (tally_) book_wait(slot, index, step, time, reason);
       now = time;
       return true;
     }
-    block(ctas_[static_cast<std::size_t>(slot)].agents[static_cast<std::size_t>(index)], reason, now);
+    block(slot, index, step, reason, now);
     push(time, Event::Kind::wake, slot, index);
     return false;
   }
@@ -193,12 +206,39 @@ class Machine {
     result_.wait_cycles[static_cast<std::size_t>(reason)] += to_cycles(Ticks(ticks)).count();
   }
 
+  // --- attribution ---
+  [[nodiscard]] int sm_of(const Event& event) const {
+    switch (event.kind) {
+      case Event::Kind::wake: return ctas_[static_cast<std::size_t>(event.a)].sm;
+      case Event::Kind::launch: return event.a;
+      case Event::Kind::arrive:
+      case Event::Kind::mma_start: break;
+    }
+    return ctas_[static_cast<std::size_t>(transfers_[static_cast<std::size_t>(event.a)].cta)].sm;
+  }
+
+  void close_books(int sm, std::int64_t now) { tally_->close(sm, sms_[static_cast<std::size_t>(sm)], memory_, now, next_list_ < lists_); }
+
+  // A wait during which nothing else happens.
+  void book_wait(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t until, Wait reason) {
+    const CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
+    tally_->block(cta.sm, slot, index, cta.agents[static_cast<std::size_t>(index)], step, reason);
+    close_books(cta.sm, until);
+    tally_->unblock(cta.sm, slot, index);
+  }
+
+  void finish_books() {
+    for (int sm = 0; sm < config_.sms; ++sm) close_books(sm, result_.ticks);
+    result_.attribution = tally_->finish(result_.l2_bytes, result_.hbm_bytes, result_.hbm_written_bytes);
+  }
+
   void advance(std::int32_t slot, std::int32_t index, std::int64_t now) {
     CtaState* cta = &ctas_[static_cast<std::size_t>(slot)];
     AgentState* agent = &cta->agents[static_cast<std::size_t>(index)];
     if (agent->blocked) {
       add_wait(agent->reason, now - agent->blocked_since);
       agent->blocked = false;
+      if (tally_) tally_->unblock(cta->sm, slot, index);
     }
     while (true) {
       if (agent->position < 0) {
@@ -279,7 +319,7 @@ class Machine {
       for (ir::TileId t : step.waits) ready = std::max(ready, agent.tile_ready[static_cast<std::size_t>(t)]);
       if (ready > now) {
         if (trace_) trace_->wait_for_tile(slot, index, step.waits, agent.tile_ready, now, ready);
-        return go_on_at(slot, index, now, ready, Wait::dependency);
+        return go_on_at(slot, index, nullptr, now, ready, Wait::dependency);
       }
       if (trace_) trace_->begin(slot, index, step, agent.section, agent.position, trip, now);
     }
@@ -317,7 +357,7 @@ class Machine {
       return true;
     }
     const Wait reason = step.awaits_copy ? Wait::copy : Wait::token;
-    block(agent, reason, now);
+    block(slot, index, &step, reason, now);
     if (trace_) trace_->wait(slot, index, reason, now);
     if (step.kernel_scope) {
       kernel_waiters_.push_back({slot, Waiter{index, needed, step.token, group}});
@@ -388,14 +428,14 @@ class Machine {
       hold_shared(slot, index, step, sm, now);
     }
     if (++agent.group < step.groups) {
-      return go_on_at(slot, index, now, end, Wait::pipe);
+      return go_on_at(slot, index, &step, now, end, Wait::pipe);
     }
     agent.group = 0;
     ++agent.op;
     end += step.latency;
     add_busy(step, agent);
     if (trace_) trace_->end(slot, index, end, end);
-    return go_on_at(slot, index, now, end, start > now ? Wait::pipe : Wait::dependency);
+    return go_on_at(slot, index, &step, now, end, start > now ? Wait::pipe : Wait::dependency);
   }
 
   bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
@@ -410,14 +450,14 @@ class Machine {
       hold_shared(slot, index, step, sm, now);
     }
     if (++agent.group < step.groups) {
-      return go_on_at(slot, index, now, end, Wait::pipe);
+      return go_on_at(slot, index, &step, now, end, Wait::pipe);
     }
     agent.group = 0;
     ++agent.op;
     end += step.latency;
     add_busy(step, agent);
     if (trace_) trace_->end(slot, index, end, end);
-    return go_on_at(slot, index, now, end, Wait::pipe);
+    return go_on_at(slot, index, &step, now, end, Wait::pipe);
   }
 
   bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
@@ -441,7 +481,7 @@ class Machine {
       trace_->pending(id, slot, index, step, now + step.issue_ticks);
     }
     if (step.issue_ticks == 0) return true;
-    return go_on_at(slot, index, now, now + step.issue_ticks, Wait::pipe);
+    return go_on_at(slot, index, &step, now, now + step.issue_ticks, Wait::pipe);
   }
 
   // An asynchronous MMA takes its operands from SMEM while it runs, not while it queues. When SMEM is late, so is the product.
@@ -488,6 +528,7 @@ class Machine {
         if (outcome.written_back_bytes > 0) {
           memory_.write_back(static_cast<double>(now), static_cast<double>(outcome.written_back_bytes) * config_.hbm_write_cost);
           result_.hbm_bytes += static_cast<double>(outcome.written_back_bytes);
+          result_.hbm_written_bytes += static_cast<double>(outcome.written_back_bytes);
         }
       } else if (!transfer.is_store) {
         miss_carry_ += (1 - config_.hit_fraction) * static_cast<double>(bytes);
@@ -505,6 +546,7 @@ class Machine {
       result_.hit_bytes += static_cast<double>(hit);
     }
     if (transfer.is_store) ++cta.stores_in_flight;
+    if (tally_ && !transfer.is_store) tally_->loads(cta.sm, 1);
     if (miss > 0) transfer.latency += plan_.hbm_latency;
     transfer.parts = (miss > 0) + (hit > 0);
     if (transfer.parts == 0) {
@@ -528,11 +570,11 @@ class Machine {
       trace_->rates(static_cast<double>(now), memory_.use());
     }
     if (!step.async) {
-      block(agent, Wait::copy, now);
+      block(slot, index, &step, Wait::copy, now);
       return false;
     }
     if (step.issue_ticks == 0) return true;
-    return go_on_at(slot, index, now, release, Wait::pipe);
+    return go_on_at(slot, index, &step, now, release, Wait::pipe);
   }
 
   std::int64_t new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent) {
@@ -557,6 +599,7 @@ class Machine {
 
   void finish_transfer() {
     double end = 0;
+    if (tally_) close_books(memory_.next_sm(), static_cast<std::int64_t>(std::floor(memory_.next_end())));
     const std::int64_t id = memory_.pop(end);
     TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
     if (trace_) {
@@ -581,6 +624,7 @@ class Machine {
       return;
     }
     free_transfers_.push_back(id);
+    if (tally_ && transfer.step->kind == StepKind::load) tally_->loads(cta.sm, -1);
     if (trace_) trace_->arrive(id, now);
     for (std::size_t i = 0; i < transfer.phases.size(); ++i)
       signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
@@ -687,6 +731,7 @@ class Machine {
   std::uint64_t event_age_ = 0;
   std::int64_t end_ = 0;
   double miss_carry_ = 0;
+  std::optional<Tally> tally_;  // where attribution is asked for
 };
 
 }  // namespace

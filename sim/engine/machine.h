@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hwmodels/chip.h"
+#include "sim/engine/attribution.h"
 #include "sim/engine/engine.h"
 #include "sim/engine/l2_cache.h"
 #include "sim/engine/memory.h"
@@ -47,6 +48,8 @@ struct MachineConfig {
   bool cta_start = true;
   bool count_work = true;                          // pipe demands and work counts of the result
   std::vector<Checkpoint>* checkpoints = nullptr;  // one per item, in order of their ends
+  bool start_offsets = true;
+  bool attribute = false;  // book the reasons of idle ticks
   EngineListener* listener = nullptr;
   int node = 0;         // for the listener
   double start_us = 0;  // for the listener: of the kernel in the pipeline
@@ -59,12 +62,15 @@ struct MachineResult {
   std::array<double, kPipeCount> busy_cycles{};  // summed over SMs
   double l2_bytes = 0;                           // SM <-> L2
   double hbm_bytes = 0;
+  double hbm_written_bytes = 0;  // part of hbm_bytes
   double loaded_bytes = 0;
   double hit_bytes = 0;
   std::array<double, kWaitCount> wait_cycles{};  // summed over agents
   double spread = 0;                             // relative half-range of the time per trip over start offsets
   double resident_cycles = 0;                    // SM cycles with at least one CTA
+  double cta_cycles = 0;                         // from launch to retirement, summed over CTAs; 0: not played
   WorkCounts counts;
+  Attribution attribution;  // empty unless asked for
 };
 
 // Plays the kernel's items. Throws SimError with every waiting agent's state when nothing can go on (deadlock).

@@ -149,6 +149,7 @@ struct CtaState {
   int running_agents = 0;
   int stores_in_flight = 0;
   bool active = false;
+  std::int64_t launched = 0;
   std::int64_t list = 0;            // which item list it walks
   std::vector<std::int64_t> items;  // grid positions taken so far
   bool exhausted = false;
