@@ -83,9 +83,9 @@ struct Schedule {
   int consumer_global_round_trips = 0;  // dependent L2 reads of each consumer before an item's first trip (lengths, split count)
   int scheduler_batch_entries = 0;      // batch entries that one step of the work-tile search covers (FA3: a warp's lanes); 0: no search
   int item_global_round_trips = 0;      // dependent L2 reads before an item's first load (scheduler, lengths, block table)
-  bool prepare_kernel = false;          // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
-  bool regroup_copies = false;          // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
-  std::string resolved_json;            // canonical text: part of a result's identity
+  bool prepare_kernel = false;  // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
+  bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
+  std::string resolved_json;    // canonical text: part of a result's identity
 };
 
 // Names of the shipped schedules (files of workloads/schedules), sorted.
