@@ -7,7 +7,7 @@
 //   StepEvent.cause   the step whose signal, copy or MMA ended the agent's last wait before the issue; without a wait it is the
 //                     agent's previous step
 //   HoldEvent.after   the step that held the unit before, where the group had to queue (begin > asked)
-// Steps arrive when they complete, holds when they are granted: sort where order matters (id is the order of issue).
+// Steps are told at issue and at completion, holds when they are granted: sort where order matters (id is the order of issue).
 #pragma once
 
 #include <cstdint>
@@ -114,12 +114,14 @@ struct RateEvent {
   double hbm_write_back = 0;  // evicted blocks, in cost of reads
 };
 
+// A listener that has seen enough may throw: the run ends with that exception.
 class EngineListener {
  public:
   virtual ~EngineListener() = default;
   virtual void on_kernel(const KernelEvent& event) { (void)event; }
   virtual void on_cta(const CtaEvent& event) { (void)event; }
-  virtual void on_step(const StepEvent& event) { (void)event; }
+  virtual void on_issue(const StepEvent& event) { (void)event; }  // release and completion not known yet
+  virtual void on_step(const StepEvent& event) { (void)event; }   // complete
   virtual void on_hold(const HoldEvent& event) { (void)event; }
   virtual void on_signal(const SignalEvent& event) { (void)event; }
   virtual void on_copy(const CopyEvent& event) { (void)event; }

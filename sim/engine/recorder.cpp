@@ -110,6 +110,7 @@ void Recorder::begin(std::int32_t slot, std::int32_t agent, const PlannedStep& s
     event.cause_cycle = trace.previous_release;
   }
   trace.wait = StepEvent{};
+  listener_.on_issue(event);
 }
 
 void Recorder::held(Unit unit, int sm, std::int64_t step, double asked, double begin, double end) {

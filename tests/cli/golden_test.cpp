@@ -14,6 +14,7 @@ TEST_CASE("outputs on toy chips are those that were reviewed", "[golden]") {
   const std::string configs = shipped("workloads/configs").string();
   const auto [file, arguments] = GENERATE_COPY(table<std::string, std::string>(
       {{"run-toy.txt", "run '" + configs + "/toy.json'"},
+       {"trace-toy.txt", "trace '" + configs + "/toy.json' --workload window-128 --text"},
        {"explain-toy.txt", "explain '" + configs + "/toy.json' --brief"},
        {"explain-measured-toy.txt", "explain '" + configs + "/toy.json' --workload causal-512 --measured 0.1ms"},
        {"list-rungs.txt", "list rungs"},
