@@ -37,7 +37,7 @@ struct TraceOptions {
 
 [[noreturn]] void refuse(const std::string& option, const std::string& value, const std::string& problem, const std::string& allowed,
                          const std::string& nearest = "") {
-  throw ConfigError(ConfigIssue{option, "", json_text::shown(Json(value)), problem, allowed, nearest});
+  throw ConfigError(ConfigIssue{"command line", option, json_text::shown(Json(value)), problem, allowed, nearest});
 }
 
 // "3" or "0-3".
