@@ -162,7 +162,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   if (conditions.without.count("l2_hits") != 0) fetched = loaded;
   if (resident) fetched = 0;
   out.hit_fraction = loaded > 0 ? std::clamp(1 - fetched / loaded, 0.0, 1.0) : 0;
-  out.hbm_bytes = fetched + (resident ? 0 : stored);
+  out.hbm_written_bytes = resident ? 0 : stored;
+  out.hbm_bytes = fetched + out.hbm_written_bytes;
   out.hbm_read_equivalent_bytes = fetched + (resident ? 0 : stored * config.hbm_write_cost);
   return out;
 }
