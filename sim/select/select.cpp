@@ -123,7 +123,7 @@ class Selector {
     if (b.space == Space::smem) step.smem_bytes += b_readers * n * k * element_bytes;
     const double instructions = m * n * k / (static_cast<double>(rule->second.m) * rule->second.n * rule->second.k);
     step.warp_instructions = step.async ? k / rule->second.k * warps_ : instructions;
-    step.demand[static_cast<std::size_t>(Pipe::tensor)] = step.tensor_flops / (rate * chip_.tensor.efficiency);
+    step.demand[static_cast<std::size_t>(Pipe::tensor)] = step.tensor_flops / (rate * rule->second.rate_fraction * chip_.tensor.efficiency);
     step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
     step.demand[static_cast<std::size_t>(Pipe::issue)] = step.warp_instructions / chip_.sm.issue_per_clk;
     step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::tensor)];

@@ -136,12 +136,14 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
 }  // namespace
 
 void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip) {
+  constexpr double kReservedKib = 1;  // per CTA, by the system (ir::occupancy)
   const double smem_kib = static_cast<double>(program.smem_bytes()) / 1024;
-  if (smem_kib > chip.sm.smem_per_cta_kib) {
+  const double limit_kib = std::min(chip.sm.smem_per_cta_kib, chip.sm.smem_kib - kReservedKib);
+  if (smem_kib > limit_kib) {
     illegal("/schedule", plan.schedule,
             fmt::format("needs {:.0f} KiB of SMEM per CTA for head_dim {} ({} x {} tile, {} stages)", smem_kib, plan.padded_qk,
                         plan.rule.tile_q, plan.rule.tile_kv, plan.rule.stages),
-            fmt::format("up to {:.0f} KiB on {}", chip.sm.smem_per_cta_kib, chip.name));
+            fmt::format("up to {:.0f} KiB on {}", limit_kib, chip.name));
   }
   if (program.threads() > chip.sm.max_threads) {
     illegal("/schedule", plan.schedule, fmt::format("needs {} threads per CTA", program.threads()),
