@@ -129,6 +129,11 @@ class Selector {
     step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::tensor)];
     step.latency_cycles = step.async ? chip_.latency.wgmma_cycles : chip_.latency.mma_sync_cycles + chip_.latency.smem_cycles;
     step.groups = static_cast<int>(k) / rule->second.k;
+    // A streamed operand drains the instructions at every slice: its slot is filled again behind a barrier.
+    if (b.slice_cols > 0) {
+      const double slices = std::ceil(static_cast<double>(program_.padded(b.cols)) / b.slice_cols);
+      step.latency_cycles += (slices - 1) * (step.latency_cycles + chip_.latency.barrier_cycles);
+    }
     // Asynchronous MMAs of one agent run in issue order, so they wait for register operands only, not for each other.
     if (a.space == Space::registers) wait_for(step, op.in[0]);
     step.writes = op.out;
