@@ -668,7 +668,9 @@ class Machine {
     WorkCounts& c = result_.counts;
     c.tensor_flops += step.step->tensor_flops;
     if (step.kind == StepKind::mma) {
-      c.useful_tensor_flops += step.step->tensor_flops * valid_row_fraction(step, kernel_.program, *agent.item.tile);
+      const double useful = step.step->tensor_flops * valid_row_fraction(step, kernel_.program, *agent.item.tile);
+      c.useful_tensor_flops += useful;
+      c.narrow_tensor_flops += useful * (1 - step.step->operand_bits / 16.0);
     }
     c.exp_count += step.step->exp_count;
     c.fp32_ops += step.step->fp32_ops;

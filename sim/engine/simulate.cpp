@@ -40,6 +40,7 @@ struct Pass {
 void add(WorkCounts& sum, const WorkCounts& x) {
   sum.tensor_flops += x.tensor_flops;
   sum.useful_tensor_flops += x.useful_tensor_flops;
+  sum.narrow_tensor_flops += x.narrow_tensor_flops;
   sum.exp_count += x.exp_count;
   sum.fp32_ops += x.fp32_ops;
   sum.alu_ops += x.alu_ops;

@@ -33,6 +33,7 @@ inline constexpr std::size_t kResourceCount = 10;
 struct WorkCounts {
   double tensor_flops = 0;         // padded
   double useful_tensor_flops = 0;  // valid extents and kept pairs only
+  double narrow_tensor_flops = 0;  // useful ones x (1 - operand bits / 16): what narrow operands save of the matrix energy
   double exp_count = 0;            // padded
   double useful_exp_count = 0;
   double fp32_ops = 0;  // lane operations, FMA = 1

@@ -119,6 +119,16 @@ TEST_CASE("each warp of mma.sync reads all of B") {
   CHECK(step.smem_bytes == Approx((kRows * 64 + 4 * kCols * 64) * 2));
 }
 
+TEST_CASE("mma.sync takes longer than wgmma where its rate is a fraction of the chip's") {
+  const auto tensor_cycles = [](ir::MmaKind kind) {
+    const ir::Kernel kernel = kernel_of({qk(kind)});
+    return at(select_instructions(kernel, chip()).agents[0].sections[0][0], Pipe::tensor);
+  };
+  const double fraction = load_isa_table("sm_90").mma.at(ir::MmaKind::mma_sync).rate_fraction;
+  CHECK(fraction == Approx(494.4 / 729.3).epsilon(1e-3));  // arXiv 2402.13499: mma.sync and wgmma on one chip
+  CHECK(tensor_cycles(ir::MmaKind::mma_sync) * fraction == Approx(tensor_cycles(ir::MmaKind::wgmma_ss)));
+}
+
 TEST_CASE("a chain waits for the product that it reads") {
   std::vector<ir::Op> ops{qk(ir::MmaKind::wgmma_ss)};
   for (ir::Op& o : softmax()) ops.push_back(o);

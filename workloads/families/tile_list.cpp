@@ -20,7 +20,7 @@ bool applies(const TileRule& rule, const TileListPlan& plan) {
 
 // The programs depend on tensor ids only by number, so any ids do for a check.
 TileListTensors placeholder_tensors() {
-  return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
 }
 
 void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
@@ -78,6 +78,7 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
     t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
+  if (schedule.o_in_memory) t.o_accumulator = make.queries("o_accumulator", plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate);
   if (plan.splits > 1) {
     const std::int64_t slabs = plan.slabs * plan.splits;
     t.o_partial = builder.tensor({"o_partial", slabs, plan.rows, plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate});
@@ -128,7 +129,7 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
     const ir::Tile& tile = program.tiles[static_cast<std::size_t>(id)];
     const bool counted = tile.dtype == ir::DType::f32 || (async_mma && tile.dtype != ir::DType::pred);
     if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted)
-      bits += program.padded_elements(id) * ir::bits_of(tile.dtype);
+      bits += program.stored_elements(id) * ir::bits_of(tile.dtype);
   }
   return bits;
 }
@@ -136,12 +137,14 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
 }  // namespace
 
 void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip) {
+  constexpr double kReservedKib = 1;  // per CTA, by the system (ir::occupancy)
   const double smem_kib = static_cast<double>(program.smem_bytes()) / 1024;
-  if (smem_kib > chip.sm.smem_per_cta_kib) {
+  const double limit_kib = std::min(chip.sm.smem_per_cta_kib, chip.sm.smem_kib - kReservedKib);
+  if (smem_kib > limit_kib) {
     illegal("/schedule", plan.schedule,
             fmt::format("needs {:.0f} KiB of SMEM per CTA for head_dim {} ({} x {} tile, {} stages)", smem_kib, plan.padded_qk,
                         plan.rule.tile_q, plan.rule.tile_kv, plan.rule.stages),
-            fmt::format("up to {:.0f} KiB on {}", chip.sm.smem_per_cta_kib, chip.name));
+            fmt::format("up to {:.0f} KiB on {}", limit_kib, chip.name));
   }
   if (program.threads() > chip.sm.max_threads) {
     illegal("/schedule", plan.schedule, fmt::format("needs {} threads per CTA", program.threads()),
