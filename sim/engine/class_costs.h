@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one item of a kernel costs an SM, by class: items whose trips, peers and flag agree cost the same. One SM plays a few
-// equal items, and a loop longer than a few dozen trips goes on at the slope between two lengths.
+// What one item of a kernel costs an SM, by class: items whose trips, peers and flag agree cost the same.
+//
+//   cost(full) = cost at a few short loops, linear between them, and beyond the longest of them + slope * more trips
+//   cost       1 warming and 2 measured items per CTA slot, one after the other, mean over start offsets
+//   slope      two single long items per slot: the same beginning and end, so that only trips of a settled loop differ
+//
+// A loop over masked trips or over peers goes on in the same way. A kernel of few short classes is played class by class.
 #pragma once
 
 #include <array>
@@ -9,6 +14,7 @@
 #include <map>
 #include <vector>
 
+#include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine.h"
 
 namespace attnsim {
@@ -43,18 +49,24 @@ class ClassCosts {
   [[nodiscard]] double spread() const { return spread_; }
 
  private:
-  ItemCost exact(const ItemClass& c);
-  MachineResult play_items(const ItemClass& c, std::int64_t items, int ctas_per_sm);
-  ItemCost play_class(const ItemClass& c);
+  const ItemCost& played(const ItemClass& c);
+  const ItemCost& slope(const ItemClass& c, std::int64_t ItemClass::*axis);
+  ItemCost estimate(const ItemClass& c);
   ItemCost play_offset(const ItemClass& c);
+  MachineResult play_items(const ItemClass& c, std::int64_t items, int ctas_per_sm);
+  double single_ticks(const ItemClass& c, int ctas_per_sm);
+  [[nodiscard]] int offsets() const;
 
-  const SelectedKernel& selected_;
   const std::vector<ir::Tensor>& tensors_;
-  const Chip& chip_;
+  ir::Kernel kernel_;  // same program, other items
+  SelectedKernel selected_;
   MachineConfig slice_;
-  ir::Kernel kernel_;
+  KernelPlan plan_;
+  std::vector<Checkpoint> checkpoints_;
+  bool exact_ = false;  // so few short classes that each is played
   std::map<ItemClass, ItemCost> costs_;
-  std::map<ItemClass, ItemCost> exact_;
+  std::map<ItemClass, ItemCost> played_;
+  std::map<ItemClass, ItemCost> slopes_;
   double spread_ = 0;
 };
 
