@@ -6,6 +6,7 @@
 #include "sim/engine/engine.h"
 #include "sim/engine/fast.h"
 #include "sim/engine/machine.h"
+#include "sim/engine/node_schedule.h"
 #include "sim/engine/power.h"
 #include "sim/engine/slice.h"
 
@@ -134,6 +135,13 @@ KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, con
   return out;
 }
 
+// Mean cycles that an SM was empty before the kernel's end: those without a CTA less the dispatcher's ramp at its start.
+double empty_at_the_end(const MachineResult& played, const MachineConfig& config, const Chip& chip) {
+  const double empty = to_cycles(Ticks(played.ticks)).count() - played.resident_cycles / config.sms;
+  const double ramp = config.cta_start ? (config.sms - 1) / (2 * chip.launch.ctas_per_clk) : 0;
+  return std::max(0.0, empty - ramp);
+}
+
 class Simulator {
  public:
   Simulator(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions, const EngineOptions& options)
@@ -177,13 +185,6 @@ class Simulator {
     return locked ? conditions_.locked_mhz : chip_.clock.boost_mhz;
   }
 
-  double launch_gap_us(const ir::Kernel& kernel, bool first) const {
-    if (!has_effect(conditions_, "launch") || (first && !conditions_.include_launch)) return 0;
-    if (first) return chip_.launch.kernel_us;
-    // A programmatic dependent launch is under way while its predecessor drains.
-    return kernel.grid.programmatic_launch ? 0 : chip_.launch.dependent_kernel_us;
-  }
-
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
   Pass settle(double clock, bool watched) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
@@ -197,16 +198,17 @@ class Simulator {
   Pass play_all(L2Cache& cache, double clock, bool watched) {
     Pass pass;
     pass.kernels.resize(pipeline_.nodes().size());
-    bool first = true;
-    for (int index : pipeline_.order()) {
+    NodeSchedule schedule(pipeline_, chip_, conditions_, clock);
+    for (NodeStart start = schedule.next(); start.node >= 0; start = schedule.next()) {
+      const int index = start.node;
       const auto n = static_cast<std::size_t>(index);
+      double drain_us = 0;
       const ir::Node& node = pipeline_.nodes()[n];
       KernelResult& result = pass.kernels[n];
       if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) {
-        const double launch_us = launch_gap_us(*kernel, first);
         MachineConfig config = whole_chip(*kernel, chip_, conditions_, clock);
         config.node = index;
-        config.start_us = pass.time_us + launch_us;
+        config.start_us = start.start_us;
         const bool sampled = kind_ == EngineKind::fast || (options_.sample_long_runs && trips_ > kRecordedTripLimit);
         if (watched && !sampled) config.listener = options_.listener;
         config.attribute = watched && options_.attribute && kind_ == EngineKind::detailed;
@@ -221,10 +223,10 @@ class Simulator {
         if (watched && sampled) sample(selected_[n], config, played);
         result = describe(*kernel, played, config, clock, chip_);
         result.extrapolated = kind_ == EngineKind::fast;
-        result.launch_us = launch_us;
+        result.launch_us = start.gap_us;
+        drain_us = empty_at_the_end(played, config, chip_) / clock;
         pass.hbm_busy_us += result.counts.hbm_bytes / (config.rates.hbm * static_cast<double>(kTicksPerCycle)) / clock;
         add(pass.counts, result.counts);
-        first = false;
       } else if (const auto* transfer = std::get_if<ir::Transfer>(&node.work)) {
         if (chip_.links.empty()) throw SimError("transfer " + transfer->name + " needs a link; chip " + chip_.name + " has none");
         const Link& link = chip_.links.front();
@@ -237,8 +239,10 @@ class Simulator {
         result.limiter = "host";
         result.time_us = gap.time.count() * 1e-3;
       }
-      pass.time_us += result.launch_us + result.time_us;
+      result.start_us = start.start_us;
+      schedule.done(start, result.time_us, drain_us);
     }
+    pass.time_us = schedule.end_us();
     return pass;
   }
 

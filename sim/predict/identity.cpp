@@ -49,6 +49,7 @@ Json json_of(const Conditions& c) {
                      {"include_launch", c.include_launch},
                      {"extra_kernels", extras},
                      {"without", c.without}};
+  if (c.launches != LaunchKind::graph) conditions["launches"] = "plain";
   if (c.clock == ClockPolicy::locked) conditions["locked_mhz"] = c.locked_mhz;
   return conditions;
 }

@@ -68,6 +68,9 @@ void add_launch(Trials& t, const Request& base) {
         [&](Request& r) { r.conditions.constant_us += base.chip.launch.kernel_us; });
   if (base.conditions.include_launch)
     t.add("launch hidden", "the launch was not inside the timing", [](Request& r) { r.conditions.include_launch = false; });
+  if (base.conditions.launches == LaunchKind::graph && base.chip.launch.stream_kernel_us > 0)
+    t.add("plain launches", "kernels were launched one by one, not as a graph",
+          [](Request& r) { r.conditions.launches = LaunchKind::plain; });
   if (base.conditions.extra_kernels.empty())
     t.add("KV-cache write", "the kernel that writes K and V into the cache was inside the timing",
           [](Request& r) { r.conditions.extra_kernels.push_back(ExtraKernel::kv_cache_write); });

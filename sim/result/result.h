@@ -75,7 +75,8 @@ struct KernelResult {
   std::vector<ResourceUse> resources;
   std::string limiter;   // resource with the largest busy fraction, or "latency"/"launch"
   double time_us = 0;    // simulated
-  double launch_us = 0;  // gap before this kernel
+  double launch_us = 0;  // gap before this kernel; negative where it starts while its predecessor drains
+  double start_us = 0;   // in the pipeline, gap included; nodes of several streams may overlap
   std::int64_t items = 0;
   std::int64_t ctas = 0;
   int ctas_per_sm = 0;

@@ -100,8 +100,9 @@ void ChromeTrace::flush() {
   rates_.finish(last_cycle_);
   for (auto& [place, held] : held_) write_hold(held);
   held_.clear();
-  events_.slice({kChip, 1}, shown(0), shown(last_cycle_), kernel_.kernel->name, "{}");
-  events_.name_thread({kChip, 1}, "kernels");
+  const TraceThread thread{kChip, 1 + kernel_.node};  // of its own: a programmatic launch starts before its predecessor's end
+  events_.name_thread(thread, kernel_.kernel->name);
+  events_.slice(thread, shown(0), shown(last_cycle_), kernel_.kernel->name, "{}");
   open_.clear();
   sources_.clear();
   agent_busy_until_.clear();
