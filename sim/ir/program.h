@@ -179,7 +179,7 @@ struct Program {
   [[nodiscard]] int padded(AxisId axis) const { return axis == kUnit ? 1 : axes[static_cast<std::size_t>(axis)].padded; }
   [[nodiscard]] std::int64_t padded_elements(TileId tile) const;
   [[nodiscard]] std::int64_t stored_elements(TileId tile) const;  // at a time: of one slice where the tile is streamed
-  [[nodiscard]] std::int64_t smem_bytes() const;  // all SMEM tiles with their stages, aliases counted once
+  [[nodiscard]] std::int64_t smem_bytes() const;                  // all SMEM tiles with their stages, aliases counted once
   [[nodiscard]] int threads() const;
   [[nodiscard]] int signallers(TokenId token) const;   // agents that signal it
   [[nodiscard]] TileId storage_of(TileId tile) const;  // the tile whose storage it uses: itself, or the end of its aliases

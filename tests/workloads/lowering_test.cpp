@@ -122,6 +122,15 @@ TEST_CASE("SMEM of the tiles is that of the kernels") {
         (192 * 64 + 4 * 192 * 64 + 192 * 192) * 2 / 1024.0);
 }
 
+TEST_CASE("a streamed kernel's SMEM does not grow with head_dim") {
+  const auto smem = [](std::int64_t d) {
+    return kernel(lowered("dense", problem(1, 8, 8, 512, 512, d), "ffpa-sm80", test::a100()), "attention").program.smem_bytes();
+  };
+  // A slice of 16 columns in 16 bit: 128 rows of Q, two stages of 64 keys for K and for V.
+  CHECK(smem(320) == (128 + 2 * 2 * 64) * 16 * 2);
+  CHECK(smem(1024) == smem(320));
+}
+
 TEST_CASE("kept pairs of a kernel equal the problem's, packed or not, split or not") {
   // Causal, bottom-right: query q keeps kv_len - q_len + q + 1 keys.
   const std::int64_t n = 1000;
