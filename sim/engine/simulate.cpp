@@ -157,8 +157,11 @@ class Simulator {
 
   Simulation run() {
     double clock = start_clock();
-    Pass pass = settle(clock, false);
-    if (conditions_.clock == ClockPolicy::sustained && has_effect(conditions_, "clock")) {
+    const bool listened = options_.listener != nullptr && (kind_ == EngineKind::detailed || options_.sample_long_runs);
+    const bool watched = listened || options_.attribute;
+    const bool searches = conditions_.clock == ClockPolicy::sustained && has_effect(conditions_, "clock");
+    Pass pass = settle(clock, watched && !searches);
+    if (searches) {
       for (int round = 0; round < 2; ++round) {
         const double memory_bound = std::min(1.0, pass.hbm_busy_us / std::max(1e-9, pass.time_us));
         const double next = sustained_clock_mhz(pass.counts, chip_, pass.time_us * 1e-6, clock, memory_bound);
@@ -166,10 +169,8 @@ class Simulator {
         clock = next;
         pass = settle(clock, false);
       }
+      if (watched) pass = settle(clock, true);  // again, now that the clock is settled
     }
-    // Again for those who watch, now that the clock is settled.
-    const bool listened = options_.listener != nullptr && (kind_ == EngineKind::detailed || options_.sample_long_runs);
-    if (listened || options_.attribute) pass = settle(clock, true);
     Simulation out;
     out.kernels = std::move(pass.kernels);
     out.time_us = pass.time_us;
