@@ -3,123 +3,167 @@
 
 #include <algorithm>
 #include <limits>
-#include <queue>
 
 namespace attnsim {
 
 namespace {
 
-// Items in grid order over SMs with `slots` places each. An item among k on an SM progresses at 1 / duration(k).
-class Distribution {
+// Time of an item that shares the SM with k - 1 others all along.
+double duration(const ItemCost& cost, std::size_t k, int slots) {
+  if (k <= 1 || slots <= 1) return cost.alone_ticks;
+  const double share = static_cast<double>(k - 1) / static_cast<double>(slots - 1);
+  return cost.alone_ticks + (cost.shared_ticks * slots - cost.alone_ticks) * share;
+}
+
+// A slot of an SM with the item that it holds, were the SM to stay as full as it is.
+struct Slot {
+  double end = 0;
+  int sm = 0;
+  const ItemCost* cost = nullptr;
+};
+
+// Slots in order of their ends. A new end is mostly the latest or near it, so it is moved in from the back.
+class SlotQueue {
  public:
-  Distribution(int sms, int slots) : slots_(slots), sms_(static_cast<std::size_t>(sms)) {
-    for (int sm = 0; sm < sms; ++sm) queue_.push({0, sm, 0});
-  }
+  explicit SlotQueue(std::size_t capacity) : ring_(std::max<std::size_t>(capacity, 1)) {}
 
-  void add(const ItemCost& cost) {
-    while (true) {  // the least loaded SM with a free place, else the first to finish an item
-      if (filled_ < static_cast<std::int64_t>(sms_.size()) * slots_) {
-        place(static_cast<int>(filled_ % static_cast<std::int64_t>(sms_.size())), cost);
-        ++filled_;
-        return;
-      }
-      const int sm = finish_next();
-      if (sm >= 0) {
-        place(sm, cost);
-        return;
-      }
+  [[nodiscard]] const Slot& front() const { return ring_[head_]; }
+  void pop() {
+    head_ = next(head_);
+    --count_;
+  }
+  void push(const Slot& slot) {
+    std::size_t hole = at(count_++);
+    while (hole != head_) {
+      const std::size_t before = hole == 0 ? ring_.size() - 1 : hole - 1;
+      if (ring_[before].end <= slot.end) break;
+      ring_[hole] = ring_[before];
+      hole = before;
     }
+    ring_[hole] = slot;
   }
-
-  double drain() {
-    while (!queue_.empty()) finish_next();
-    return end_;
-  }
+  [[nodiscard]] std::size_t size() const { return count_; }
+  [[nodiscard]] const Slot& operator[](std::size_t i) const { return ring_[at(i)]; }
 
  private:
-  struct Running {
-    double left = 1;  // fraction
-    const ItemCost* cost = nullptr;
-  };
-  struct Sm {
-    double now = 0;
-    std::vector<Running> running;
-    std::int64_t version = 0;
-  };
-  struct Next {
-    double time = 0;
-    int sm = 0;
-    std::int64_t version = 0;
-    bool operator>(const Next& other) const { return time != other.time ? time > other.time : sm > other.sm; }
-  };
-
-  [[nodiscard]] double duration(const ItemCost& cost, std::size_t k) const {
-    if (k <= 1 || slots_ <= 1) return cost.alone_ticks;
-    const double share = static_cast<double>(k - 1) / static_cast<double>(slots_ - 1);
-    return cost.alone_ticks + (cost.shared_ticks * slots_ - cost.alone_ticks) * share;
-  }
-
-  void place(int index, const ItemCost& cost) {
-    Sm& sm = sms_[static_cast<std::size_t>(index)];
-    sm.running.push_back({1, &cost});
-    schedule(index);
-  }
-
-  void schedule(int index) {
-    Sm& sm = sms_[static_cast<std::size_t>(index)];
-    ++sm.version;
-    if (sm.running.empty()) return;
-    double soonest = std::numeric_limits<double>::infinity();
-    for (const Running& r : sm.running) soonest = std::min(soonest, r.left * duration(*r.cost, sm.running.size()));
-    queue_.push({sm.now + soonest, index, sm.version});
-  }
-
-  // Ends the earliest item; returns its SM, or -1 for a stale entry.
-  int finish_next() {
-    const Next next = queue_.top();
-    queue_.pop();
-    Sm& sm = sms_[static_cast<std::size_t>(next.sm)];
-    if (next.version != sm.version || sm.running.empty()) return -1;
-    const double elapsed = next.time - sm.now;
-    std::size_t done = 0;
-    for (std::size_t i = 0; i < sm.running.size(); ++i) {
-      sm.running[i].left -= elapsed / duration(*sm.running[i].cost, sm.running.size());
-      if (sm.running[i].left < sm.running[done].left) done = i;
-    }
-    sm.now = next.time;
-    end_ = std::max(end_, next.time);
-    sm.running.erase(sm.running.begin() + static_cast<std::ptrdiff_t>(done));
-    schedule(next.sm);
-    return next.sm;
-  }
-
-  int slots_;
-  std::vector<Sm> sms_;
-  std::priority_queue<Next, std::vector<Next>, std::greater<>> queue_;
-  std::int64_t filled_ = 0;
-  double end_ = 0;
+  [[nodiscard]] std::size_t next(std::size_t i) const { return i + 1 == ring_.size() ? 0 : i + 1; }
+  [[nodiscard]] std::size_t at(std::size_t i) const { return head_ + i >= ring_.size() ? head_ + i - ring_.size() : head_ + i; }
+  std::vector<Slot> ring_;
+  std::size_t head_ = 0;
+  std::size_t count_ = 0;
 };
+
+// End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().
+double drain(std::vector<Slot> running, int slots) {
+  double now = 0;
+  while (!running.empty()) {
+    const std::size_t k = running.size();
+    now = running.front().end;
+    running.erase(running.begin());
+    for (Slot& slot : running) slot.end = now + (slot.end - now) / duration(*slot.cost, k, slots) * duration(*slot.cost, k - 1, slots);
+    std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.end < b.end; });
+  }
+  return now;
+}
+
+const ItemCost& cost_of(const CostTable& costs, const ItemRun& run) {
+  return *costs[run.family][run.tile];
+}
+
+void add_run(std::vector<ItemRun>& runs, const ItemRun& run) {
+  if (run.count > 0) runs.push_back(run);
+}
 
 }  // namespace
 
-Makespan distribute(const ir::Kernel& kernel, ClassCosts& costs, const MachineConfig& whole, bool waves) {
-  const ir::ItemSequence sequence(kernel);
-  const auto cost_at = [&](std::int64_t position) -> const ItemCost& { return costs.cost(class_of(*sequence.at(position).tile)); };
-  const double start = sequence.size() > 0 ? cost_at(0).start_ticks : 0;
+std::vector<ItemRun> item_runs(const ir::Kernel& kernel) {
+  std::vector<ItemRun> runs;
+  for (std::size_t f = 0; f < kernel.families.size(); ++f) {
+    const ir::ItemFamily& family = kernel.families[f];
+    const std::size_t tiles = family.tiles.size();
+    const auto ordered = [&](std::size_t i) { return kernel.grid.tile_order == ir::TileOrder::descending ? tiles - 1 - i : i; };
+    if (kernel.grid.fastest == ir::Fastest::tiles) {
+      if (tiles == 1) {
+        add_run(runs, {f, 0, family.slab_count});
+        continue;
+      }
+      for (std::int64_t slab = 0; slab < family.slab_count; ++slab) {
+        for (std::size_t i = 0; i < tiles; ++i) add_run(runs, {f, ordered(i), 1});
+      }
+      continue;
+    }
+    const std::int64_t section = kernel.grid.section_slabs > 0 ? std::min(kernel.grid.section_slabs, family.slab_count) : family.slab_count;
+    for (std::int64_t start = 0; start < family.slab_count; start += section) {
+      for (std::size_t i = 0; i < tiles; ++i) add_run(runs, {f, ordered(i), std::min(section, family.slab_count - start)});
+    }
+  }
+  return runs;
+}
+
+CostTable cost_table(const ir::Kernel& kernel, ClassCosts& costs) {
+  CostTable table;
+  table.reserve(kernel.families.size());
+  for (const ir::ItemFamily& family : kernel.families) {
+    std::vector<const ItemCost*>& row = table.emplace_back();
+    row.reserve(family.tiles.size());
+    for (const ir::RowTile& tile : family.tiles) row.push_back(&costs.cost(class_of(tile)));
+  }
+  return table;
+}
+
+double makespan(const std::vector<ItemRun>& runs, const CostTable& costs, int sms, int slots) {
+  const std::size_t places = static_cast<std::size_t>(sms) * static_cast<std::size_t>(slots);
+  std::int64_t items = 0;
+  for (const ItemRun& run : runs) items += run.count;
+  SlotQueue queue(places);
+  std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));  // when fewer items than places: all start at 0
+  const bool full = items >= static_cast<std::int64_t>(places);
+  for (const ItemRun& run : runs) {
+    const ItemCost& cost = cost_of(costs, run);
+    const double held = duration(cost, static_cast<std::size_t>(slots), slots);
+    for (std::int64_t i = 0; i < run.count; ++i) {
+      if (queue.size() < places) {
+        queue.push({held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+        continue;
+      }
+      const Slot freed = queue.front();
+      queue.pop();
+      queue.push({freed.end + held, freed.sm, &cost});
+    }
+  }
+  for (std::size_t i = 0; i < queue.size(); ++i) left[static_cast<std::size_t>(queue[i].sm)].push_back(queue[i]);
+  double end = 0;
+  for (std::vector<Slot>& running : left) {
+    if (!full) {  // the SM never held all its slots
+      for (Slot& slot : running) slot.end = duration(*slot.cost, running.size(), slots);
+      std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.end < b.end; });
+    }
+    end = std::max(end, drain(std::move(running), slots));
+  }
+  return end;
+}
+
+Makespan distribute(const ir::Kernel& kernel, const CostTable& costs, const MachineConfig& whole, bool waves) {
+  const std::vector<ItemRun> runs = item_runs(kernel);
+  const double start = runs.empty() ? 0 : cost_of(costs, runs.front()).start_ticks;
   if (!waves) {
     double total = 0;
-    for (std::int64_t i = 0; i < sequence.size(); ++i) total += cost_at(i).shared_ticks;
+    for (const ItemRun& run : runs) total += cost_of(costs, run).shared_ticks * static_cast<double>(run.count);
     return {total / whole.sms, start};
   }
-  const auto slots = static_cast<std::int64_t>(whole.sms) * whole.ctas_per_sm;
   if (kernel.grid.policy == ir::GridPolicy::persistent_static && whole.ctas_per_sm == 1) {
-    std::vector<double> load(static_cast<std::size_t>(slots), 0);
-    for (std::int64_t i = 0; i < sequence.size(); ++i) load[static_cast<std::size_t>(i % slots)] += cost_at(i).shared_ticks;
+    std::vector<double> load(static_cast<std::size_t>(whole.sms), 0);
+    std::size_t next = 0;
+    for (const ItemRun& run : runs) {
+      const double ticks = cost_of(costs, run).shared_ticks;
+      for (std::int64_t i = 0; i < run.count; ++i) {
+        load[next] += ticks;
+        next = next + 1 == load.size() ? 0 : next + 1;
+      }
+    }
     return {*std::max_element(load.begin(), load.end()), start};
   }
-  Distribution distribution(whole.sms, whole.ctas_per_sm);
-  for (std::int64_t i = 0; i < sequence.size(); ++i) distribution.add(cost_at(i));
-  return {distribution.drain(), start};
+  return {makespan(runs, costs, whole.sms, whole.ctas_per_sm), start};
 }
 
 }  // namespace attnsim
