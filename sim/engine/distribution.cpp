@@ -20,6 +20,7 @@ struct Slot {
   double end = 0;
   int sm = 0;
   const ItemCost* cost = nullptr;
+  [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
 };
 
 // Slots in order of their ends. A new end is mostly the latest or near it, so it is moved in from the back.
@@ -36,7 +37,7 @@ class SlotQueue {
     std::size_t hole = at(count_++);
     while (hole != head_) {
       const std::size_t before = hole == 0 ? ring_.size() - 1 : hole - 1;
-      if (ring_[before].end <= slot.end) break;
+      if (!slot.before(ring_[before])) break;
       ring_[hole] = ring_[before];
       hole = before;
     }
@@ -61,7 +62,7 @@ double drain(std::vector<Slot> running, int slots) {
     now = running.front().end;
     running.erase(running.begin());
     for (Slot& slot : running) slot.end = now + (slot.end - now) / duration(*slot.cost, k, slots) * duration(*slot.cost, k - 1, slots);
-    std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.end < b.end; });
+    std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
   }
   return now;
 }
@@ -136,7 +137,7 @@ double makespan(const std::vector<ItemRun>& runs, const CostTable& costs, int sm
   for (std::vector<Slot>& running : left) {
     if (!full) {  // the SM never held all its slots
       for (Slot& slot : running) slot.end = duration(*slot.cost, running.size(), slots);
-      std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.end < b.end; });
+      std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
     }
     end = std::max(end, drain(std::move(running), slots));
   }
