@@ -23,35 +23,30 @@ struct Slot {
   [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
 };
 
-// Slots in order of their ends. A new end is mostly the latest or near it, so it is moved in from the back.
+// Slots in order of their ends. A new end is mostly the latest or near it, so it is moved in from the back; the whole slides along
+// an array and returns to its start now and then.
 class SlotQueue {
  public:
-  explicit SlotQueue(std::size_t capacity) : ring_(std::max<std::size_t>(capacity, 1)) {}
+  explicit SlotQueue(std::size_t places) : slots_(places * 8 + 8) {}
 
-  [[nodiscard]] const Slot& front() const { return ring_[head_]; }
-  void pop() {
-    head_ = next(head_);
-    --count_;
-  }
+  [[nodiscard]] std::size_t size() const { return end_ - begin_; }
+  [[nodiscard]] const Slot& operator[](std::size_t i) const { return slots_[begin_ + i]; }
+  Slot pop() { return slots_[begin_++]; }
   void push(const Slot& slot) {
-    std::size_t hole = at(count_++);
-    while (hole != head_) {
-      const std::size_t before = hole == 0 ? ring_.size() - 1 : hole - 1;
-      if (!slot.before(ring_[before])) break;
-      ring_[hole] = ring_[before];
-      hole = before;
+    if (end_ == slots_.size()) {
+      std::copy(slots_.begin() + static_cast<std::ptrdiff_t>(begin_), slots_.end(), slots_.begin());
+      end_ -= begin_;
+      begin_ = 0;
     }
-    ring_[hole] = slot;
+    std::size_t hole = end_++;
+    for (; hole > begin_ && slot.before(slots_[hole - 1]); --hole) slots_[hole] = slots_[hole - 1];
+    slots_[hole] = slot;
   }
-  [[nodiscard]] std::size_t size() const { return count_; }
-  [[nodiscard]] const Slot& operator[](std::size_t i) const { return ring_[at(i)]; }
 
  private:
-  [[nodiscard]] std::size_t next(std::size_t i) const { return i + 1 == ring_.size() ? 0 : i + 1; }
-  [[nodiscard]] std::size_t at(std::size_t i) const { return head_ + i >= ring_.size() ? head_ + i - ring_.size() : head_ + i; }
-  std::vector<Slot> ring_;
-  std::size_t head_ = 0;
-  std::size_t count_ = 0;
+  std::vector<Slot> slots_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
 };
 
 // End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().
@@ -67,39 +62,26 @@ double drain(std::vector<Slot> running, int slots) {
   return now;
 }
 
-const ItemCost& cost_of(const CostTable& costs, const ItemRun& run) {
-  return *costs[run.family][run.tile];
-}
+// Longest items that fit one after the other into the makespan, from which on the beginning is spread evenly, and those that
+// are then still placed one by one.
+constexpr double kManyItems = 400;
+constexpr double kPlacedItems = 40;
 
-void add_run(std::vector<ItemRun>& runs, const ItemRun& run) {
-  if (run.count > 0) runs.push_back(run);
+// Work at the beginning of the grid that need not be placed item by item.
+double even_work(const ir::Kernel& kernel, const CostTable& costs, double places, int slots) {
+  double total = 0;
+  double longest = 0;
+  for (std::size_t f = 0; f < costs.size(); ++f) {
+    for (const ItemCost* cost : costs[f]) {
+      const double held = duration(*cost, static_cast<std::size_t>(slots), slots);
+      total += held * static_cast<double>(kernel.families[f].slab_count);
+      longest = std::max(longest, held);
+    }
+  }
+  return total > kManyItems * longest * places ? total - kPlacedItems * longest * places : 0;
 }
 
 }  // namespace
-
-std::vector<ItemRun> item_runs(const ir::Kernel& kernel) {
-  std::vector<ItemRun> runs;
-  for (std::size_t f = 0; f < kernel.families.size(); ++f) {
-    const ir::ItemFamily& family = kernel.families[f];
-    const std::size_t tiles = family.tiles.size();
-    const auto ordered = [&](std::size_t i) { return kernel.grid.tile_order == ir::TileOrder::descending ? tiles - 1 - i : i; };
-    if (kernel.grid.fastest == ir::Fastest::tiles) {
-      if (tiles == 1) {
-        add_run(runs, {f, 0, family.slab_count});
-        continue;
-      }
-      for (std::int64_t slab = 0; slab < family.slab_count; ++slab) {
-        for (std::size_t i = 0; i < tiles; ++i) add_run(runs, {f, ordered(i), 1});
-      }
-      continue;
-    }
-    const std::int64_t section = kernel.grid.section_slabs > 0 ? std::min(kernel.grid.section_slabs, family.slab_count) : family.slab_count;
-    for (std::int64_t start = 0; start < family.slab_count; start += section) {
-      for (std::size_t i = 0; i < tiles; ++i) add_run(runs, {f, ordered(i), std::min(section, family.slab_count - start)});
-    }
-  }
-  return runs;
-}
 
 CostTable cost_table(const ir::Kernel& kernel, ClassCosts& costs) {
   CostTable table;
@@ -112,30 +94,34 @@ CostTable cost_table(const ir::Kernel& kernel, ClassCosts& costs) {
   return table;
 }
 
-double makespan(const std::vector<ItemRun>& runs, const CostTable& costs, int sms, int slots) {
+double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int slots) {
   const std::size_t places = static_cast<std::size_t>(sms) * static_cast<std::size_t>(slots);
-  std::int64_t items = 0;
-  for (const ItemRun& run : runs) items += run.count;
+  const double even = even_work(kernel, costs, static_cast<double>(places), slots);
+  double done = 0;
   SlotQueue queue(places);
-  std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));  // when fewer items than places: all start at 0
-  const bool full = items >= static_cast<std::int64_t>(places);
-  for (const ItemRun& run : runs) {
-    const ItemCost& cost = cost_of(costs, run);
+  bool full = false;  // every place has been taken
+  each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
+    const ItemCost& cost = *costs[family][tile];
     const double held = duration(cost, static_cast<std::size_t>(slots), slots);
-    for (std::int64_t i = 0; i < run.count; ++i) {
+    if (done < even) {
+      done += held * static_cast<double>(count);
+      return;
+    }
+    for (; count > 0; --count) {
       if (queue.size() < places) {
-        queue.push({held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+        queue.push({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+        full = queue.size() == places;
         continue;
       }
-      const Slot freed = queue.front();
-      queue.pop();
+      const Slot freed = queue.pop();
       queue.push({freed.end + held, freed.sm, &cost});
     }
-  }
+  });
+  std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));
   for (std::size_t i = 0; i < queue.size(); ++i) left[static_cast<std::size_t>(queue[i].sm)].push_back(queue[i]);
   double end = 0;
   for (std::vector<Slot>& running : left) {
-    if (!full) {  // the SM never held all its slots
+    if (!full) {
       for (Slot& slot : running) slot.end = duration(*slot.cost, running.size(), slots);
       std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
     }
@@ -145,26 +131,32 @@ double makespan(const std::vector<ItemRun>& runs, const CostTable& costs, int sm
 }
 
 Makespan distribute(const ir::Kernel& kernel, const CostTable& costs, const MachineConfig& whole, bool waves) {
-  const std::vector<ItemRun> runs = item_runs(kernel);
-  const double start = runs.empty() ? 0 : cost_of(costs, runs.front()).start_ticks;
+  Makespan out;
+  const auto first = std::find_if(kernel.families.begin(), kernel.families.end(),
+                                  [](const ir::ItemFamily& family) { return family.slab_count > 0 && !family.tiles.empty(); });
+  if (first == kernel.families.end()) return out;
+  const bool descending = kernel.grid.tile_order == ir::TileOrder::descending;
+  const auto& row = costs[static_cast<std::size_t>(first - kernel.families.begin())];
+  out.start_ticks = (descending ? row.back() : row.front())->start_ticks;
   if (!waves) {
-    double total = 0;
-    for (const ItemRun& run : runs) total += cost_of(costs, run).shared_ticks * static_cast<double>(run.count);
-    return {total / whole.sms, start};
-  }
-  if (kernel.grid.policy == ir::GridPolicy::persistent_static && whole.ctas_per_sm == 1) {
+    each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
+      out.ticks += costs[family][tile]->shared_ticks * static_cast<double>(count) / whole.sms;
+    });
+  } else if (kernel.grid.policy == ir::GridPolicy::persistent_static && whole.ctas_per_sm == 1) {
     std::vector<double> load(static_cast<std::size_t>(whole.sms), 0);
     std::size_t next = 0;
-    for (const ItemRun& run : runs) {
-      const double ticks = cost_of(costs, run).shared_ticks;
-      for (std::int64_t i = 0; i < run.count; ++i) {
+    each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
+      const double ticks = costs[family][tile]->shared_ticks;
+      for (; count > 0; --count) {
         load[next] += ticks;
         next = next + 1 == load.size() ? 0 : next + 1;
       }
-    }
-    return {*std::max_element(load.begin(), load.end()), start};
+    });
+    out.ticks = *std::max_element(load.begin(), load.end());
+  } else {
+    out.ticks = makespan(kernel, costs, whole.sms, whole.ctas_per_sm);
   }
-  return {makespan(runs, costs, whole.sms, whole.ctas_per_sm), start};
+  return out;
 }
 
 }  // namespace attnsim

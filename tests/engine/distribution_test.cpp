@@ -18,6 +18,15 @@ ItemCost cost_of(double shared, double alone) {
   return cost;
 }
 
+ir::Kernel grid_of(std::size_t tiles, std::int64_t slabs) {
+  ir::Kernel kernel;
+  ir::ItemFamily family;
+  family.slab_count = slabs;
+  family.tiles.resize(tiles);
+  kernel.families.push_back(family);
+  return kernel;
+}
+
 double duration(const ItemCost& cost, std::size_t k, int slots) {
   if (slots == 1) return cost.alone_ticks;
   return cost.alone_ticks + (cost.shared_ticks * slots - cost.alone_ticks) * static_cast<double>(k - 1) / (slots - 1);
@@ -74,14 +83,11 @@ TEST_CASE("the makespan of a grid is that of its items placed one after the othe
       kinds.push_back(cost_of(shared, slots == 1 ? shared : shared * (1 + (slots - 1) * (0.5 + 0.4 * rng.symmetric()))));
     }
     CostTable table{{}};
-    std::vector<ItemRun> runs;
-    for (const ItemCost& kind : kinds) {
-      runs.push_back({0, table[0].size(), 1});
-      table[0].push_back(&kind);
-    }
+    for (const ItemCost& kind : kinds) table[0].push_back(&kind);
+    const ir::Kernel kernel = grid_of(kinds.size(), 1);
     const std::vector<const ItemCost*>& items = table[0];
     CAPTURE(round, sms, slots, items.size());
-    CHECK(makespan(runs, table, sms, slots) == Approx(item_by_item(items, sms, slots)).margin(1e-6));
+    CHECK(makespan(kernel, table, sms, slots) == Approx(item_by_item(items, sms, slots)).margin(1e-6));
   }
 }
 
@@ -89,7 +95,32 @@ TEST_CASE("equal items make whole waves") {
   const ItemCost cost = cost_of(500, 500);
   const CostTable table{{&cost}};
   for (const int items : {1, 7, 8, 9, 16, 1001}) {
-    CHECK(makespan({{0, 0, items}}, table, 8, 1) == Approx(500.0 * ((items + 7) / 8)));
+    CHECK(makespan(grid_of(1, items), table, 8, 1) == Approx(500.0 * ((items + 7) / 8)));
+  }
+}
+
+TEST_CASE("of a grid of very many items the beginning may be spread evenly") {
+  const int sms = 3;
+  std::vector<ItemCost> kinds;
+  for (int i = 1; i <= 50; ++i) kinds.push_back(cost_of(10.0 * i, 10.0 * i));
+  CostTable table{{}};
+  for (const ItemCost& kind : kinds) table[0].push_back(&kind);
+  for (const std::int64_t slabs : {52, 61, 77, 100}) {
+    for (const auto fastest : {ir::Fastest::tiles, ir::Fastest::slabs}) {
+      for (const auto order : {ir::TileOrder::ascending, ir::TileOrder::descending}) {
+        ir::Kernel kernel = grid_of(kinds.size(), slabs);
+        kernel.grid.fastest = fastest;
+        kernel.grid.tile_order = order;
+        std::vector<const ItemCost*> items;
+        const ir::ItemSequence sequence(kernel);
+        for (std::int64_t i = 0; i < sequence.size(); ++i) {
+          items.push_back(&kinds[static_cast<std::size_t>(sequence.at(i).tile - kernel.families[0].tiles.data())]);
+        }
+        const double exact = item_by_item(items, sms, 1);
+        REQUIRE(exact > 400 * kinds.back().shared_ticks);
+        CHECK(makespan(kernel, table, sms, 1) == Approx(exact).epsilon(0.001));
+      }
+    }
   }
 }
 
@@ -109,11 +140,9 @@ TEST_CASE("runs of a grid name its items in grid order") {
         kernel.grid.section_slabs = section;
         const ir::ItemSequence sequence(kernel);
         std::int64_t position = 0;
-        for (const ItemRun& run : item_runs(kernel)) {
-          for (std::int64_t i = 0; i < run.count; ++i) {
-            REQUIRE(sequence.at(position++).tile == &kernel.families[run.family].tiles[run.tile]);
-          }
-        }
+        each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
+          for (; count > 0; --count) REQUIRE(sequence.at(position++).tile == &kernel.families[family].tiles[tile]);
+        });
         CHECK(position == sequence.size());
       }
     }
