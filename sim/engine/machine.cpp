@@ -65,6 +65,8 @@ class Machine {
     check_finished();
     for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
     result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
+    for (const SmState& sm : sms_) result_.drain_ticks.push_back(result_.ticks - sm.empty_since);
+    std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
     result_.spread = spread();
     if (tally_) finish_books();
     if (trace_) trace_->finish(result_.ticks);
@@ -165,6 +167,7 @@ class Machine {
     if (trace_) trace_->retire(slot, now);
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     if (--sm.resident == 0) {
+      sm.empty_since = now;
       const double cycles = to_cycles(Ticks(now - sm.resident_since)).count();
       result_.resident_cycles += cycles;
       offset_cycles_[static_cast<std::size_t>(cta.sm % kStartOffsets)] += cycles;

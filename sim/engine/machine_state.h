@@ -177,6 +177,7 @@ struct SmState {
   std::int64_t issue_free = 0;
   int resident = 0;
   std::int64_t resident_since = 0;
+  std::int64_t empty_since = 0;
 };
 
 struct TransferState {

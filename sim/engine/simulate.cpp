@@ -135,11 +135,15 @@ KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, con
   return out;
 }
 
-// Mean cycles that an SM was empty before the kernel's end: those without a CTA less the dispatcher's ramp at its start.
-double empty_at_the_end(const MachineResult& played, const MachineConfig& config, const Chip& chip) {
-  const double empty = to_cycles(Ticks(played.ticks)).count() - played.resident_cycles / config.sms;
-  const double ramp = config.cta_start ? (config.sms - 1) / (2 * chip.launch.ctas_per_clk) : 0;
-  return std::max(0.0, empty - ramp);
+// How long each SM was empty before the kernel's end, longest first. `fast` knows of the SMs that got no CTA only.
+std::vector<double> drains_us(const MachineResult& played, const MachineConfig& config, double clock_mhz) {
+  std::vector<double> out;
+  for (const std::int64_t ticks : played.drain_ticks) out.push_back(to_cycles(Ticks(ticks)).count() / clock_mhz);
+  if (!out.empty()) return out;
+  const auto unused = std::max<std::int64_t>(0, config.sms - played.ctas);
+  out.assign(static_cast<std::size_t>(unused), to_cycles(Ticks(played.ticks)).count() / clock_mhz);
+  out.resize(static_cast<std::size_t>(config.sms), 0);
+  return out;
 }
 
 class Simulator {
@@ -203,7 +207,7 @@ class Simulator {
     for (NodeStart start = schedule.next(); start.node >= 0; start = schedule.next()) {
       const int index = start.node;
       const auto n = static_cast<std::size_t>(index);
-      double drain_us = 0;
+      std::vector<double> drained_us;
       const ir::Node& node = pipeline_.nodes()[n];
       KernelResult& result = pass.kernels[n];
       if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) {
@@ -225,7 +229,7 @@ class Simulator {
         result = describe(*kernel, played, config, clock, chip_);
         result.extrapolated = kind_ == EngineKind::fast;
         result.launch_us = start.gap_us;
-        drain_us = empty_at_the_end(played, config, chip_) / clock;
+        drained_us = drains_us(played, config, clock);
         pass.hbm_busy_us += result.counts.hbm_bytes / (config.rates.hbm * static_cast<double>(kTicksPerCycle)) / clock;
         add(pass.counts, result.counts);
       } else if (const auto* transfer = std::get_if<ir::Transfer>(&node.work)) {
@@ -241,7 +245,7 @@ class Simulator {
         result.time_us = gap.time.count() * 1e-3;
       }
       result.start_us = start.start_us;
-      schedule.done(start, result.time_us, drain_us);
+      schedule.done(start, result.time_us, std::move(drained_us));
     }
     pass.time_us = schedule.end_us();
     return pass;
