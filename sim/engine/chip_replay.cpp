@@ -97,7 +97,7 @@ class Replay {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       slots_[i].sm = static_cast<int>(i) % whole_.sms;
       sm_of(slots_[i]).slots.push_back(static_cast<int>(i));
-      const double stagger = kStartOffsetCycles * (slots_[i].sm % kStartOffsets) * static_cast<double>(sm_of(slots_[i]).slots.size() - 1);
+      const double stagger = (whole_.start_offsets ? kStartOffsetCycles : 0.0) * (slots_[i].sm % kStartOffsets) * static_cast<double>(sm_of(slots_[i]).slots.size() - 1);
       push(Event::Kind::refill,
            static_cast<double>(plan_.launch_interval) * static_cast<double>(i + 1) + model_.start_ticks + stagger * kTicksPerCycle,
            static_cast<int>(i));

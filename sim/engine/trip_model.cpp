@@ -65,6 +65,8 @@ class TripModel::Bench {
     config_.sms = 1;
     config_.cache = nullptr;
     config_.listener = nullptr;
+    config_.attribute = false;
+    config_.count_work = false;
     config_.hit_fraction = 1;
     config_.start_offset = offset;
     chip_ = real_chip_;
@@ -84,10 +86,14 @@ class TripModel::Bench {
     family.tiles = {tile};
     kernel_.families = {family};
     config_.ctas_per_sm = ctas;
+    ends_.clear();
+    config_.checkpoints = &ends_;
     last_ = play(selected_, tensors_, chip_, config_);
     return static_cast<double>(last_.ticks);
   }
   [[nodiscard]] const MachineResult& last() const { return last_; }
+  // End of the n-th item of the last play, n from 1.
+  [[nodiscard]] double end_of(int n) const { return static_cast<double>(ends_[static_cast<std::size_t>(n) - 1].ticks); }
 
  private:
   SelectedKernel selected_;
@@ -99,11 +105,15 @@ class TripModel::Bench {
   ir::Kernel kernel_;
   std::int64_t columns_ = 1;
   MachineResult last_;
+  std::vector<Checkpoint> ends_;
 };
 
 // Duration of one item in a steady succession of items, alone and with every slot taken. Start offsets matter to those that share.
 TripCost TripModel::steady(const Shape& shape, int ctas) {
-  const auto one = [&](int slots) { return (bench_->ticks(shape, 4 * slots, slots) - bench_->ticks(shape, slots, slots)) / 3; };
+  const auto one = [&](int slots) {
+    (void)bench_->ticks(shape, 4 * slots, slots);
+    return (bench_->end_of(4 * slots) - bench_->end_of(slots)) / 3;
+  };
   TripCost out;
   double low = std::numeric_limits<double>::infinity();
   double high = 0;
@@ -163,7 +173,7 @@ TripModel::TripModel(const SelectedKernel& selected, const std::vector<ir::Tenso
   (runs_ ? longer.full : longer.peers) = kLongLoop;
   Shape masked_base = base;
   masked_base.partial = kPartialTrips;
-  offsets_ = kernel.program.agents.size() > 1 || slots_ > 1 ? kStartOffsets : 1;
+  offsets_ = whole.start_offsets && (kernel.program.agents.size() > 1 || slots_ > 1) ? kStartOffsets : 1;
   const std::int64_t more_trips = (kLongLoop - kShortLoop) * run_loops_;
   const auto trips = [&](TripCost& unmasked, TripCost& with_mask) {
     const TripCost at_base = steady(base, slots_);
@@ -196,8 +206,8 @@ TripModel::TripModel(const SelectedKernel& selected, const std::vector<ir::Tenso
     exposure = per_response * ahead;
     early_ticks = std::clamp(compute - (near - per_response * r) * ahead, 0.0, compute);
   }
-  const double first = bench_->ticks(base, 1, 1);
-  start_ticks = std::max(0.0, first - (bench_->ticks(base, 4, 1) - first) / 3);
+  (void)bench_->ticks(base, 4, 1);
+  start_ticks = std::max(0.0, bench_->end_of(1) - (bench_->end_of(4) - bench_->end_of(1)) / 3);
   for (double w : bench_->last().wait_cycles) wait_cycles_per_tick.push_back(w / static_cast<double>(bench_->last().ticks));
 }
 
