@@ -42,7 +42,7 @@ struct Slot {
   std::array<int, kMostAhead> pending{};     // copies under way
   std::array<double, kMostAhead> ready{};    // first steps: not before this time in any case
   std::array<bool, kMostAhead> first_held{};
-  int stores = 0;                            // under way
+  int stores = 0;  // under way
   [[nodiscard]] bool runs() const { return state == State::prologue || state == State::main || state == State::tail; }
 };
 
@@ -97,7 +97,8 @@ class Replay {
     for (std::size_t i = 0; i < slots_.size(); ++i) {
       slots_[i].sm = static_cast<int>(i) % whole_.sms;
       sm_of(slots_[i]).slots.push_back(static_cast<int>(i));
-      const double stagger = (whole_.start_offsets ? kStartOffsetCycles : 0.0) * (slots_[i].sm % kStartOffsets) * static_cast<double>(sm_of(slots_[i]).slots.size() - 1);
+      const double stagger = (whole_.start_offsets ? kStartOffsetCycles : 0.0) * (slots_[i].sm % kStartOffsets) *
+                             static_cast<double>(sm_of(slots_[i]).slots.size() - 1);
       push(Event::Kind::refill,
            static_cast<double>(plan_.launch_interval) * static_cast<double>(i + 1) + model_.start_ticks + stagger * kTicksPerCycle,
            static_cast<int>(i));

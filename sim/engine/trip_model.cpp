@@ -152,9 +152,9 @@ TripModel::TripModel(const SelectedKernel& selected, const std::vector<ir::Tenso
   for (const ir::Axis& axis : kernel.program.axes) {
     if (axis.kind == ir::AxisKind::trip_cols) tile_columns_ = axis.padded;
   }
-  run_loops_ = std::max<std::int64_t>(1, std::count_if(kernel.program.sections.begin(), kernel.program.sections.end(), [](const ir::Section& x) {
-    return x.kind == ir::SectionKind::loop && x.trips == ir::TripSource::runs;
-  }));
+  run_loops_ = std::max<std::int64_t>(
+      1, std::count_if(kernel.program.sections.begin(), kernel.program.sections.end(),
+                       [](const ir::Section& x) { return x.kind == ir::SectionKind::loop && x.trips == ir::TripSource::runs; }));
   runs_ = has_loop(kernel.program, ir::TripSource::runs);
   peers_ = has_loop(kernel.program, ir::TripSource::peers);
   bool masked = false;
@@ -211,7 +211,7 @@ TripModel::TripModel(const SelectedKernel& selected, const std::vector<ir::Tenso
   for (double w : bench_->last().wait_cycles) wait_cycles_per_tick.push_back(w / static_cast<double>(bench_->last().ticks));
 }
 
-double TripModel::chain(const ir::Item& item, const Shape& shape, double prologue, double TripCost::* kind, int ctas) {
+double TripModel::chain(const ir::Item& item, const Shape& shape, double prologue, double TripCost::*kind, int ctas) {
   const std::int64_t steps = std::max<std::int64_t>(1, runs_ ? (shape.full + shape.partial) * run_loops_ : shape.peers);
   const bool loops = runs_ || peers_;
   std::vector<double> freed(static_cast<std::size_t>(steps), 0);
@@ -261,7 +261,7 @@ const TripCost& TripModel::item(const ir::Item& item) {
   const auto found = items_.find(shape);
   if (found != items_.end()) return found->second;
   TripCost cost = steady(shape, slots_);
-  const auto without_trips = [&](double TripCost::* kind) {
+  const auto without_trips = [&](double TripCost::*kind) {
     const double whole = cost.*kind;
     const auto n = [](std::int64_t trips) { return static_cast<double>(trips); };
     if (persistent_) {

@@ -35,14 +35,14 @@ class TripModel {
   [[nodiscard]] const TripCost& item(const ir::Item& item);
 
   TripCost full;
-  TripCost partial;           // a trip with mask ops
-  TripCost peer;              // a trip of a loop over peers
-  double start_ticks = 0;     // from the launch to the first item's first trip, beyond `item`
-  double response_ticks = 0;  // of a load that hits and meets nobody
-  int ahead = 1;              // trips whose loads are under way at once
-  double early_ticks = 0;     // a slot is free for the next load this long before its trip ends
-  double exposure = 1;        // serial responses per `ahead` trips
-  double spread = 0;          // relative half-range over start offsets
+  TripCost partial;                          // a trip with mask ops
+  TripCost peer;                             // a trip of a loop over peers
+  double start_ticks = 0;                    // from the launch to the first item's first trip, beyond `item`
+  double response_ticks = 0;                 // of a load that hits and meets nobody
+  int ahead = 1;                             // trips whose loads are under way at once
+  double early_ticks = 0;                    // a slot is free for the next load this long before its trip ends
+  double exposure = 1;                       // serial responses per `ahead` trips
+  double spread = 0;                         // relative half-range over start offsets
   std::vector<double> wait_cycles_per_tick;  // by Wait, of a CTA alone whose loads hit
 
  private:
@@ -59,7 +59,7 @@ class TripModel {
   TripCost steady(const Shape& shape, int ctas);
 
   // End of an isolated item of the shape whose prologue takes `prologue`, each trip's loads through a port that `ctas` share.
-  double chain(const ir::Item& item, const Shape& shape, double prologue, double TripCost::* kind, int ctas);
+  double chain(const ir::Item& item, const Shape& shape, double prologue, double TripCost::*kind, int ctas);
 
   std::unique_ptr<Bench> bench_;
   KernelPlan plan_;
@@ -70,10 +70,10 @@ class TripModel {
   int offsets_ = 1;
   bool runs_ = false;
   bool peers_ = false;
-  std::int64_t run_loops_ = 1;  // sections that walk over the same trips
-  std::int64_t rows_ = 0;         // most of an item
+  std::int64_t run_loops_ = 1;     // sections that walk over the same trips
+  std::int64_t rows_ = 0;          // most of an item
   std::int64_t tile_columns_ = 1;  // of a loop tile
-  TripCost full_hit_;  // trips whose loads hit and meet nobody
+  TripCost full_hit_;              // trips whose loads hit and meet nobody
   TripCost partial_hit_;
   TripCost peer_hit_;
   std::map<Shape, TripCost> items_;
