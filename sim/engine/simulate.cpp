@@ -196,7 +196,7 @@ class Simulator {
     L2Cache cache(chip_.l2_effective(), pipeline_.tensors());
     const double footprint = L2Cache::footprint_bytes(pipeline_.tensors());
     const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
-    if (warm && kind_ == EngineKind::detailed) (void)play_all(cache, clock, false);
+    if (warm) (void)play_all(cache, clock, false);
     return play_all(cache, clock, watched);
   }
 
@@ -218,10 +218,10 @@ class Simulator {
         if (watched && !sampled) config.listener = options_.listener;
         config.attribute = watched && options_.attribute && kind_ == EngineKind::detailed;
         MachineResult played;
+        if (has_effect(conditions_, "l2_hits")) config.cache = &cache;
         if (kind_ == EngineKind::fast) {
           played = play_fast(selected_[n], pipeline_.tensors(), chip_, conditions_, config);
         } else {
-          if (has_effect(conditions_, "l2_hits")) config.cache = &cache;
           played = play(selected_[n], pipeline_.tensors(), chip_, config);
           if (!has_effect(conditions_, "waves")) spread_evenly(played, config);
         }
