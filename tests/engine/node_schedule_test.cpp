@@ -97,7 +97,7 @@ TEST_CASE("kernels of two streams share the chip one after the other, and hide e
   CHECK(p.end_us == 45);
 }
 
-TEST_CASE("transfers share the link one after the other; host gaps hold nothing") {
+TEST_CASE("transfers share the link one after the other and host gaps hold nothing") {
   ir::PipelineBuilder builder("links");
   builder.add(transfer("x"), 0);
   builder.add(transfer("y"), 1);
