@@ -71,6 +71,7 @@ Json kernel_json(const KernelResult& kernel) {
         {{"resource", std::string(name_of(use.resource))}, {"busy_fraction", use.busy_fraction}, {"idle_fraction", use.idle_fraction}});
   return {{"name", kernel.name},
           {"time_us", kernel.time_us},
+          {"start_us", kernel.start_us},
           {"launch_us", kernel.launch_us},
           {"limiter", kernel.limiter},
           {"items", kernel.items},
