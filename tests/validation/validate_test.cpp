@@ -117,11 +117,13 @@ TEST_CASE("the accuracy table holds all rows and each half of the split by itsel
 }
 
 TEST_CASE("the text report has one table per file and counts unmapped rows by reason") {
-  const Validation validation = attnsim::validate(fake());
+  Validation validation = attnsim::validate(fake());
+  validation.outcomes.front().predicted_us.reset();
+  validation.outcomes.front().unmapped = "no kernel map entry for this one";
   const std::string text = report_text(validation.groups, validation.outcomes, true);
   for (const std::string& file : validation.files)
     CHECK_THAT(text, Contains("\n" + file + "\n") || Catch::Matchers::StartsWith(file + "\n"));
-  CHECK_THAT(text, Contains("Unmapped rows, by reason") && Contains("no kernel map entry for cuDNN \"cudnn\" on H100"));
+  CHECK_THAT(text, Contains("Unmapped rows, by reason") && Contains("no kernel map entry for this one"));
 }
 
 TEST_CASE("a split is named exactly") {
