@@ -64,21 +64,26 @@ double drain(std::vector<Slot> running, int slots) {
 
 // Longest items that fit one after the other into the makespan, from which on the beginning is spread evenly, and those that
 // are then still placed one by one.
-constexpr double kManyItems = 400;
-constexpr double kPlacedItems = 40;
+constexpr double kManyItems = 200;
+constexpr double kPlacedItems = 30;
 
-// Work at the beginning of the grid that need not be placed item by item.
-double even_work(const ir::Kernel& kernel, const CostTable& costs, double places, int slots) {
+// Items at the beginning of the grid that need not be placed one by one: whole rounds over all places.
+std::int64_t even_items(const ir::Kernel& kernel, const CostTable& costs, std::int64_t places, int slots) {
   double total = 0;
   double longest = 0;
+  double items = 0;
   for (std::size_t f = 0; f < costs.size(); ++f) {
+    const auto slabs = static_cast<double>(kernel.families[f].slab_count);
     for (const ItemCost* cost : costs[f]) {
       const double held = duration(*cost, static_cast<std::size_t>(slots), slots);
-      total += held * static_cast<double>(kernel.families[f].slab_count);
+      total += held * slabs;
+      items += slabs;
       longest = std::max(longest, held);
     }
   }
-  return total > kManyItems * longest * places ? total - kPlacedItems * longest * places : 0;
+  const double rounds = total / static_cast<double>(places);
+  if (rounds <= kManyItems * longest) return 0;
+  return static_cast<std::int64_t>(items * (1 - kPlacedItems * longest / rounds)) / places * places;
 }
 
 }  // namespace
@@ -96,17 +101,17 @@ CostTable cost_table(const ir::Kernel& kernel, ClassCosts& costs) {
 
 double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int slots) {
   const std::size_t places = static_cast<std::size_t>(sms) * static_cast<std::size_t>(slots);
-  const double even = even_work(kernel, costs, static_cast<double>(places), slots);
+  std::int64_t even = even_items(kernel, costs, static_cast<std::int64_t>(places), slots);
   double done = 0;
   SlotQueue queue(places);
   bool full = false;  // every place has been taken
   each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
     const ItemCost& cost = *costs[family][tile];
     const double held = duration(cost, static_cast<std::size_t>(slots), slots);
-    if (done < even) {
-      done += held * static_cast<double>(count);
-      return;
-    }
+    const std::int64_t spread = std::min(count, even);
+    done += held * static_cast<double>(spread);
+    even -= spread;
+    count -= spread;
     for (; count > 0; --count) {
       if (queue.size() < places) {
         queue.push({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
