@@ -78,11 +78,15 @@ MachineResult spread_classes(const SelectedKernel& selected, const std::vector<i
 
 }  // namespace
 
+bool is_replayed(const ir::Kernel& kernel) {
+  return trips_of(kernel) <= kReplayTrips;
+}
+
 MachineResult play_fast(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip,
                         const Conditions& conditions, const MachineConfig& whole) {
   MachineResult counted = count_work(selected, tensors, whole, chip);
   const bool waves = conditions.without.count("waves") == 0;
-  if (trips_of(*selected.kernel) <= kReplayTrips) return replay(selected, tensors, chip, whole, waves, std::move(counted));
+  if (is_replayed(*selected.kernel)) return replay(selected, tensors, chip, whole, waves, std::move(counted));
   return spread_classes(selected, tensors, chip, conditions, whole, std::move(counted));
 }
 

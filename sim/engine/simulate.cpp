@@ -190,13 +190,20 @@ class Simulator {
     return locked ? conditions_.locked_mhz : chip_.clock.boost_mhz;
   }
 
+  // Whether some kernel leaves its lines in the L2 model.
+  bool keeps_cache() const {
+    if (kind_ == EngineKind::detailed) return true;
+    return std::any_of(selected_.begin(), selected_.end(),
+                       [](const SelectedKernel& s) { return s.kernel != nullptr && is_replayed(*s.kernel); });
+  }
+
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
   Pass settle(double clock, bool watched) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
     L2Cache cache(chip_.l2_effective(), pipeline_.tensors());
     const double footprint = L2Cache::footprint_bytes(pipeline_.tensors());
     const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
-    if (warm) (void)play_all(cache, clock, false);
+    if (warm && keeps_cache()) (void)play_all(cache, clock, false);
     return play_all(cache, clock, watched);
   }
 

@@ -27,18 +27,7 @@ std::string limiter_class(const Simulation& s) {
 }  // namespace
 
 Agreement compare(std::uint64_t seed) {
-  Sample sample = draw_sample(seed);
-  if (const char* w = getenv("WITHOUT")) {
-    std::string t;
-    for (const char* c = w;; ++c) {
-      if (*c == ',' || !*c) {
-        sample.conditions.without.insert(t);
-        t.clear();
-        if (!*c) break;
-      } else
-        t += *c;
-    }
-  }
+  const Sample sample = draw_sample(seed);
   EngineOptions options;
   options.kind = EngineKind::detailed;
   const Simulation detailed = simulate(sample.pipeline, sample.chip, sample.conditions, options);
@@ -53,9 +42,6 @@ Agreement compare(std::uint64_t seed) {
   out.fast_us = kernel_time(fast);
   out.error = out.fast_us / out.detailed_us - 1;
   out.fell_back = fast.fallbacks > 0;
-  if (getenv("DBG"))
-    for (std::size_t k = 0; k < fast.kernels.size(); ++k)
-      fprintf(stderr, "   %s det %.2f fast %.2f\n", fast.kernels[k].name.c_str(), detailed.kernels[k].time_us, fast.kernels[k].time_us);
   for (std::size_t k = 0; k < fast.kernels.size(); ++k) {
     const double points = 100 * (fast.kernels[k].l2_hit_rate - detailed.kernels[k].l2_hit_rate);
     if (std::abs(points) > std::abs(out.hit_points)) out.hit_points = points;
