@@ -14,6 +14,7 @@ namespace attnsim {
 namespace {
 
 bool applies(const TileRule& rule, const TileListPlan& plan) {
+  if (rule.rows_max > 0 && plan.rows > rule.rows_max) return false;
   return plan.padded_qk <= rule.head_dim_max && (rule.mask == MaskClass::any || rule.mask == plan.mask);
 }
 
@@ -140,6 +141,13 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
             fmt::format("needs {:.0f} KiB of SMEM per CTA for head_dim {} ({} x {} tile, {} stages)", smem_kib, plan.padded_qk,
                         plan.rule.tile_q, plan.rule.tile_kv, plan.rule.stages),
             fmt::format("up to {:.0f} KiB on {}", chip.sm.smem_per_cta_kib, chip.name));
+  }
+  const double tmem_kib = static_cast<double>(program.tmem_bytes()) / 1024;
+  if (tmem_kib > chip.sm.tmem_kib) {
+    illegal("/schedule", plan.schedule,
+            fmt::format("needs {:.0f} KiB of tensor memory per CTA for head_dim {} ({} x {} tile)", tmem_kib, plan.padded_qk,
+                        plan.rule.tile_q, plan.rule.tile_kv),
+            fmt::format("up to {:.0f} KiB on {}", chip.sm.tmem_kib, chip.name));
   }
   if (program.threads() > chip.sm.max_threads) {
     illegal("/schedule", plan.schedule, fmt::format("needs {} threads per CTA", program.threads()),
