@@ -43,7 +43,6 @@ struct TensorModel {                                  // tensor.*
   std::map<std::string, double> flop_per_clk_per_sm;  // dense, by dtype name: f16, bf16, f8
   std::vector<std::string> instructions;              // mma_sync, wgmma, tcgen05, systolic
   double efficiency = 1;                              // best in-loop rate / peak
-  double mma_sync_fraction = 1;                       // rate of mma.sync over the peak, where newer instructions set it
 };
 
 struct LatencyModel {  // latency.*, SM cycles unless named
@@ -91,7 +90,8 @@ struct HbmModel {  // hbm.*
 
 struct LaunchModel {               // launch.*
   double kernel_us = 2;            // launch to first CTA and last CTA to done, of a kernel alone
-  double dependent_kernel_us = 1;  // further kernel of a stream (graph replay)
+  double dependent_kernel_us = 1;  // further kernel of a CUDA graph, after its predecessor
+  double stream_kernel_us = 0;     // further kernel of a stream, launched by itself; 0: as in a graph
   double cta_start_cycles = 500;   // per CTA before its first instruction, and after its last
   double ctas_per_clk = 1;         // chip-wide dispatch rate
 };

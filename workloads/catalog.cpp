@@ -19,10 +19,20 @@ struct DefaultRule {
   std::array<const char*, 2> schedules;
 };
 constexpr std::array kDefaults{
-    DefaultRule{"sm_90", false, {"fa3-sm90", "fa2-sm80"}},   DefaultRule{"sm_90", true, {"splitkv-decode-sm90", "splitkv-decode"}},
-    DefaultRule{"sm_100", false, {"fa4-sm100", "fa2-sm80"}}, DefaultRule{"sm_100", true, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
-    DefaultRule{"sm_103", false, {"fa4-sm100", "fa2-sm80"}}, DefaultRule{"sm_103", true, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
-    DefaultRule{"", false, {"fa2-sm80", "fused-generic"}},   DefaultRule{"", true, {"splitkv-decode", "fused-generic"}},
+    DefaultRule{"sm_90", false, {"fa3-sm90", "fa2-sm80"}},
+    DefaultRule{"sm_90", true, {"splitkv-decode-sm90", "splitkv-decode"}},
+    DefaultRule{"sm_100", false, {"fa4-sm100", "fa2-sm80"}},
+    DefaultRule{"sm_100", true, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
+    DefaultRule{"sm_103", false, {"fa4-sm100", "fa2-sm80"}},
+    DefaultRule{"sm_103", true, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
+    DefaultRule{"cdna2", false, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna2", true, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"cdna3", false, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna3", true, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"cdna4", false, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna4", true, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"", false, {"fa2-sm80", "fused-generic"}},
+    DefaultRule{"", true, {"splitkv-decode", "fused-generic"}},
 };
 
 std::optional<ConfigError> complaint(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {

@@ -86,13 +86,14 @@ TileRule read_rule(FieldReader& reader) {
   TileRule rule;
   rule.head_dim_max = small(reader, "head_dim_max", 1, 1024);
   rule.mask = choice(reader, "mask", kMaskClasses, std::optional(MaskClass::any));
+  rule.rows_max = small(reader, "rows_max", 1, kMostTile, 0);
   rule.tile_q = small(reader, "tile_q", 1, kMostTile);
   rule.tile_kv = small(reader, "tile_kv", 1, kMostTile);
   rule.consumers = small(reader, "consumers", 1, 8, 1);
-  rule.rows_max = reader.integer("rows_max", {.min = 0, .max = std::int64_t{1} << 40}, 0);
   rule.stages = small(reader, "stages", 1, 16, 1);
   rule.stages_v = small(reader, "stages_v", 0, 16, 0);
   rule.p_in_smem = reader.boolean("p_in_smem", false);
+  rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);
   rule.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
   return rule;
@@ -137,6 +138,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.copy = choice(reader, "copy", kCopyKinds);
   s.pack_gqa = reader.boolean("pack_gqa", false);
   s.pack_gqa_decode_only = reader.boolean("pack_gqa_decode_only", false);
+  s.o_in_memory = reader.boolean("o_in_memory", false);
   s.q_in_registers = reader.boolean("q_in_registers", false);
   s.ping_pong = reader.boolean("ping_pong", false);
   s.ping_pong_head_dim_max = small(reader, "ping_pong_head_dim_max", 1, 1024, 256);
@@ -153,6 +155,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.consumer_global_round_trips = small(reader, "consumer_global_round_trips", 0, 64, 0);
   s.scheduler_batch_entries = small(reader, "scheduler_batch_entries", 0, 1024, 0);
   s.item_global_round_trips = small(reader, "item_global_round_trips", 0, 64, 0);
+  s.prepare_kernel = reader.boolean("prepare_kernel", false);
   s.regroup_copies = reader.boolean("regroup_copies", false);
 }
 

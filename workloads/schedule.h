@@ -31,13 +31,14 @@ struct AgentSpec {
 struct TileRule {
   int head_dim_max = 256;  // applies when padded head_dim_qk <= this
   MaskClass mask = MaskClass::any;
+  int rows_max = 0;  // applies when no sequence has more rows (tokens, times the group where packed); 0: any number
   int tile_q = 128;  // rows of one CTA, all consumers together
   int tile_kv = 128;
   int consumers = 1;             // consumer agents; each owns tile_q / consumers rows
-  std::int64_t rows_max = 0;     // applies when the problem has at most so many rows (packed ones count); 0: always
   int stages = 1;                // K and V slots each
   int stages_v = 0;              // V slots; 0: as K
   bool p_in_smem = false;        // P goes through SMEM to the second MMA
+  int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
   int registers_per_thread = 0;  // of the computing agents; 0: as the agent says
 };
@@ -60,6 +61,7 @@ struct Schedule {
   std::vector<TileRule> tiles;
   bool pack_gqa = false;              // rows = tokens x group
   bool pack_gqa_decode_only = false;  // FA2: only when q_len = 1 and no window
+  bool o_in_memory = false;           // O is loaded and stored for every KV tile (more columns than accumulators)
   bool q_in_registers = false;        // Q is read once, not from SMEM for every trip
   bool ping_pong = false;             // order tokens: consumers take turns at issuing QK^T
   int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk
@@ -89,8 +91,9 @@ struct Schedule {
   int consumer_global_round_trips = 0;  // dependent L2 reads of each consumer before an item's first trip (lengths, split count)
   int scheduler_batch_entries = 0;      // batch entries that one step of the work-tile search covers (FA3: a warp's lanes); 0: no search
   int item_global_round_trips = 0;      // dependent L2 reads before an item's first load (scheduler, lengths, block table)
-  bool regroup_copies = false;          // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
-  std::string resolved_json;            // canonical text: part of a result's identity
+  bool prepare_kernel = false;  // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
+  bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
+  std::string resolved_json;    // canonical text: part of a result's identity
 };
 
 // Names of the shipped schedules (files of workloads/schedules), sorted.

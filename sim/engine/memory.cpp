@@ -9,7 +9,7 @@ namespace attnsim {
 void MemorySystem::submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag) {
   move_to(now);
   auto& port = ports_[static_cast<std::size_t>(sm)];
-  port.push_back({static_cast<double>(bytes), from_hbm, tag});
+  port.push({static_cast<double>(bytes), from_hbm, tag});
   if (port.size() == 1) {
     start_head(sm);
     set_rates();
@@ -31,19 +31,42 @@ double MemorySystem::next_end() {
   return next_end_;
 }
 
-std::int64_t MemorySystem::pop(double& end) {
-  end = next_end();
+MemorySystem::Class& MemorySystem::next_class() {
   const auto remaining = [&](const Class& c) {
     return c.active.empty() ? std::numeric_limits<double>::infinity() : std::max(0.0, c.active.top().finish - c.served) / c.rate;
   };
-  Class& c = remaining(hit_) <= remaining(miss_) ? hit_ : miss_;
+  return remaining(hit_) <= remaining(miss_) ? hit_ : miss_;
+}
+
+int MemorySystem::next_sm() {
+  return next_class().active.top().sm;
+}
+
+PortState MemorySystem::port_state(int sm) const {
+  const auto& port = ports_[static_cast<std::size_t>(sm)];
+  if (port.size() == 0) return PortState::idle;
+  return port.front().from_hbm ? PortState::miss : PortState::hit;
+}
+
+MemoryTotals MemorySystem::totals(double now) const {
+  const double elapsed = std::max(0.0, now - now_);
+  const double hits = static_cast<double>(hit_.active.size()) * hit_.rate;
+  const double misses = static_cast<double>(miss_.active.size()) * miss_.rate;
+  const double written_back = std::min(write_back_bytes_, write_back_rate_ * elapsed);
+  return {hit_.served + hit_.rate * elapsed, miss_.served + miss_.rate * elapsed, l2_unused_ + (rates_.l2 - hits - misses) * elapsed,
+          hbm_unused_ + (rates_.hbm - misses) * elapsed - written_back};
+}
+
+std::int64_t MemorySystem::pop(double& end) {
+  end = next_end();
+  Class& c = next_class();
   const Active done = c.active.top();
   move_to(end);
   c.active.pop();
   auto& port = ports_[static_cast<std::size_t>(done.sm)];
   const std::int64_t tag = port.front().tag;
-  port.pop_front();
-  if (!port.empty()) start_head(done.sm);
+  port.pop();
+  if (port.size() > 0) start_head(done.sm);
   set_rates();
   return tag;
 }
@@ -51,6 +74,11 @@ std::int64_t MemorySystem::pop(double& end) {
 void MemorySystem::move_to(double now) {
   const double elapsed = now - now_;
   if (elapsed <= 0) return;
+  if (keeps_totals_) {
+    const MemoryTotals at = totals(now);
+    l2_unused_ = at.l2_unused;
+    hbm_unused_ = at.hbm_unused;
+  }
   hit_.served += hit_.rate * elapsed;
   miss_.served += miss_.rate * elapsed;
   now_ = now;

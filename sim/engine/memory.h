@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <queue>
 #include <vector>
 
@@ -18,9 +17,27 @@ struct MemoryRates {
   double hbm = 0;
 };
 
+// What is moving now, bytes per tick over the whole chip.
+struct MemoryUse {
+  double l2 = 0;
+  double hbm_reads = 0;
+  double write_back = 0;
+};
+
+enum class PortState : std::uint8_t { idle, hit, miss };
+
+// Integrals since the start, bytes.
+struct MemoryTotals {
+  double served_hit = 0;  // that each active transfer of the class received
+  double served_miss = 0;
+  double l2_unused = 0;  // bandwidth that nobody drew
+  double hbm_unused = 0;
+};
+
 class MemorySystem {
  public:
-  MemorySystem(int sms, MemoryRates rates) : rates_(rates), ports_(static_cast<std::size_t>(sms)) {}
+  MemorySystem(int sms, MemoryRates rates, bool keep_totals = false)
+      : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {}
 
   void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag);
   void write_back(double now, double bytes);
@@ -30,12 +47,47 @@ class MemorySystem {
   [[nodiscard]] double next_end();
   // Moves time to next_end() and removes that transfer. Call only when next_end() is finite.
   std::int64_t pop(double& end);
+  // SM whose transfer ends next.
+  [[nodiscard]] int next_sm();
+
+  [[nodiscard]] PortState port_state(int sm) const;
+  // With keep_totals. At `now`, before anything that happens then; no change of rates lies between the last call and `now`.
+  [[nodiscard]] MemoryTotals totals(double now) const;
+  [[nodiscard]] MemoryUse use() const {
+    const double misses = static_cast<double>(miss_.active.size()) * miss_.rate;
+    return {misses + static_cast<double>(hit_.active.size()) * hit_.rate, misses, write_back_rate_};
+  }
 
  private:
   struct Transfer {
     double bytes = 0;
     bool from_hbm = false;
     std::int64_t tag = 0;
+  };
+  // Transfers of a port, first come first served; its storage stays.
+  class Port {
+   public:
+    [[nodiscard]] std::size_t size() const { return count_; }
+    [[nodiscard]] const Transfer& front() const { return ring_[head_]; }
+    void push(const Transfer& transfer) {
+      if (count_ == ring_.size()) grow();
+      ring_[(head_ + count_++) & (ring_.size() - 1)] = transfer;
+    }
+    void pop() {
+      head_ = (head_ + 1) & (ring_.size() - 1);
+      --count_;
+    }
+
+   private:
+    void grow() {
+      std::vector<Transfer> wider(ring_.size() * 2);
+      for (std::size_t i = 0; i < count_; ++i) wider[i] = ring_[(head_ + i) & (ring_.size() - 1)];
+      ring_.swap(wider);
+      head_ = 0;
+    }
+    std::vector<Transfer> ring_ = std::vector<Transfer>(8);
+    std::size_t head_ = 0;
+    std::size_t count_ = 0;
   };
   struct Active {
     double finish = 0;  // of its class's virtual service
@@ -49,15 +101,19 @@ class MemorySystem {
     std::priority_queue<Active, std::vector<Active>, std::greater<>> active;
   };
 
+  [[nodiscard]] Class& next_class();
   void move_to(double now);
   void start_head(int sm);
   void set_rates();
 
   MemoryRates rates_;
-  std::vector<std::deque<Transfer>> ports_;
+  std::vector<Port> ports_;
+  bool keeps_totals_;
   Class hit_;
   Class miss_;
   double now_ = 0;
+  double l2_unused_ = 0;
+  double hbm_unused_ = 0;
   double write_back_bytes_ = 0;
   double write_back_rate_ = 0;
   double next_end_ = -1;  // cached; < 0: unknown

@@ -13,6 +13,12 @@ std::int64_t Program::padded_elements(TileId tile) const {
   return static_cast<std::int64_t>(padded(t.rows)) * padded(t.cols);
 }
 
+std::int64_t Program::stored_elements(TileId tile) const {
+  const Tile& t = tiles.at(static_cast<std::size_t>(tile));
+  const int cols = padded(t.cols);
+  return static_cast<std::int64_t>(padded(t.rows)) * (t.slice_cols > 0 ? std::min(cols, t.slice_cols) : cols);
+}
+
 namespace {
 
 // Bytes of the tiles of one space. From the last tile to the first, so that a tile knows what its aliases take, side by side,
@@ -39,7 +45,7 @@ std::int64_t space_bytes(const std::vector<Tile>& tiles, Space space, Size size_
 
 std::int64_t Program::smem_bytes() const {
   return space_bytes(tiles, Space::smem,
-                     [&](TileId id) { return (padded_elements(id) * bits_of(tiles[static_cast<std::size_t>(id)].dtype) + 7) / 8; });
+                     [&](TileId id) { return (stored_elements(id) * bits_of(tiles[static_cast<std::size_t>(id)].dtype) + 7) / 8; });
 }
 
 std::int64_t Program::tmem_bytes() const {

@@ -46,6 +46,7 @@ struct Step {
   double polynomial_alu_ops = 0;
   double warp_instructions = 0;
   double tensor_flops = 0;
+  int operand_bits = 16;  // of an MMA's A
   double smem_bytes = 0;
   double tmem_bytes = 0;  // between tensor memory and registers; what MMAs read and write there is free
 };

@@ -8,7 +8,34 @@
 
 namespace attnsim {
 
-ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem) {
+ir::Kernel prepare_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, ir::TensorId metadata) {
+  constexpr std::int64_t kEntriesPerWarp = 31;
+  constexpr std::int64_t kMostWarps = 32;
+  constexpr int kRegisters = 32;
+  const std::int64_t entries = std::min(problem.batch, kEntriesPerWarp * kMostWarps);
+  const ir::TensorId lengths = pipeline.tensor({"lengths", 1, problem.batch, 1, ir::DType::i32, ir::TensorRole::input});
+  ProgramBuilder b;
+  const int section = b.section("prepare", ir::SectionKind::once);
+  const int agent = b.agent("prepare", static_cast<int>((entries + kEntriesPerWarp - 1) / kEntriesPerWarp), kRegisters);
+  const ir::AxisId rows = b.rows("entries", static_cast<int>(entries));
+  const ir::TileId counts = b.registers("counts", rows, ir::kUnit, ir::DType::i32, agent);
+  ops::append(b.ops(agent, section), ops::with_role({ops::load(counts, rows_access(lengths, 0), ir::CopyKind::plain)}, "lookup"));
+  ops::append(b.ops(agent, section), ops::with_role({ops::store(counts, rows_access(metadata, 0), ir::CopyKind::plain)}, "store"));
+  ir::Kernel kernel;
+  kernel.name = "prepare";
+  kernel.program = b.take();
+  ir::ItemFamily family{0, 1, 0, 0, {}};
+  for (std::int64_t row = 0; row < problem.batch; row += entries) {
+    ir::RowTile tile;
+    tile.row_begin = row;
+    tile.rows = std::min(entries, problem.batch - row);
+    family.tiles.push_back(tile);
+  }
+  kernel.families.push_back(std::move(family));
+  return kernel;
+}
+
+ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, const WrittenCache& cache) {
   constexpr std::int64_t kMostThreads = 512;
   constexpr int kLanes = 32;
   constexpr int kRegisters = 32;
@@ -16,14 +43,14 @@ ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& p
   for (std::int64_t b = 0; b < problem.batch; ++b) tokens += problem.q_len_of(b);
   const std::int64_t k_width = problem.kv_heads * problem.head_dim_qk;
   const std::int64_t v_width = problem.kv_heads * problem.head_dim_v;
-  const auto tensor = [&](const char* name, std::int64_t width, ir::TensorRole role) {
-    return pipeline.tensor({name, tokens, 1, width, problem.dtype, role});
+  const auto tensor = [&](const char* name, std::int64_t width, ir::TensorRole role, ir::TensorId same = ir::kNone) {
+    return pipeline.tensor({name, tokens, 1, width, problem.dtype, role, 0, same});
   };
   const ir::TensorId slots = pipeline.tensor({"slot_mapping", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
   const ir::TensorId new_k = tensor("new_k", k_width, ir::TensorRole::input);
   const ir::TensorId new_v = tensor("new_v", v_width, ir::TensorRole::input);
-  const ir::TensorId cache_k = tensor("cache_k", k_width, ir::TensorRole::output);
-  const ir::TensorId cache_v = tensor("cache_v", v_width, ir::TensorRole::output);
+  const ir::TensorId cache_k = tensor("cache_k", k_width, ir::TensorRole::output, cache.k);
+  const ir::TensorId cache_v = tensor("cache_v", v_width, ir::TensorRole::output, cache.v);
 
   ProgramBuilder b;
   const int section = b.section("copy", ir::SectionKind::once);

@@ -14,13 +14,13 @@ namespace attnsim {
 namespace {
 
 bool applies(const TileRule& rule, const TileListPlan& plan) {
-  if (rule.rows_max > 0 && plan.rows > rule.rows_max) return false;
-  return plan.padded_qk <= rule.head_dim_max && (rule.mask == MaskClass::any || rule.mask == plan.mask);
+  return plan.padded_qk <= rule.head_dim_max && (rule.mask == MaskClass::any || rule.mask == plan.mask) &&
+         (rule.rows_max == 0 || plan.rows <= rule.rows_max);
 }
 
 // The programs depend on tensor ids only by number, so any ids do for a check.
 TileListTensors placeholder_tensors() {
-  return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
 }
 
 void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
@@ -62,22 +62,23 @@ struct TensorMaker {
   ir::TensorId queries(const char* name, int cols, ir::DType dtype, ir::TensorRole role) const {
     return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, plan.groups.size() > 1 ? stored(true) : 0});
   }
-  ir::TensorId keys(const char* name, int cols) const {
-    return builder.tensor(
-        {name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, ir::TensorRole::input, plan.groups.size() > 1 ? stored(false) : 0});
+  ir::TensorId keys(const char* name, int cols, ir::TensorRole role) const {
+    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, role, plan.groups.size() > 1 ? stored(false) : 0});
   }
 };
 
-TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule) {
+TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool writes_cache) {
   const TensorMaker make{builder, plan};
   TileListTensors t;
   t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
-  t.k = make.keys("k", plan.head_dim_qk);
-  t.v = make.keys("v", plan.head_dim_v);
+  const ir::TensorRole cached = writes_cache ? ir::TensorRole::intermediate : ir::TensorRole::input;
+  t.k = make.keys("k", plan.head_dim_qk, cached);
+  t.v = make.keys("v", plan.head_dim_v, cached);
   t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
   t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
     t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
+  if (schedule.o_in_memory) t.o_accumulator = make.queries("o_accumulator", plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate);
   if (plan.splits > 1) {
     const std::int64_t slabs = plan.slabs * plan.splits;
     t.o_partial = builder.tensor({"o_partial", slabs, plan.rows, plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate});
@@ -108,6 +109,7 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
   kernel.program = fused_program(plan, schedule, tensors);
   kernel.families = item_families(plan, schedule);
   kernel.grid = plan.grid;
+  kernel.grid.programmatic_launch = schedule.prepare_kernel;
   return kernel;
 }
 
@@ -127,7 +129,7 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
     const ir::Tile& tile = program.tiles[static_cast<std::size_t>(id)];
     const bool counted = tile.dtype == ir::DType::f32 || (async_mma && tile.dtype != ir::DType::pred);
     if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted)
-      bits += program.padded_elements(id) * ir::bits_of(tile.dtype);
+      bits += program.stored_elements(id) * ir::bits_of(tile.dtype);
   }
   return bits;
 }
@@ -135,12 +137,14 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
 }  // namespace
 
 void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip) {
+  constexpr double kReservedKib = 1;  // per CTA, by the system (ir::occupancy)
   const double smem_kib = static_cast<double>(program.smem_bytes()) / 1024;
-  if (smem_kib > chip.sm.smem_per_cta_kib) {
+  const double limit_kib = std::min(chip.sm.smem_per_cta_kib, chip.sm.smem_kib - kReservedKib);
+  if (smem_kib > limit_kib) {
     illegal("/schedule", plan.schedule,
             fmt::format("needs {:.0f} KiB of SMEM per CTA for head_dim {} ({} x {} tile, {} stages)", smem_kib, plan.padded_qk,
                         plan.rule.tile_q, plan.rule.tile_kv, plan.rule.stages),
-            fmt::format("up to {:.0f} KiB on {}", chip.sm.smem_per_cta_kib, chip.name));
+            fmt::format("up to {:.0f} KiB on {}", limit_kib, chip.name));
   }
   const double tmem_kib = static_cast<double>(program.tmem_bytes()) / 1024;
   if (tmem_kib > chip.sm.tmem_kib) {
@@ -177,10 +181,10 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
   const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
-  TileListTensors tensors = make_tensors(builder, plan, schedule);
-  for (const ExtraKernel extra : extras) {
-    if (extra == ExtraKernel::kv_cache_write) builder.add(kv_cache_write_kernel(builder, problem));
-  }
+  const bool writes_cache = std::find(extras.begin(), extras.end(), ExtraKernel::kv_cache_write) != extras.end();
+  const bool writes_all = writes_cache && plan.groups.size() == 1 && problem.q_len == problem.kv_len;
+  TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all);
+  if (writes_cache) builder.add(kv_cache_write_kernel(builder, problem, writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{}));
   if (schedule.form == "unfused") {
     for (ir::Kernel& kernel : unfused_kernels(plan, schedule, tensors)) builder.add(std::move(kernel));
     return builder.build();
@@ -193,6 +197,10 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
     tensors.q = make.queries("q_grouped", plan.head_dim_qk, plan.dtype, ir::TensorRole::intermediate);
     tensors.o = make.queries("o_grouped", plan.head_dim_v, plan.dtype, ir::TensorRole::intermediate);
     builder.add(regroup_kernel(plan, "regroup_q", q, tensors.q, plan.head_dim_qk));
+  }
+  if (schedule.prepare_kernel) {
+    const ir::TensorId metadata = builder.tensor({"work_tiles", 1, problem.batch, 1, ir::DType::i32, ir::TensorRole::intermediate});
+    builder.add(prepare_kernel(builder, problem, metadata));
   }
   builder.add(attention_kernel(plan, schedule, tensors));
   if (plan.splits > 1 && !plan.last_cta) builder.add(combine_kernel(plan, schedule, tensors));
