@@ -426,6 +426,10 @@ class Machine {
     if (step.group_smem_ticks > 0) {
       end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
     }
+    if (step.group_tmem_ticks > 0) {
+      sm.tmem_free = std::max(now, sm.tmem_free) + step.group_tmem_ticks;
+      end = std::max(end, sm.tmem_free);
+    }
     if (trace_) {
       trace_->hold(Unit::vector, slot, index, now, start, sm.vector_free);
       hold_shared(slot, index, step, sm, now);
@@ -512,7 +516,8 @@ class Machine {
     const VisitedTile visited = plan_.is_loop[agent.section] ? visit(agent, trip) : VisitedTile{};
     const TileAddress address = address_of(access, step.rows_axis, kernel_.program, agent.item, visited);
     const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(access.tensor)];
-    const std::int64_t bytes = address.rows * tensor.cols * ir::bits_of(tensor.dtype) / 8;
+    const std::int64_t valid_bytes = address.rows * tensor.cols * ir::bits_of(tensor.dtype) / 8;
+    const std::int64_t bytes = step.op->whole_tile ? step.padded_rows * tensor.cols * ir::bits_of(tensor.dtype) / 8 : valid_bytes;
     const std::int64_t id = new_transfer(slot, index, step, agent);
     TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
     transfer.bytes = bytes;
@@ -525,7 +530,7 @@ class Machine {
       if (config_.cache != nullptr) {
         const L2Outcome outcome = config_.cache->access(access.tensor, address.slab, address.row, address.rows, transfer.is_store);
         if (!transfer.is_store) {
-          hit = outcome.hit_bytes;
+          hit = outcome.hit_bytes + bytes - valid_bytes;
           miss = outcome.miss_bytes;
         }
         if (outcome.written_back_bytes > 0) {
@@ -534,11 +539,11 @@ class Machine {
           result_.hbm_written_bytes += static_cast<double>(outcome.written_back_bytes);
         }
       } else if (!transfer.is_store) {
-        miss_carry_ += (1 - config_.hit_fraction) * static_cast<double>(bytes);
-        if (miss_carry_ >= static_cast<double>(bytes) * 0.5) {
-          miss = bytes;
-          hit = 0;
-          miss_carry_ -= static_cast<double>(bytes);
+        miss_carry_ += (1 - config_.hit_fraction) * static_cast<double>(valid_bytes);
+        if (miss_carry_ >= static_cast<double>(valid_bytes) * 0.5) {
+          miss = valid_bytes;
+          hit = bytes - valid_bytes;
+          miss_carry_ -= static_cast<double>(valid_bytes);
         }
       }
     }
