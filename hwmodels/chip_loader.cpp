@@ -174,8 +174,8 @@ class ChipParser {
     if (chip_.tensor.flop_per_clk_per_sm.empty()) {
       section("tensor")->issue("flop_per_clk_per_sm", "names no matrix rate", "at least one of f16, bf16, f8");
     }
-    check_instruction("wgmma", "sm_90");
-    check_instruction("tcgen05", "sm_100");
+    check_instruction("wgmma", {"sm_90"});
+    check_instruction("tcgen05", {"sm_100", "sm_103"});
   }
 
   void check_instruction(const std::string& instruction, const std::string& isa) {

@@ -105,7 +105,7 @@ TEST_CASE("of a grid of very many items the beginning may be spread evenly") {
   for (int i = 1; i <= 50; ++i) kinds.push_back(cost_of(10.0 * i, 10.0 * i));
   CostTable table{{}};
   for (const ItemCost& kind : kinds) table[0].push_back(&kind);
-  for (const std::int64_t slabs : {26, 31, 52, 77, 100}) {
+  for (const std::int64_t slabs : {52, 61, 77, 100}) {
     for (const auto fastest : {ir::Fastest::tiles, ir::Fastest::slabs}) {
       for (const auto order : {ir::TileOrder::ascending, ir::TileOrder::descending}) {
         ir::Kernel kernel = grid_of(kinds.size(), slabs);
@@ -117,7 +117,7 @@ TEST_CASE("of a grid of very many items the beginning may be spread evenly") {
           items.push_back(&kinds[static_cast<std::size_t>(sequence.at(i).tile - kernel.families[0].tiles.data())]);
         }
         const double exact = item_by_item(items, sms, 1);
-        REQUIRE(exact > 200 * kinds.back().shared_ticks);
+        REQUIRE(exact > 400 * kinds.back().shared_ticks);
         CHECK(makespan(kernel, table, sms, 1) == Approx(exact).epsilon(0.001));
       }
     }
