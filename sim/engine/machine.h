@@ -30,6 +30,7 @@ inline constexpr double kStartOffsetCycles = 37;  // no divisor of a pipe's grou
 struct MachineConfig {
   int sms = 1;
   int ctas_per_sm = 1;
+  int gpcs = 1;  // over which the SMs are spread in pairs; clusters stay inside one
   double clock_mhz = 0;
   MemoryRates rates;
   L2Cache* cache = nullptr;  // nullptr: `hit_fraction` of the loaded bytes hit
@@ -42,6 +43,7 @@ struct MachineConfig {
   bool chain_overlap = true;
   bool mask_cost = true;
   bool cta_start = true;
+  bool multicast = true;
   EngineListener* listener = nullptr;
   int node = 0;
 };

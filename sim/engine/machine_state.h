@@ -17,7 +17,7 @@ struct Event {
   std::int64_t time = 0;
   std::int64_t sequence = 0;
   enum class Kind : std::uint8_t { wake, arrive, launch, mma_start } kind = Kind::wake;
-  std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: SM
+  std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
   std::int32_t b = 0;  // wake: agent
   // At one tick what completes comes before what issues.
   [[nodiscard]] int phase() const { return kind == Kind::arrive ? 0 : 1; }
@@ -106,6 +106,12 @@ struct SmState {
   std::int64_t issue_free = 0;
   int resident = 0;
   std::int64_t resident_since = 0;
+};
+
+// SMs that hold the CTAs of one cluster, one each.
+struct SmGroup {
+  int first_sm = 0;
+  std::vector<int> free;  // places left by CTAs that have ended, per SM
 };
 
 struct TransferState {

@@ -4,6 +4,7 @@
 // of HBM while reads are active. Latency is added by the caller.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <queue>
@@ -16,13 +17,14 @@ struct MemoryRates {
   double port = 0;
   double l2 = 0;
   double hbm = 0;
+  double receivers = 1;  // SMs that a multicast transfer reaches: each port takes what all fetch, so an SM's own part moves slower
 };
 
 class MemorySystem {
  public:
   MemorySystem(int sms, MemoryRates rates) : rates_(rates), ports_(static_cast<std::size_t>(sms)) {}
 
-  void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag);
+  void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast = false);
   void write_back(double now, double bytes);
   // Tick at which the pending write-backs would be through if nothing else came.
   [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }
@@ -34,7 +36,7 @@ class MemorySystem {
  private:
   struct Transfer {
     double bytes = 0;
-    bool from_hbm = false;
+    std::size_t flow = 0;
     std::int64_t tag = 0;
   };
   struct Active {
@@ -55,8 +57,10 @@ class MemorySystem {
 
   MemoryRates rates_;
   std::vector<std::deque<Transfer>> ports_;
-  Class hit_;
-  Class miss_;
+  static constexpr std::size_t kFlows = 4;
+  static constexpr std::size_t flow(bool from_hbm, bool multicast) { return (from_hbm ? 1U : 0U) + (multicast ? 2U : 0U); }
+  [[nodiscard]] double port_of(std::size_t flow) const { return flow >= 2 ? rates_.port / rates_.receivers : rates_.port; }
+  std::array<Class, kFlows> flows_;
   double now_ = 0;
   double write_back_bytes_ = 0;
   double write_back_rate_ = 0;

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sim/engine/kernel_plan.h"
+#include "sim/engine/panel_residency.h"
 
 namespace attnsim {
 
@@ -84,7 +85,7 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
             out.counts.smem_bytes += step.step->smem_bytes * n;
             if (step.kind != StepKind::load && step.kind != StepKind::store) continue;
             const ir::Tensor& tensor = tensors[static_cast<std::size_t>(step.op->access.tensor)];
-            const double bytes = static_cast<double>(copied_rows(step, program, family, tile, times)) * row_bytes(tensor) * slabs;
+            const double bytes = static_cast<double>(copied_rows(step, program, family, tile, times)) * row_bytes(tensor) * slabs / step.sharers;
             out.l2_bytes += bytes;
             if (step.kind == StepKind::load) out.loaded_bytes += bytes;
           }
@@ -106,7 +107,16 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   double stored = 0;
   double footprint = 0;
   for (const ir::Tensor& tensor : tensors) footprint += static_cast<double>(tensor.bytes().count());
+  const bool panels = walks_panels(kernel);
+  if (panels) {
+    const PanelTraffic traffic =
+        panel_traffic(kernel, tensors, static_cast<std::int64_t>(config.sms) * config.ctas_per_sm, l2);
+    loaded = traffic.loaded;
+    fetched = traffic.fetched;
+    stored = traffic.stored;
+  }
   for (const ir::Agent& agent : kernel.program.agents) {
+    if (panels) break;
     for (const auto& section : agent.sections) {
       for (const ir::Op& op : section) {
         if (op.kind != ir::OpKind::load && op.kind != ir::OpKind::store) continue;
