@@ -19,6 +19,7 @@ struct Conditions {
   double locked_mhz = 0;  // ClockPolicy::locked
   L2Start l2 = L2Start::cold;
   double constant_us = 0;      // harness floor on top of the launches
+  double host_us = 0;          // host work of a call, beside the GPU's work of the call before: no call takes less
   bool include_launch = true;  // chip.launch.kernel_us counts
   std::vector<ExtraKernel> extra_kernels;
   std::set<std::string> without;  // effects switched off by name

@@ -26,6 +26,11 @@ ir::TileId ProgramBuilder::smem(std::string name, ir::AxisId rows, ir::AxisId co
   return static_cast<ir::TileId>(program_.tiles.size()) - 1;
 }
 
+ir::TileId ProgramBuilder::tmem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype) {
+  program_.tiles.push_back({std::move(name), ir::Space::tmem, rows, cols, dtype, 1, ir::kNone, ir::kNone});
+  return static_cast<ir::TileId>(program_.tiles.size()) - 1;
+}
+
 ir::TileId ProgramBuilder::registers(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int agent) {
   program_.tiles.push_back({std::move(name), ir::Space::registers, rows, cols, dtype, 1, ir::kNone, agent});
   return static_cast<ir::TileId>(program_.tiles.size()) - 1;
