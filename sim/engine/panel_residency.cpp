@@ -105,7 +105,7 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
   PanelTraffic out;
   for (std::int64_t begin = 0; begin < items.size(); begin += in_flight) {
     const std::int64_t end = std::min(items.size(), begin + in_flight);
-    double wave_bytes = 0;
+    double in_flight_bytes = 0;  // loaded between an item's first pass over its rows and the next, by all items together
     std::map<Key, double> seen;
     double repeated = 0;  // of items that come back to their own rows
     for (const Access& access : accesses) {
@@ -126,11 +126,11 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
           if (load) repeated += bytes;
           continue;
         }
-        wave_bytes += bytes;
+        if (load) in_flight_bytes += bytes;
         if (!cache.touch(key, bytes) && load) out.fetched += bytes;
       }
     }
-    if (wave_bytes > l2_bytes) out.fetched += repeated;
+    if (in_flight_bytes > l2_bytes) out.fetched += repeated;
   }
   return out;
 }
