@@ -15,13 +15,18 @@ std::filesystem::path harness_folder() {
 
 // Members that a fit may set, by their JSON names.
 const std::vector<std::string>& fittable() {
-  static const std::vector<std::string> kNames{"constant_us", "host_us.gemm", "host_us.softmax", "host_us.layernorm"};
+  static const std::vector<std::string> kNames{"constant_us", "clock.settle_us", "host_us.gemm", "host_us.softmax", "host_us.layernorm"};
   return kNames;
 }
 
 void read_clock(FieldReader reader, Conditions& conditions) {
   const std::string policy = reader.text("policy", {"locked", "boost", "sustained"});
   conditions.clock = policy == "locked" ? ClockPolicy::locked : policy == "sustained" ? ClockPolicy::sustained : ClockPolicy::boost;
+  if (reader.has("settle_us")) {
+    conditions.settle_us = reader.number("settle_us", {.min = 0, .max = 1e9});
+    if (conditions.clock != ClockPolicy::sustained)
+      reader.issue("settle_us", "has no meaning with clock policy " + policy, "only with policy sustained");
+  }
   if (conditions.clock == ClockPolicy::locked) {
     conditions.locked_mhz = reader.number("locked_mhz", {.min = 100, .max = 5000});
   } else if (reader.has("locked_mhz")) {

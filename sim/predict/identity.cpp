@@ -52,6 +52,7 @@ Json json_of(const Conditions& c) {
                      {"include_launch", c.include_launch},
                      {"extra_kernels", extras},
                      {"without", c.without}};
+  if (c.settle_us > 0) conditions["settle_us"] = c.settle_us;
   if (c.host_us > 0) conditions["host_us"] = c.host_us;
   if (c.clock == ClockPolicy::locked) conditions["locked_mhz"] = c.locked_mhz;
   return conditions;
