@@ -28,6 +28,16 @@ double trip_bytes(const GemmPlan& plan) {
   return (a + b) * plan.tile.tile_k * element_bytes(plan.dtype);
 }
 
+// SMEM bytes per trip: what arrives, and what the matrix instructions read (padding included).
+double smem_bytes(const GemmPlan& plan, const Schedule& schedule, int warps) {
+  const bool async = ir::is_async(schedule.mma);
+  const double b_part = plan.tile.pair && plan.shares_b ? 0.5 : 1;
+  const double a_readers = async ? 1 : plan.tile.warp_columns;
+  const double b_readers = async ? plan.tile.consumers * b_part : std::max(1, warps / plan.tile.warp_columns);
+  const double arriving = static_cast<double>(std::min<std::int64_t>(plan.tile.tile_m, plan.m)) + b_part * plan.width;
+  return (arriving + a_readers * plan.tile.tile_m + b_readers * plan.tile.tile_n) * plan.tile.tile_k * element_bytes(plan.dtype);
+}
+
 double hbm_bytes_per_cycle(const Chip& chip) {
   return per_cycle(GigabytesPerSecond(chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency), Megahertz(chip.clock.boost_mhz)).count();
 }
@@ -76,10 +86,12 @@ double estimate_gemm(const GemmPlan& plan, const Schedule& schedule, const Chip&
   const double mma = 2.0 * plan.tile.tile_m * plan.tile.tile_n * plan.tile.tile_k / rate;
   const double latency = chip.latency.l2_cycles + chip.latency.copy_engine_cycles + chip.latency.hbm_ns * chip.clock.boost_mhz * 1e-3;
   const double stored = static_cast<double>(plan.tile.tile_m) * plan.width * (plan.splits > 1 ? 4.0 : bytes);
+  const int warps = plan.tile.warps > 0 ? plan.tile.warps : schedule.agents.back().warps;
+  const double smem = smem_bytes(plan, schedule, warps) / (chip.sm.smem_bytes_per_clk * chip.sm.smem_efficiency);
   // Time of a round of `ctas` CTAs on the fullest SM, `active` SMs busy.
   const auto round = [&](double ctas, double active) {
     const double port = std::min(chip.sm.l2_port_bytes_per_clk, chip.l2.bandwidth_bytes_per_clk / active);
-    const double trip = std::max({ctas * mma, ctas * trip_bytes(plan) / port, (latency + mma) / plan.tile.stages});
+    const double trip = std::max({ctas * mma, ctas * smem, ctas * trip_bytes(plan) / port, (latency + mma) / plan.tile.stages});
     return chip.launch.cta_start_cycles + latency + trips * trip + ctas * stored / port + chip.latency.l2_cycles;
   };
   const double slots = sms * static_cast<double>(resident);
