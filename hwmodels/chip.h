@@ -84,7 +84,8 @@ struct HbmModel {  // hbm.*
 
 struct LaunchModel {               // launch.*
   double kernel_us = 2;            // launch to first CTA and last CTA to done, of a kernel alone
-  double dependent_kernel_us = 1;  // further kernel of a stream (graph replay)
+  double dependent_kernel_us = 1;  // further kernel of a CUDA graph, after its predecessor
+  double stream_kernel_us = 0;     // further kernel of a stream, launched by itself; 0: as in a graph
   double cta_start_cycles = 500;   // per CTA before its first instruction, and after its last
   double ctas_per_clk = 1;         // chip-wide dispatch rate
 };

@@ -42,6 +42,11 @@ constexpr Figure row(std::string_view path, std::string_view unit, Range range, 
           [](Chip& chip, double value) { (chip.*section).*member = static_cast<T>(value); }};
 }
 
+constexpr Figure optional(Figure figure) {
+  figure.optional = true;
+  return figure;
+}
+
 constexpr char kF16[] = "f16";
 constexpr char kBf16[] = "bf16";
 constexpr char kF8[] = "f8";
@@ -122,7 +127,8 @@ constexpr std::array kFigures = {
     row<kHbm, &HbmModel::capacity_gib>("hbm.capacity_gib", "GiB", positive(65536), "Size of device memory"),
 
     row<kLaunch, &LaunchModel::kernel_us>("launch.kernel_us", "us", from_zero(1e4), "Launch to first CTA and last CTA to done, of a kernel alone"),
-    row<kLaunch, &LaunchModel::dependent_kernel_us>("launch.dependent_kernel_us", "us", from_zero(1e4), "A further kernel of the same stream"),
+    row<kLaunch, &LaunchModel::dependent_kernel_us>("launch.dependent_kernel_us", "us", from_zero(1e4), "A further kernel of a CUDA graph, after its predecessor"),
+    optional(row<kLaunch, &LaunchModel::stream_kernel_us>("launch.stream_kernel_us", "us", from_zero(1e4), "A further kernel of a stream, launched by itself; as in a graph where absent")),
     row<kLaunch, &LaunchModel::cta_start_cycles>("launch.cta_start_cycles", "cycles", from_zero(1e6), "Before a CTA's first instruction and after its last"),
     row<kLaunch, &LaunchModel::ctas_per_clk>("launch.ctas_per_clk", "CTAs/clk", positive(1024), "Dispatch rate of the chip"),
 
@@ -137,7 +143,8 @@ constexpr std::array kFigures = {
 // clang-format on
 
 constexpr std::array<std::string_view, 5> kStatusNames = {"published", "measured", "derived", "estimated", "fitted"};
-constexpr std::array<std::string_view, 7> kIsas = {"cdna3", "generic", "sm_100", "sm_120", "sm_80", "sm_89", "sm_90"};
+constexpr std::array<std::string_view, 10> kIsas = {"cdna2",  "cdna3", "cdna4", "generic", "sm_100",
+                                                    "sm_120", "sm_80", "sm_86", "sm_89",   "sm_90"};
 constexpr std::array<std::string_view, 4> kInstructions = {"mma_sync", "wgmma", "tcgen05", "systolic"};
 
 }  // namespace

@@ -33,6 +33,12 @@ constexpr std::array kDefaults{
     DefaultRule{"sm_90", false, {"fa3-sm90", "fa2-sm80"}},
     DefaultRule{"sm_90", true, {"splitkv-decode-sm90", "splitkv-decode"}},
     DefaultRule{"sm_100", true, {"splitkv-decode-lastcta", "splitkv-decode"}},
+    DefaultRule{"cdna2", false, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna2", true, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"cdna3", false, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna3", true, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"cdna4", false, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna4", true, {"splitkv-decode-cdna", "fused-generic"}},
     DefaultRule{"", false, {"fa2-sm80", "fused-generic"}},
     DefaultRule{"", true, {"splitkv-decode", "fused-generic"}},
 };

@@ -99,6 +99,7 @@ Harness parse_harness(const JsonDocument& document) {
   harness.conditions.l2 = root.text("l2_start", {"cold", "warm"}) == "warm" ? L2Start::warm : L2Start::cold;
   harness.conditions.constant_us = root.number("constant_us", {.min = 0, .max = 1e4}, 0.0);
   harness.conditions.include_launch = root.boolean("include_launch", true);
+  harness.conditions.launches = root.text("launches", {"graph", "plain"}, "graph") == "plain" ? LaunchKind::plain : LaunchKind::graph;
   harness.kv_cache_write_phases = names(root, "kv_cache_write_phases", {"prefill", "decode", "encoder"});
   if (root.has("host_us")) {
     FieldReader host = root.child("host_us");

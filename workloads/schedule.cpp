@@ -88,6 +88,7 @@ TileRule read_rule(FieldReader& reader) {
   rule.consumers = small(reader, "consumers", 1, 8, 1);
   rule.stages = small(reader, "stages", 1, 16, 1);
   rule.p_in_smem = reader.boolean("p_in_smem", false);
+  rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);
   rule.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
   return rule;
@@ -132,6 +133,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.copy = choice(reader, "copy", kCopyKinds);
   s.pack_gqa = reader.boolean("pack_gqa", false);
   s.pack_gqa_decode_only = reader.boolean("pack_gqa_decode_only", false);
+  s.o_in_memory = reader.boolean("o_in_memory", false);
   s.q_in_registers = reader.boolean("q_in_registers", false);
   s.ping_pong = reader.boolean("ping_pong", false);
   s.ping_pong_head_dim_max = small(reader, "ping_pong_head_dim_max", 1, 1024, 256);

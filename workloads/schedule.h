@@ -36,6 +36,7 @@ struct TileRule {
   int consumers = 1;             // consumer agents; each owns tile_q / consumers rows
   int stages = 1;                // K and V slots each
   bool p_in_smem = false;        // P goes through SMEM to the second MMA
+  int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
   int registers_per_thread = 0;  // of the computing agents; 0: as the agent says
 };
@@ -88,6 +89,7 @@ struct Schedule {
   std::vector<TileRule> tiles;
   bool pack_gqa = false;              // rows = tokens x group
   bool pack_gqa_decode_only = false;  // FA2: only when q_len = 1 and no window
+  bool o_in_memory = false;           // O is loaded and stored for every KV tile (more columns than accumulators)
   bool q_in_registers = false;        // Q is read once, not from SMEM for every trip
   bool ping_pong = false;             // order tokens: consumers take turns at issuing QK^T
   int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk

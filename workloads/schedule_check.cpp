@@ -123,7 +123,10 @@ void check_rules(const Schedule& s, FieldReader& reader) {
     }
     if (rule.tile_kv % kColumns != 0) at.issue("tile_kv", "is no multiple of a matrix instruction's columns", "multiples of 8");
     if (alone && rule.consumers != 1) at.issue("consumers", "needs agents of kind consumer", "1");
-    if (rule.p_in_smem && !warpgroup) at.issue("p_in_smem", "is for wgmma, which reads operands from SMEM", "false");
+    if (rule.p_in_smem && !warpgroup && s.mma != ir::MmaKind::mma_sync)
+      at.issue("p_in_smem", "is for instructions that read operands from SMEM", "false");
+    if (rule.slice_cols > 0 && (!alone || s.form != "fused" || s.q_in_registers || s.mma != ir::MmaKind::mma_sync))
+      at.issue("slice_cols", "is for one agent that loads Q for every KV tile and computes with mma_sync", "0");
     check_reuse(s, rule, at);
   }
 }

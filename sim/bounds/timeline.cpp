@@ -15,7 +15,9 @@ struct Launches {
 
 Launches launches(const Chip& chip, const Conditions& conditions) {
   if (conditions.without.count("launch") != 0) return {};
-  return {conditions.include_launch ? chip.launch.kernel_us : 0, chip.launch.dependent_kernel_us};
+  const double first = conditions.include_launch ? chip.launch.kernel_us : 0;
+  if (conditions.launches == LaunchKind::plain && chip.launch.stream_kernel_us > 0) return {first, chip.launch.stream_kernel_us};
+  return {first, chip.launch.dependent_kernel_us};
 }
 
 bool is_programmatic(const ir::Node& node) {
@@ -44,8 +46,12 @@ RungTime timeline_bound(const ir::Pipeline& pipeline, const Chip& chip, const Co
     const auto previous = last_kernel.find(node.stream);
     const bool early = is_programmatic(node) && previous != last_kernel.end();
     overlaps = overlaps || early || node.stream != pipeline.nodes().front().stream;
+    bool fed = previous != last_kernel.end();  // by the device: a kernel of its stream, or what it depends on
+    for (const ir::Edge& edge : pipeline.edges()) {
+      if (edge.to == id) fed = fed || !std::holds_alternative<ir::HostGap>(pipeline.nodes()[static_cast<std::size_t>(edge.from)].work);
+    }
     double gap = 0;
-    if (is_kernel) gap = previous == last_kernel.end() ? launch.first_us : (early ? 0 : launch.dependent_us);
+    if (is_kernel) gap = !fed ? launch.first_us : (early ? 0 : launch.dependent_us);
     double not_before_end = 0;
     for (const ir::Edge& edge : pipeline.edges()) {
       if (edge.to != id) continue;

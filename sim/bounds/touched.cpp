@@ -11,6 +11,16 @@ namespace attnsim::bounds {
 
 namespace {
 
+// Adds an interval; one that meets the last grows it (row tiles come in order, so most do).
+void append(std::vector<Interval>& intervals, Interval next) {
+  if (!intervals.empty() && next.begin <= intervals.back().end && intervals.back().begin <= next.end) {
+    intervals.back().begin = std::min(intervals.back().begin, next.begin);
+    intervals.back().end = std::max(intervals.back().end, next.end);
+  } else {
+    intervals.push_back(next);
+  }
+}
+
 // Visited tile indices of many row tiles as a set of intervals; dilated runs (|step| > 1) are expanded once per distinct run.
 class VisitedTiles {
  public:
@@ -21,7 +31,7 @@ class VisitedTiles {
     const std::int64_t high = std::max(run.first, last);
     const std::int64_t stride = run.step < 0 ? -run.step : run.step;
     if (stride <= 1 || run.count == 1) {
-      spans_.push_back({low, high + 1});
+      append(spans_, {low, high + 1});
     } else if (seen_.insert({low, run.count, stride}).second) {
       for (std::int64_t v = low; v <= high; v += stride) spans_.push_back({v, v + 1});
     }
@@ -93,8 +103,11 @@ class Collector {
     std::vector<Interval> intervals;
     VisitedTiles visited;
     std::int64_t width = 0;
+    std::vector<ir::TripRun> selected;
     for (const ir::RowTile* tile : tiles) {
-      const std::vector<ir::TripRun> acting = acting_runs(*tile, section, op.when);
+      const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when == ir::When::always;
+      if (!as_it_is) selected = acting_runs(*tile, section, op.when);
+      const std::vector<ir::TripRun>& acting = as_it_is ? tile->runs : selected;
       if (trip_count(acting) == 0) continue;
       for (const ir::TripRun& run : acting) {
         if (run.count <= 0) continue;
@@ -104,7 +117,7 @@ class Collector {
       }
       if (!trip_rows) {
         const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
-        intervals.push_back({begin, begin + valid(rows, family, *tile, acting.front().first)});
+        append(intervals, {begin, begin + valid(rows, family, *tile, acting.front().first)});
       }
     }
     if (trip_rows && !tiles.empty()) {

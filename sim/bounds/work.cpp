@@ -51,17 +51,136 @@ class Counter {
         chip_(chip),
         table_(load_isa_table(chip.isa)) {}
 
+  // Row tiles that differ in the number of full trips alone give an arithmetic progression in all that is counted: its two
+  // ends are counted, the rest lies on the line between them.
   KernelWork run() {
     for (const ir::ItemFamily& family : kernel_.families) {
-      std::map<std::int64_t, int> group_sizes;  // items that share rows: one of them arrives last
-      for (const ir::RowTile& tile : family.tiles) ++group_sizes[tile.row_begin];
-      for (const ir::RowTile& tile : family.tiles) count_item({&family, &tile}, 1.0 / group_sizes[tile.row_begin]);
-      work_.items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+      const std::size_t first = total_.classes.size();
+      total_.items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+      total_.classes.resize(first + family.tiles.size());
+      ItemClass* classes = total_.classes.data() + first;
+      const std::vector<int> sharers = group_sizes(family);
+      for (const std::vector<std::size_t>& alike : progressions(family, sharers)) {
+        const auto counted = [&](std::size_t t) { return count_one({&family, &family.tiles[t]}, 1.0 / sharers[t]); };
+        const KernelWork low = counted(alike.front());
+        add_scaled(total_, low, static_cast<double>(alike.size()));
+        if (alike.size() == 1) {
+          classes[alike.front()] = low.classes.front();
+          continue;
+        }
+        const KernelWork high = counted(alike.back());
+        const std::int64_t from = full_trips(family.tiles[alike.front()]);
+        const std::int64_t span = full_trips(family.tiles[alike.back()]) - from;
+        double way = 0;
+        for (const std::size_t t : alike) {
+          const double x = span == 0 ? 0 : static_cast<double>(full_trips(family.tiles[t]) - from) / static_cast<double>(span);
+          way += x;
+          classes[t] = between(low.classes.front(), high.classes.front(), x);
+          classes[t].tile = &family.tiles[t];
+        }
+        add_scaled(total_, high, way);
+        add_scaled(total_, low, -way);
+      }
     }
-    return std::move(work_);
+    return std::move(total_);
   }
 
  private:
+  static std::int64_t full_trips(const ir::RowTile& tile) { return tile.trips() - tile.partial_trips(); }
+
+  // By tile: items that share its rows, of which one arrives last. Such tiles stand side by side.
+  static std::vector<int> group_sizes(const ir::ItemFamily& family) {
+    std::map<std::int64_t, int> sizes;
+    auto at = sizes.end();
+    for (const ir::RowTile& tile : family.tiles) {
+      if (at == sizes.end() || at->first != tile.row_begin) at = sizes.try_emplace(sizes.end(), tile.row_begin, 0);
+      ++at->second;
+    }
+    std::vector<int> of_tile;
+    of_tile.reserve(family.tiles.size());
+    at = sizes.end();
+    for (const ir::RowTile& tile : family.tiles) {
+      if (at == sizes.end() || at->first != tile.row_begin) at = sizes.find(tile.row_begin);
+      of_tile.push_back(at->second);
+    }
+    return of_tile;
+  }
+
+  // Tiles by all that they can differ in but full trips, in order of these; tiles of few trips stand alone.
+  [[nodiscard]] std::vector<std::vector<std::size_t>> progressions(const ir::ItemFamily& family, const std::vector<int>& sharers) const {
+    constexpr std::int64_t kFewTrips = 2;  // first, last and other trips are different ones
+    std::int64_t columns = 1;
+    for (const ir::Axis& axis : program_.axes) {
+      if (axis.kind == ir::AxisKind::trip_cols) columns = std::max<std::int64_t>(columns, axis.padded);
+    }
+    const std::int64_t ragged = family.loop_extent / columns;  // tiles from here on are not full
+    using Key = std::array<std::int64_t, 12>;
+    std::map<Key, std::vector<std::size_t>> groups;
+    for (std::size_t t = 0; t < family.tiles.size(); ++t) {
+      const ir::RowTile& tile = family.tiles[t];
+      const std::int64_t full = full_trips(tile);
+      std::int64_t shape = 0;  // of the runs: which of them are masked or reach the ragged columns
+      std::int64_t masked_ragged = 0;
+      for (const ir::TripRun& run : tile.runs) {
+        if (run.count <= 0) continue;
+        const std::int64_t last = std::max(run.first, run.first + (run.count - 1) * run.step);
+        shape = shape * 8 + 4 + (run.partial ? 2 : 0) + (last >= ragged ? 1 : 0);
+        if (run.partial || last >= ragged) masked_ragged = masked_ragged * 4096 + run.count;
+      }
+      const bool alone = full <= kFewTrips || shape >= 512;
+      groups[Key{tile.rows, tile.partial_trips(), tile.kept - full * tile.rows * columns, tile.peers, tile.flag ? 1 : 0,
+                 tile.split == 0 ? 1 : 0, sharers[t], shape, masked_ragged, alone ? full : -1,
+                 alone ? static_cast<std::int64_t>(tile.runs.size()) : 0, alone ? tile.kept : 0}]
+          .push_back(t);
+    }
+    std::vector<std::vector<std::size_t>> out;
+    for (auto& [key, tiles] : groups) {
+      std::stable_sort(tiles.begin(), tiles.end(),
+                       [&](std::size_t a, std::size_t b) { return full_trips(family.tiles[a]) < full_trips(family.tiles[b]); });
+      out.push_back(std::move(tiles));
+    }
+    return out;
+  }
+
+  KernelWork count_one(const ItemView& item, double last_arriver_share) {
+    work_ = {};
+    count_item(item, last_arriver_share);
+    return std::move(work_);
+  }
+
+  static ItemClass between(const ItemClass& low, const ItemClass& high, double x) {
+    const auto mix = [&](double a, double b) { return a + (b - a) * x; };
+    ItemClass out = low;
+    for (std::size_t i = 0; i < kServers; ++i) out.servers[i] = mix(low.servers[i], high.servers[i]);
+    for (std::size_t i = 0; i < low.agent_cycles.size(); ++i) out.agent_cycles[i] = mix(low.agent_cycles[i], high.agent_cycles[i]);
+    out.latency_cycles = mix(low.latency_cycles, high.latency_cycles);
+    return out;
+  }
+
+  static void add_scaled(KernelWork& to, const KernelWork& from, double x) {
+    const auto add_lanes = [x](LaneCycles& sum, const LaneCycles& part) {
+      sum.fp32 += x * part.fp32;
+      sum.alu += x * part.alu;
+      sum.sfu += x * part.sfu;
+      sum.exp_sfu += x * part.exp_sfu;
+    };
+    to.counts.tensor_flops += x * from.counts.tensor_flops;
+    to.counts.useful_tensor_flops += x * from.counts.useful_tensor_flops;
+    to.counts.exp_count += x * from.counts.exp_count;
+    to.counts.useful_exp_count += x * from.counts.useful_exp_count;
+    to.counts.fp32_ops += x * from.counts.fp32_ops;
+    to.counts.alu_ops += x * from.counts.alu_ops;
+    to.counts.sfu_ops += x * from.counts.sfu_ops;
+    to.counts.warp_instructions += x * from.counts.warp_instructions;
+    to.counts.smem_bytes += x * from.counts.smem_bytes;
+    to.counts.l2_bytes += x * from.counts.l2_bytes;
+    for (std::size_t i = 0; i < kServers; ++i) to.padded[i] += x * from.padded[i];
+    add_lanes(to.padded_lanes, from.padded_lanes);
+    add_lanes(to.useful_lanes, from.useful_lanes);
+    to.useful_tensor_cycles += x * from.useful_tensor_cycles;
+    to.has_mma = to.has_mma || from.has_mma;
+  }
+
   void count_item(const ItemView& item, double last_arriver_share) {
     item_ = item;
     slabs_ = static_cast<double>(item.family->slab_count);
@@ -195,7 +314,8 @@ class Counter {
   const std::vector<ir::Tensor>& tensors_;
   const Chip& chip_;
   IsaTable table_;
-  KernelWork work_;
+  KernelWork total_;
+  KernelWork work_;  // of the item being counted
   ItemView item_;
   double slabs_ = 0;
   double acting_ = 0;

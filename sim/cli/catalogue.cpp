@@ -49,6 +49,10 @@ std::vector<Entry> metric_entries() {
   std::vector<Entry> entries;
   for (const MetricInfo& metric : metrics())
     entries.push_back({std::string(metric.name), std::string(metric.description) + " [" + std::string(metric.unit) + "]"});
+  for (const CounterInfo& counter : counters()) {
+    entries.push_back({std::string(counter.name),
+                       "per kernel, as ncu counts: " + std::string(counter.description) + " [" + std::string(counter.unit) + "]"});
+  }
   return entries;
 }
 

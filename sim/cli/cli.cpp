@@ -20,15 +20,17 @@ struct Command {
   void (*add)(CLI::App&, Context&);
 };
 
-constexpr std::array<Command, 9> kCommands{{
+constexpr std::array<Command, 10> kCommands{{
     {"run", "Predict the workloads of a run config: ladder of bounds, simulated time, bottleneck, standing", add_run},
-    {"explain", "Waterfall of losses, per kernel, with the use of every resource and the reasons of its idle cycles", add_explain},
+    {"explain", "Why not faster: waterfall of losses, idle cycles and their reasons, critical sequence, counters, what would help",
+     add_explain},
     {"sweep", "Predict a grid of what-ifs; goes on where it was killed", add_sweep},
     {"validate", "Compare predictions with published GPU timings", add_validate},
     {"list", "Names of what ships: variants, schedules, chips, rungs, metrics, effects, harnesses", add_list},
     {"show", "Everything about one variant, schedule, chip or harness, with sources", add_show},
     {"graph", "The tile programs of a run config as Graphviz text", add_graph},
     {"program", "The tile programs of a run config in the text form of docs/ir.md", add_program},
+    {"trace", "A window of a run as a Perfetto/Chrome trace, or as a text timeline", add_trace},
     {"dump", "Results of a database, in an order that does not depend on who wrote them when", add_dump},
 }};
 

@@ -33,6 +33,7 @@ void add_list(CLI::App& app, Context& context);
 void add_show(CLI::App& app, Context& context);
 void add_graph(CLI::App& app, Context& context);
 void add_program(CLI::App& app, Context& context);
+void add_trace(CLI::App& app, Context& context);
 void add_dump(CLI::App& app, Context& context);
 
 }  // namespace attnsim::cli

@@ -12,6 +12,7 @@
 #include "sim/cli/parallel.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/runner.h"
+#include "sim/cli/switches.h"
 #include "sim/cli/table.h"
 #include "sim/predict/memo.h"
 #include "sim/predict/sweep_config.h"
@@ -99,9 +100,21 @@ void report(const Context& context, const SweepConfig& sweep, const Tally& tally
   if (failed > shown) context.out << fmt::format("  and {} more; see table sweep_points\n", failed - shown);
 }
 
-void run_sweep(const Context& context, const std::string& path) {
+// Into the run of every point, so that a sweep without an effect is another sweep.
+void switch_off(SweepConfig& sweep, const std::vector<std::string>& texts) {
+  std::set<std::string> names = parse_effects(texts);
+  if (names.empty()) return;
+  Json& without = sweep.run.root["without"];
+  if (without.is_array()) {
+    for (const Json& name : without) names.insert(name.get<std::string>());
+  }
+  without = names;
+}
+
+void run_sweep(const Context& context, const std::string& path, const std::vector<std::string>& without) {
   const auto start = std::chrono::steady_clock::now();
-  const SweepConfig sweep = load_sweep_config(path);
+  SweepConfig sweep = load_sweep_config(path);
+  switch_off(sweep, without);
   const std::string configured = sweep.database.empty() ? kDefaultDatabase : sweep.database;
   const std::string file = context.database.empty() ? configured : context.database;
   Sweep stored{"", sweep.name, resolved_sweep(sweep)};
@@ -133,12 +146,14 @@ void run_sweep(const Context& context, const std::string& path) {
 void add_sweep(CLI::App& app, Context& context) {
   const auto file = std::make_shared<std::string>();
   app.add_option("sweep", *file, "Sweep (JSON; schema workloads/sweep.schema.json)")->required()->type_name("SWEEP.json");
+  const auto without = std::make_shared<std::vector<std::string>>();
+  app.add_option("--without", *without, "Switch effects off by name (attnsim list effects)")->type_name("EFFECT[,EFFECT...]");
   app.footer(
       "A sweep names a run config and a grid over any of its fields:\n"
       "  {\"run\": \"main-job.json\",\n"
       "   \"grid\": {\"chip.hbm.bandwidth_gb_per_s\": [3350, 4800], \"chip.sm.count\": [132, 160], \"shape.kv_len\": [8192]}}\n"
       "Killed? Start it again: points that the database holds are skipped. A point that fails is recorded with its reason.");
-  app.callback([&context, file] { context.action = [&context, file] { run_sweep(context, *file); }; });
+  app.callback([&context, file, without] { context.action = [&context, file, without] { run_sweep(context, *file, *without); }; });
 }
 
 }  // namespace attnsim::cli

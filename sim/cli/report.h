@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/core/json_reader.h"
+#include "sim/predict/explanation.h"
 #include "sim/predict/run.h"
 
 namespace attnsim::cli {
@@ -24,8 +25,11 @@ namespace attnsim::cli {
 [[nodiscard]] std::string harness_text(const Harness& harness);
 [[nodiscard]] Json result_json(const Result& result);
 
-// Waterfall of losses for the whole pipeline and per kernel; use of every resource with the reasons of its idle cycles; counts.
-[[nodiscard]] std::string explain_text(const RunConfig& config, const std::vector<Outcome>& outcomes);
-[[nodiscard]] Json explain_json(const RunConfig& config, const std::vector<Outcome>& outcomes);
+// Waterfall of losses for the whole pipeline and per kernel; use of every resource with the reasons of its idle cycles; critical
+// sequence, counts, counters; what would help; what would explain a measured time.
+[[nodiscard]] std::string explain_text(const RunConfig& config, const std::vector<Outcome>& outcomes,
+                                       const std::vector<Explanation>& explanations);
+[[nodiscard]] Json explain_json(const RunConfig& config, const std::vector<Outcome>& outcomes,
+                                const std::vector<Explanation>& explanations);
 
 }  // namespace attnsim::cli

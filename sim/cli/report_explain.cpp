@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/cli/report.h"
+#include "sim/cli/report_attribution.h"
 #include "sim/cli/table.h"
 
 namespace attnsim::cli {
@@ -43,14 +44,24 @@ std::string waterfall_table(const Ladder& ladder, std::size_t indent) {
   return table.render(indent);
 }
 
+constexpr double kSmallReason = 0.0005;
+
 std::string idle_text(const ResourceUse& use) {
   std::vector<std::pair<std::string, double>> reasons(use.idle_fraction.begin(), use.idle_fraction.end());
   std::stable_sort(reasons.begin(), reasons.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  constexpr std::size_t kShownReasons = 5;
   std::string text;
+  double rest = 0;
+  std::size_t shown = 0;
   for (const auto& [reason, fraction] : reasons) {
-    if (fraction < 0.0005) continue;
+    if (shown == kShownReasons || fraction < kSmallReason) {
+      rest += fraction;
+      continue;
+    }
+    ++shown;
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", reason, percent(fraction));
   }
+  if (rest >= kSmallReason) text += fmt::format("{}other {}", text.empty() ? "" : ", ", percent(rest));
   return text;
 }
 
@@ -76,14 +87,18 @@ std::string counts_text(const WorkCounts& c) {
   return text.substr(text.find('\n') + 1);
 }
 
-std::string kernel_text(const KernelResult& kernel, std::size_t index, std::size_t count) {
+std::string kernel_text(const KernelResult& kernel, std::size_t index, std::size_t count, const Explanation& explanation) {
   std::string text = fmt::format("\n  kernel {} of {}: {}, {} (launch {}), limited by {}\n", index + 1, count, kernel.name,
                                  microseconds(kernel.time_us), microseconds(kernel.launch_us), kernel.limiter);
   text += fmt::format("    {} items on {} CTAs, {} per SM; L2 hits {}{}{}\n", kernel.items, kernel.ctas, kernel.ctas_per_sm,
                       percent(kernel.l2_hit_rate),
                       kernel.spread > 0 ? fmt::format("; spread over start offsets {}", percent(kernel.spread)) : "",
                       kernel.extrapolated ? "; loops extrapolated" : "");
-  return text + waterfall_table(kernel.ladder, 4) + resource_table(kernel) + counts_text(kernel.counts);
+  text += waterfall_table(kernel.ladder, 4) + resource_table(kernel);
+  for (const CriticalSequence& sequence : explanation.critical) {
+    if (static_cast<std::size_t>(sequence.node) == index) text += critical_text(sequence, explanation.sampled);
+  }
+  return text + counts_text(kernel.counts) + counters_text(kernel);
 }
 
 Json waterfall_json(const Ladder& ladder) {
@@ -101,26 +116,35 @@ Json waterfall_json(const Ladder& ladder) {
 
 }  // namespace
 
-std::string explain_text(const RunConfig& config, const std::vector<Outcome>& outcomes) {
+std::string explain_text(const RunConfig& config, const std::vector<Outcome>& outcomes, const std::vector<Explanation>& explanations) {
   std::string text = fmt::format("{} on {}; harness {}\n", config.name, config.chip.name, harness_text(config.harness));
-  for (const Outcome& outcome : outcomes) {
-    const Result& result = outcome.result;
-    text += '\n' + heading(outcome) + waterfall_table(result.ladder, 2);
+  for (std::size_t w = 0; w < outcomes.size(); ++w) {
+    const Result& result = outcomes[w].result;
+    const Explanation& why = explanations[w];
+    text += '\n' + heading(outcomes[w]) + waterfall_table(result.ladder, 2);
     text += fmt::format("  bottleneck {}; {}\n", result.bottleneck, result.standing);
     for (const auto& [part, us] : result.harness_us) text += fmt::format("  inside the simulated time: {} {}\n", part, microseconds(us));
-    for (std::size_t i = 0; i < result.kernels.size(); ++i) text += kernel_text(result.kernels[i], i, result.kernels.size());
+    for (std::size_t i = 0; i < result.kernels.size(); ++i) text += kernel_text(result.kernels[i], i, result.kernels.size(), why);
+    if (why.helps) text += '\n' + helps_text(*why.helps);
+    if (why.verdict) text += '\n' + verdict_text(*why.verdict);
   }
   return text;
 }
 
-Json explain_json(const RunConfig& config, const std::vector<Outcome>& outcomes) {
+Json explain_json(const RunConfig& config, const std::vector<Outcome>& outcomes, const std::vector<Explanation>& explanations) {
   Json document = run_json(config, outcomes);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     Json& entry = document["workloads"][i];
     entry["waterfall"] = waterfall_json(outcomes[i].result.ladder);
     Json kernels = Json::array();
-    for (const KernelResult& kernel : outcomes[i].result.kernels) kernels.push_back(waterfall_json(kernel.ladder));
+    Json counts = Json::array();
+    for (const KernelResult& kernel : outcomes[i].result.kernels) {
+      kernels.push_back(waterfall_json(kernel.ladder));
+      counts.push_back(counters_json(kernel));
+    }
     entry["kernel_waterfalls"] = kernels;
+    entry["kernel_counters"] = counts;
+    entry["explanation"] = explanation_json(explanations[i]);
   }
   return document;
 }

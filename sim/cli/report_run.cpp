@@ -107,6 +107,7 @@ std::string harness_text(const Harness& harness) {
                                                             : "sustained clock";
   std::string text = fmt::format("{} ({}, {} L2, {})", harness.name, clock, c.l2 == L2Start::cold ? "cold" : "warm",
                                  c.include_launch ? "launch included" : "launch excluded");
+  if (c.launches == LaunchKind::plain) text += ", plain launches";
   for (const std::string& effect : c.without) text += ", without " + effect;
   return text;
 }

@@ -20,6 +20,20 @@ std::vector<Outcome> execute_parallel(const RunConfig& config, const Context& co
   return outcomes;
 }
 
+Explained explain_parallel(const RunConfig& config, const ExplainOptions& options, const Context& context) {
+  Memo memo;
+  Explained out;
+  out.outcomes.resize(config.workloads.size());
+  out.explanations.resize(config.workloads.size());
+  Progress progress(context.err, context.quiet, "workloads", out.outcomes.size());
+  parallel_for(out.outcomes.size(), context.threads(), [&](std::size_t i) {
+    out.outcomes[i] = execute_workload(config, i, memo.predictor());
+    out.explanations[i] = explain_workload(config, i, options, memo.predictor(), out.outcomes[i]);
+    progress.step();
+  });
+  return out;
+}
+
 Batch batch_of(const std::vector<Outcome>& outcomes) {
   Batch batch;
   for (const Outcome& outcome : outcomes) {

@@ -10,7 +10,22 @@ namespace {
 // Bandwidth of a resource whose limit is switched off: far above any demand, still finite.
 constexpr double kUnlimitedBytesPerCycle = 1e9;
 
+constexpr double kUnlimitedMib = 1e9;
+constexpr double kUnlimitedPerCycle = 1e9;
+
 }  // namespace
+
+Chip without_effects(Chip chip, const Conditions& conditions) {
+  if (!has_effect(conditions, "hbm_efficiency")) chip.hbm.efficiency = 1;
+  if (!has_effect(conditions, "hbm_turnaround")) chip.hbm.write_cost = 1;
+  if (!has_effect(conditions, "hbm_latency")) chip.latency.hbm_ns = 0;
+  if (!has_effect(conditions, "l2_capacity")) chip.l2.capacity_mib = kUnlimitedMib;
+  if (!has_effect(conditions, "l2_port")) chip.sm.l2_port_bytes_per_clk = kUnlimitedBytesPerCycle;
+  if (!has_effect(conditions, "smem_efficiency")) chip.sm.smem_efficiency = 1;
+  if (!has_effect(conditions, "tensor_efficiency")) chip.tensor.efficiency = 1;
+  if (!has_effect(conditions, "issue")) chip.sm.issue_per_clk = kUnlimitedPerCycle;
+  return chip;
+}
 
 int ctas_per_sm(const ir::Kernel& kernel, const Chip& chip) {
   ir::SmLimits limits;
@@ -43,6 +58,7 @@ MachineConfig whole_chip(const ir::Kernel& kernel, const Chip& chip, const Condi
   config.multicast = has_effect(conditions, "multicast");
   config.rates.receivers = config.multicast ? std::max(1, kernel.grid.cluster) : 1;
   config.cta_start = has_effect(conditions, "cta_start");
+  config.start_offsets = has_effect(conditions, "start_offsets");
   return config;
 }
 

@@ -12,6 +12,8 @@ namespace attnsim {
   return conditions.without.count(name) == 0;
 }
 
+// The chip with figures in the place of which an effect that is switched off puts "no limit" or "no cost".
+[[nodiscard]] Chip without_effects(Chip chip, const Conditions& conditions);
 // CTAs of the kernel that fit on one SM. Throws SimError when none does.
 [[nodiscard]] int ctas_per_sm(const ir::Kernel& kernel, const Chip& chip);
 // `detailed` configuration of a whole chip.

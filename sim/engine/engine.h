@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hwmodels/chip.h"
+#include "sim/engine/events.h"
 #include "sim/ir/pipeline.h"
 #include "sim/result/conditions.h"
 #include "sim/result/result.h"
@@ -14,28 +15,11 @@ namespace attnsim {
 
 enum class EngineKind { detailed, fast, automatic };  // automatic: detailed below a fixed amount of work, else fast
 
-// What happened, for the value interpreter, traces and tests. Times in SM cycles since the kernel's start.
-struct OpEvent {
-  int node = 0;          // pipeline node
-  std::int64_t cta = 0;  // launch order
-  int sm = 0;
-  int agent = 0;
-  int section = 0;
-  int position = 0;       // op in the agent's section
-  std::int64_t item = 0;  // position in the grid order
-  std::int64_t trip = 0;  // trip that the op handled; 0 outside loops
-  double issue_cycle = 0;
-  double complete_cycle = 0;
-};
-class EngineListener {
- public:
-  virtual ~EngineListener() = default;
-  virtual void on_op(const OpEvent& event) = 0;  // in order of completion
-};
-
 struct EngineOptions {
   EngineKind kind = EngineKind::automatic;
-  EngineListener* listener = nullptr;  // detailed only
+  EngineListener* listener = nullptr;  // told of the run that counts, by `detailed` only
+  bool attribute = false;              // give every idle cycle its reason; costs time, changes no result
+  bool sample_long_runs = false;       // of `fast`, and of runs too long to record, the listener is told what one SM does instead
 };
 
 struct Simulation {
@@ -45,6 +29,8 @@ struct Simulation {
   double energy_j = 0;
   EngineKind kind = EngineKind::detailed;
 };
+// Loop trips times agents: the work of a `detailed` run.
+[[nodiscard]] double loop_trips(const ir::Pipeline& pipeline);
 [[nodiscard]] Simulation simulate(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions,
                                   const EngineOptions& options = {});
 

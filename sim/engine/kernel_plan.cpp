@@ -112,7 +112,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
       out.max_skew.push_back(max_skew);
     }
   }
-  plan.launch_interval = ticks(1 / chip.launch.ctas_per_clk);
+  plan.launch_interval = config.cta_start ? ticks(1 / chip.launch.ctas_per_clk) : 0;
   plan.start_latency = config.cta_start ? ticks(chip.launch.cta_start_cycles) : 0;
   plan.barrier_latency = config.dependent_latency ? ticks(chip.latency.barrier_cycles) : 0;
   plan.l2_latency = config.load_latency ? ticks(chip.latency.l2_cycles) : 0;

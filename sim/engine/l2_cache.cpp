@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::int64_t kBlockBytes = 16 * 1024;
 constexpr std::int64_t kMostRows = 64;  // bits of a row mask
+constexpr int kVictimCandidates = 4;    // blocks of which the one unused longest leaves
 
 std::uint64_t block_key(ir::TensorId tensor, std::int64_t slab, std::int64_t block) {
   return (static_cast<std::uint64_t>(tensor) << 56) | (static_cast<std::uint64_t>(slab) << 24) | static_cast<std::uint64_t>(block);
@@ -27,12 +28,40 @@ L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capac
     const std::int64_t row_bytes = std::max<std::int64_t>(1, tensor.cols * ir::bits_of(tensor.dtype) / 8);
     row_bytes_.push_back(row_bytes);
     block_rows_.push_back(std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, kMostRows));
+    SharedMemory shared;
+    if (tensor.same_memory != ir::kNone) {
+      const ir::Tensor& other = tensors[static_cast<std::size_t>(tensor.same_memory)];
+      shared = {tensor.same_memory, other.rows, tensor.rows, tensor.cols / other.cols};
+    }
+    shared_.push_back(shared);
   }
+}
+
+double L2Cache::footprint_bytes(const std::vector<ir::Tensor>& tensors) {
+  double bytes = 0;
+  for (const ir::Tensor& tensor : tensors) {
+    if (tensor.same_memory == ir::kNone) bytes += static_cast<double>(tensor.bytes().count());
+  }
+  return bytes;
+}
+
+L2Outcome L2Cache::access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write) {
+  L2Outcome sum;
+  for (std::int64_t r = row; r < row + rows; ++r) {
+    for (std::int64_t i = 0; i < shared.side_by_side; ++i) {
+      const L2Outcome one = access(shared.tensor, r / shared.rows * shared.side_by_side + i, r % shared.rows, 1, write);
+      sum.hit_bytes += one.hit_bytes;
+      sum.miss_bytes += one.miss_bytes;
+      sum.written_back_bytes += one.written_back_bytes;
+    }
+  }
+  return sum;
 }
 
 L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write) {
   L2Outcome outcome;
   const auto t = static_cast<std::size_t>(tensor);
+  if (shared_[t].tensor != ir::kNone) return access_shared(shared_[t], slab * shared_[t].own_rows + row, rows, write);
   const std::int64_t end = row + rows;
   while (row < end) {
     const std::int64_t block = row / block_rows_[t];
@@ -60,7 +89,6 @@ std::int32_t L2Cache::find_or_insert(std::uint64_t key) {
   std::int32_t index = -1;
   if (found != index_.end()) {
     index = found->second;
-    unlink(index);
   } else {
     if (free_.empty()) {
       index = static_cast<std::int32_t>(blocks_.size());
@@ -69,26 +97,32 @@ std::int32_t L2Cache::find_or_insert(std::uint64_t key) {
       index = free_.back();
       free_.pop_back();
     }
-    blocks_[static_cast<std::size_t>(index)] = Block{key, 0, 0, -1, -1};
+    blocks_[static_cast<std::size_t>(index)] = Block{key, 0, 0, 0};
     index_.emplace(key, index);
   }
-  push_newest(index);
+  blocks_[static_cast<std::size_t>(index)].last_use = ++uses_;
   return index;
 }
 
-void L2Cache::unlink(std::int32_t index) {
-  const Block& block = blocks_[static_cast<std::size_t>(index)];
-  (block.newer >= 0 ? blocks_[static_cast<std::size_t>(block.newer)].older : newest_) = block.older;
-  (block.older >= 0 ? blocks_[static_cast<std::size_t>(block.older)].newer : oldest_) = block.newer;
+// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators").
+std::int32_t L2Cache::random_block() {
+  draw_ += 0x9e3779b97f4a7c15ULL;
+  std::uint64_t z = draw_;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return static_cast<std::int32_t>((z ^ (z >> 31)) % blocks_.size());
 }
 
-void L2Cache::push_newest(std::int32_t index) {
-  Block& block = blocks_[static_cast<std::size_t>(index)];
-  block.newer = -1;
-  block.older = newest_;
-  if (newest_ >= 0) blocks_[static_cast<std::size_t>(newest_)].newer = index;
-  newest_ = index;
-  if (oldest_ < 0) oldest_ = index;
+std::int32_t L2Cache::pick_victim() {
+  std::int32_t victim = -1;
+  for (int candidates = 0; candidates < kVictimCandidates;) {
+    const std::int32_t block = random_block();
+    const std::uint64_t used = blocks_[static_cast<std::size_t>(block)].last_use;
+    if (used == 0) continue;
+    if (victim < 0 || used < blocks_[static_cast<std::size_t>(victim)].last_use) victim = block;
+    ++candidates;
+  }
+  return victim;
 }
 
 std::int64_t L2Cache::bytes_of(std::uint64_t key, std::uint64_t rows) const {
@@ -97,12 +131,12 @@ std::int64_t L2Cache::bytes_of(std::uint64_t key, std::uint64_t rows) const {
 
 std::int64_t L2Cache::evict_to_capacity() {
   std::int64_t written_back = 0;
-  while (used_bytes_ > capacity_bytes_ && oldest_ >= 0) {
-    const std::int32_t victim = oldest_;
+  while (used_bytes_ > capacity_bytes_ && !index_.empty()) {
+    const std::int32_t victim = pick_victim();
     const Block block = blocks_[static_cast<std::size_t>(victim)];
-    unlink(victim);
     index_.erase(block.key);
     free_.push_back(victim);
+    blocks_[static_cast<std::size_t>(victim)].last_use = 0;
     used_bytes_ -= bytes_of(block.key, block.present);
     written_back += bytes_of(block.key, block.dirty);
   }

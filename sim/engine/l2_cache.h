@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// L2 as an LRU over blocks of rows of global tensors. A block is at most 64 rows and about 16 KiB, and knows which of its rows are
-// present: other rows of a block never hit.
+// L2 over blocks of rows of global tensors. A block is at most 64 rows and about 16 KiB, and knows which of its rows are present:
+// other rows of a block never hit. Of four blocks drawn at random the one unused longest leaves: sets of few ways, so that a
+// loop over somewhat more than the capacity still finds part of it, as on hardware, where strict LRU would find nothing.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,9 @@ class L2Cache {
  public:
   L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors);
 
+  // Bytes that the tensors take, memory that two of them share counted once.
+  [[nodiscard]] static double footprint_bytes(const std::vector<ir::Tensor>& tensors);
+
   // Rows [row, row + rows) of a tensor's slab. A write makes its bytes present and dirty without fetching them.
   L2Outcome access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write);
 
@@ -30,12 +34,18 @@ class L2Cache {
     std::uint64_t key = 0;
     std::uint64_t present = 0;  // bit i: row i
     std::uint64_t dirty = 0;
-    std::int32_t newer = -1;
-    std::int32_t older = -1;
+    std::uint64_t last_use = 0;  // 0: a free place
   };
+  struct SharedMemory {
+    ir::TensorId tensor = ir::kNone;
+    std::int64_t rows = 1;      // of one of its slabs
+    std::int64_t own_rows = 1;  // of a slab of the tensor that shares it
+    std::int64_t side_by_side = 1;
+  };
+  L2Outcome access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write);
   std::int32_t find_or_insert(std::uint64_t key);
-  void unlink(std::int32_t index);
-  void push_newest(std::int32_t index);
+  [[nodiscard]] std::int32_t random_block();
+  [[nodiscard]] std::int32_t pick_victim();
   [[nodiscard]] std::int64_t bytes_of(std::uint64_t key, std::uint64_t rows) const;
   std::int64_t evict_to_capacity();
 
@@ -43,11 +53,12 @@ class L2Cache {
   std::int64_t used_bytes_ = 0;
   std::vector<std::int64_t> row_bytes_;   // by tensor
   std::vector<std::int64_t> block_rows_;  // by tensor
+  std::vector<SharedMemory> shared_;      // by tensor
   std::unordered_map<std::uint64_t, std::int32_t> index_;
   std::vector<Block> blocks_;
   std::vector<std::int32_t> free_;
-  std::int32_t newest_ = -1;
-  std::int32_t oldest_ = -1;
+  std::uint64_t uses_ = 0;
+  std::uint64_t draw_ = 0;
 };
 
 }  // namespace attnsim

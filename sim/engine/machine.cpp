@@ -4,12 +4,15 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <queue>
+#include <memory>
+#include <optional>
 #include <tuple>
 
 #include "sim/core/error.h"
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine_state.h"
+#include "sim/engine/recorder.h"
+#include "sim/engine/tally.h"
 
 namespace attnsim {
 
@@ -22,17 +25,23 @@ constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 class Machine {
  public:
-  Machine(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& config)
+  Machine(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors, const MachineConfig& config)
       : kernel_(*selected.kernel),
-        plan_(plan_kernel(selected, chip, config)),
+        plan_(plan),
         tensors_(tensors),
         config_(config),
         sequence_(kernel_),
-        memory_(config.sms, config.rates),
-        sms_(static_cast<std::size_t>(config.sms)) {}
+        memory_(config.sms, config.rates, config.attribute),
+        sms_(static_cast<std::size_t>(config.sms)) {
+    if (config.attribute) tally_.emplace(plan_, kernel_.program, config);
+    if (config.listener == nullptr) return;
+    trace_ = std::make_unique<Recorder>(
+        *config.listener, KernelEvent{config.node, &kernel_, &selected, config.sms, config.ctas_per_sm, config.clock_mhz, config.start_us});
+  }
 
   MachineResult run() {
     setup_grid();
+    if (config_.checkpoints != nullptr) agents_through_.assign(static_cast<std::size_t>(sequence_.size()), 0);
     result_.items = sequence_.size();
     while (true) {
       const std::int64_t event_time = events_.empty() ? kNever : events_.top().time;
@@ -45,6 +54,7 @@ class Machine {
       const Event event = events_.top();
       events_.pop();
       end_ = std::max(end_, event.time);
+      if (tally_) close_books(sm_of(event), event.time);
       switch (event.kind) {
         case Event::Kind::wake: advance(event.a, event.b, event.time); break;
         case Event::Kind::arrive: arrive(event.a, event.time); break;
@@ -56,7 +66,8 @@ class Machine {
     for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
     result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
     result_.spread = spread();
-    deliver_events();
+    if (tally_) finish_books();
+    if (trace_) trace_->finish(result_.ticks);
     return result_;
   }
 
@@ -109,7 +120,11 @@ class Machine {
   }
 
   void launch_cluster(int group, std::int64_t now) {
-    for (int i = 0; i < cluster_; ++i) launch(groups_[static_cast<std::size_t>(group)].first_sm + i, now);
+    for (int i = 0; i < cluster_; ++i) {
+      const int sm = groups_[static_cast<std::size_t>(group)].first_sm + i;
+      if (tally_ && i > 0) close_books(sm, now);
+      launch(sm, now);
+    }
   }
 
   // Another cluster starts when each of its SMs has a place.
@@ -137,31 +152,27 @@ class Machine {
     cta.list = next_list_++;
     cta.sm = sm;
     cta.active = true;
+    cta.launched = now;
     cta.exhausted = false;
     cta.items.clear();
     cta.waiters.clear();
     cta.stores_in_flight = 0;
     cta.running_agents = static_cast<int>(plan_.agents.size());
-    cta.tokens.assign(kernel_.program.tokens.size(), TokenState{});
+    cta.tokens.resize(kernel_.program.tokens.size());
     for (std::size_t t = 0; t < cta.tokens.size(); ++t) {
-      cta.tokens[t].initial = kernel_.program.tokens[t].initial_count / kernel_.program.tokens[t].arrivals;
-      cta.tokens[t].complete = cta.tokens[t].initial;
+      cta.tokens[t].start(kernel_.program.tokens[t].initial_count / kernel_.program.tokens[t].arrivals);
     }
     cta.agents.resize(plan_.agents.size());
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       AgentState& agent = cta.agents[a];
-      agent = AgentState{};
-      agent.awaited.assign(cta.tokens.size(), 0);
-      agent.signalled.assign(cta.tokens.size(), 0);
-      agent.tile_ready.assign(kernel_.program.tiles.size(), 0);
-      agent.loop_trips.assign(kernel_.program.sections.size(), 0);
-      agent.blocked = true;
-      agent.blocked_since = now;
-      const int offset = config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
+      agent.start(cta.tokens.size(), kernel_.program.tiles.size(), now);
+      if (tally_) tally_->block(sm, slot, static_cast<std::int32_t>(a), agent, nullptr, Wait::start);
+      const int offset = !config_.start_offsets ? 0 : config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
       const std::int64_t stagger =
           ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
       push(now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
     }
+    if (trace_) trace_->launch(slot, cta.id, sm, now);
     SmState& state = sms_[static_cast<std::size_t>(sm)];
     if (state.resident++ == 0) state.resident_since = now;
   }
@@ -194,6 +205,8 @@ class Machine {
     CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
     if (!cta.active || cta.running_agents > 0 || cta.stores_in_flight > 0) return;
     cta.active = false;
+    result_.cta_cycles += to_cycles(Ticks(now - cta.launched)).count();
+    if (trace_) trace_->retire(slot, now);
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     if (--sm.resident == 0) {
       const double cycles = to_cycles(Ticks(now - sm.resident_since)).count();
@@ -206,26 +219,70 @@ class Machine {
 
   // --- agents ---
   void push(std::int64_t time, Event::Kind kind, std::int32_t a, std::int32_t b) {
-    events_.push(Event{time, event_sequence_++, kind, a, b});
+    events_.push(Event{time, Event::order_of(kind, event_age_++), a, b, kind});
   }
 
-  void block(AgentState& agent, Wait reason, std::int64_t now) {
+  // `step`: what the agent is at or waits in; nullptr where it waits for the product of an asynchronous op.
+  void block(std::int32_t slot, std::int32_t index, const PlannedStep* step, Wait reason, std::int64_t now) {
+    CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
+    AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     agent.blocked = true;
     agent.reason = reason;
     agent.blocked_since = now;
+    if (tally_) tally_->block(cta.sm, slot, index, agent, step, reason);
   }
 
-  void wake_at(std::int32_t slot, std::int32_t index, std::int64_t now, std::int64_t time, Wait reason) {
-    block(ctas_[static_cast<std::size_t>(slot)].agents[static_cast<std::size_t>(index)], reason, now);
+  // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens before (true), else by an event.
+  bool go_on_at(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
+    if ((events_.empty() || time < events_.top().time) && memory_.next_end() >= static_cast<double>(time)) {
+      add_wait(reason, time - now);
+      end_ = std::max(end_, time);
+      if (tally_) book_wait(slot, index, step, time, reason);
+      now = time;
+      return true;
+    }
+    block(slot, index, step, reason, now);
     push(time, Event::Kind::wake, slot, index);
+    return false;
+  }
+
+  void add_wait(Wait reason, std::int64_t ticks) {
+    result_.wait_cycles[static_cast<std::size_t>(reason)] += to_cycles(Ticks(ticks)).count();
+  }
+
+  // --- attribution ---
+  [[nodiscard]] int sm_of(const Event& event) const {
+    switch (event.kind) {
+      case Event::Kind::wake: return ctas_[static_cast<std::size_t>(event.a)].sm;
+      case Event::Kind::launch: return groups_[static_cast<std::size_t>(event.a)].first_sm;
+      case Event::Kind::arrive:
+      case Event::Kind::mma_start: break;
+    }
+    return ctas_[static_cast<std::size_t>(transfers_[static_cast<std::size_t>(event.a)].cta)].sm;
+  }
+
+  void close_books(int sm, std::int64_t now) { tally_->close(sm, sms_[static_cast<std::size_t>(sm)], memory_, now, next_list_ < lists_); }
+
+  // A wait during which nothing else happens.
+  void book_wait(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t until, Wait reason) {
+    const CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
+    tally_->block(cta.sm, slot, index, cta.agents[static_cast<std::size_t>(index)], step, reason);
+    close_books(cta.sm, until);
+    tally_->unblock(cta.sm, slot, index);
+  }
+
+  void finish_books() {
+    for (int sm = 0; sm < config_.sms; ++sm) close_books(sm, result_.ticks);
+    result_.attribution = tally_->finish(result_.l2_bytes, result_.hbm_bytes, result_.hbm_written_bytes);
   }
 
   void advance(std::int32_t slot, std::int32_t index, std::int64_t now) {
     CtaState* cta = &ctas_[static_cast<std::size_t>(slot)];
     AgentState* agent = &cta->agents[static_cast<std::size_t>(index)];
     if (agent->blocked) {
-      result_.wait_cycles[static_cast<std::size_t>(agent->reason)] += to_cycles(Ticks(now - agent->blocked_since)).count();
+      add_wait(agent->reason, now - agent->blocked_since);
       agent->blocked = false;
+      if (tally_) tally_->unblock(cta->sm, slot, index);
     }
     while (true) {
       if (agent->position < 0) {
@@ -238,11 +295,11 @@ class Machine {
         if (index == 0)
           offset_trips_[static_cast<std::size_t>(cta->sm % kStartOffsets)] += static_cast<double>(agent->item.tile->trips() + 1);
         agent->last_arriver = false;
-        enter_section(*agent, 0);
+        enter_section(*agent, static_cast<std::size_t>(index), 0);
       }
       const auto& steps = plan_.agents[static_cast<std::size_t>(index)].sections[agent->section];
-      if (agent->op >= steps.size() || agent->step >= agent->trips + plan_.max_skew(static_cast<std::size_t>(index), agent->section)) {
-        next_step(*agent, static_cast<std::size_t>(index));
+      if (agent->op >= steps.size() || agent->step >= agent->steps) {
+        next_step(*agent, static_cast<std::size_t>(index), now);
         continue;
       }
       const PlannedStep& step = steps[agent->op];
@@ -255,22 +312,22 @@ class Machine {
     }
   }
 
-  void enter_section(AgentState& agent, std::size_t section) {
+  void enter_section(AgentState& agent, std::size_t index, std::size_t section) {
     agent.section = section;
     agent.step = 0;
     agent.op = 0;
     agent.group = 0;
     agent.trips = plan_.trips(section, *agent.item.tile);
+    agent.steps = agent.trips > 0 ? agent.trips + plan_.max_skew(index, section) : 0;
   }
 
-  void next_step(AgentState& agent, std::size_t index) {
+  void next_step(AgentState& agent, std::size_t index, std::int64_t now) {
     agent.op = 0;
-    const std::int64_t steps = agent.trips > 0 ? agent.trips + plan_.max_skew(index, agent.section) : 0;
-    if (++agent.step < steps) return;
-    agent.loop_trips[agent.section] += plan_.is_loop[agent.section] ? agent.trips : 0;
+    if (++agent.step < agent.steps) return;
     if (agent.section + 1 < plan_.is_loop.size()) {
-      enter_section(agent, agent.section + 1);
+      enter_section(agent, index, agent.section + 1);
     } else {
+      if (config_.checkpoints != nullptr) end_item(agent.position, now);
       agent.position = -1;
       ++agent.item_index;
     }
@@ -297,26 +354,27 @@ class Machine {
   }
 
   // True when the agent may go on at `now`; false when it waits (an event will wake it).
-  bool execute(std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool execute(std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
     CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
-    if (step.kind == StepKind::await) return await(cta, slot, index, step, now);
+    if (step.kind == StepKind::await) return await(cta, slot, index, step, trip, now);
     if (agent.group == 0) {
       std::int64_t ready = now;
       for (ir::TileId t : step.waits) ready = std::max(ready, agent.tile_ready[static_cast<std::size_t>(t)]);
       if (ready > now) {
-        wake_at(slot, index, now, ready, Wait::dependency);
-        return false;
+        if (trace_) trace_->wait_for_tile(slot, index, step.waits, agent.tile_ready, now, ready);
+        return go_on_at(slot, index, nullptr, now, ready, Wait::dependency);
       }
+      if (trace_) trace_->begin(slot, index, step, agent.section, agent.position, trip, now);
     }
     switch (step.kind) {
       case StepKind::signal:
-        note(cta, agent, index, step, trip, now, now);
+        if (trace_) trace_->end(slot, index, now, now);
         ++agent.op;
         signal(slot, step.token, take_phase(agent, step.token), agent, now);
         return true;
-      case StepKind::chain: return run_chain(cta, slot, index, step, trip, now);
-      case StepKind::mma: return step.async ? issue_mma(cta, slot, index, step, trip, now) : run_mma(cta, slot, index, step, trip, now);
+      case StepKind::chain: return run_chain(cta, slot, index, step, now);
+      case StepKind::mma: return step.async ? issue_mma(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
       case StepKind::load:
       case StepKind::store: return issue_copy(cta, slot, index, step, trip, now);
       case StepKind::await: break;
@@ -324,7 +382,7 @@ class Machine {
     throw Invariant("unknown step");
   }
 
-  bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t now) {
+  bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     const ItemGroup group = step.kernel_scope ? group_of(agent.item) : ItemGroup{};
     std::int64_t& awaited =
@@ -334,12 +392,17 @@ class Machine {
     const std::int64_t reached =
         step.kernel_scope ? kernel_tokens_[{step.token, group}] : cta.tokens[static_cast<std::size_t>(step.token)].complete;
     if (reached >= needed) {
-      note(cta, agent, index, step, 0, now, now);
+      if (trace_) {
+        trace_->begin(slot, index, step, agent.section, agent.position, trip, now);
+        trace_->end(slot, index, now, now);
+      }
       ++awaited;
       ++agent.op;
       return true;
     }
-    block(agent, step.awaits_copy ? Wait::copy : Wait::token, now);
+    const Wait reason = step.awaits_copy ? Wait::copy : Wait::token;
+    block(slot, index, &step, reason, now);
+    if (trace_) trace_->wait(slot, index, reason, now);
     if (step.kernel_scope) {
       kernel_waiters_.push_back({slot, Waiter{index, needed, step.token, group}});
     } else {
@@ -363,12 +426,14 @@ class Machine {
     if (info.scope == ir::TokenScope::kernel) {
       const ItemGroup group = group_of(agent.item);
       const std::int64_t count = ++kernel_tokens_[{token, group}];
+      if (trace_) trace_->signal(token, count, now);
       if (count == info.arrivals) {
         for (AgentState& a : cta.agents) a.last_arriver = a.last_arriver || a.position == agent.position;
       }
       for (std::size_t i = 0; i < kernel_waiters_.size();) {
         const auto [waiting, w] = kernel_waiters_[i];
         if (w.token == token && w.group == group && count >= w.needed) {
+          if (trace_) trace_->caused(waiting, w.agent, now);
           push(now + plan_.l2_latency, Event::Kind::wake, waiting, w.agent);
           kernel_waiters_.erase(kernel_waiters_.begin() + static_cast<std::ptrdiff_t>(i));
         } else {
@@ -379,9 +444,11 @@ class Machine {
     }
     TokenState& state = cta.tokens[static_cast<std::size_t>(token)];
     state.arrive(phase, info.arrivals);
+    if (trace_) trace_->signal(token, phase, now);
     for (std::size_t i = 0; i < cta.waiters.size();) {
       const Waiter w = cta.waiters[i];
       if (w.token == token && state.complete >= w.needed) {
+        if (trace_) trace_->caused(slot, w.agent, now);
         push(now + plan_.barrier_latency, Event::Kind::wake, slot, w.agent);
         cta.waiters.erase(cta.waiters.begin() + static_cast<std::ptrdiff_t>(i));
       } else {
@@ -390,7 +457,7 @@ class Machine {
     }
   }
 
-  bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t start = std::max(now, sm.vector_free);
@@ -400,40 +467,44 @@ class Machine {
     if (step.group_smem_ticks > 0) {
       end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
     }
+    if (trace_) {
+      trace_->hold(Unit::vector, slot, index, now, start, sm.vector_free);
+      hold_shared(slot, index, step, sm, now);
+    }
     if (++agent.group < step.groups) {
-      wake_at(slot, index, now, end, Wait::pipe);
-      return false;
+      return go_on_at(slot, index, &step, now, end, Wait::pipe);
     }
     agent.group = 0;
     ++agent.op;
     end += step.latency;
     add_busy(step, agent);
-    note(cta, agent, index, step, trip, now, end);
-    wake_at(slot, index, now, end, start > now ? Wait::pipe : Wait::dependency);
-    return false;
+    if (trace_) trace_->end(slot, index, end, end);
+    return go_on_at(slot, index, &step, now, end, start > now ? Wait::pipe : Wait::dependency);
   }
 
-  bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
     (void)sm.use_smem(now, step.group_smem_ticks);
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
     std::int64_t end = std::max({sm.tensor_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
+    if (trace_) {
+      trace_->hold(Unit::tensor, slot, index, now, sm.tensor_free - step.group_ticks, sm.tensor_free);
+      hold_shared(slot, index, step, sm, now);
+    }
     if (++agent.group < step.groups) {
-      wake_at(slot, index, now, end, Wait::pipe);
-      return false;
+      return go_on_at(slot, index, &step, now, end, Wait::pipe);
     }
     agent.group = 0;
     ++agent.op;
     end += step.latency;
     add_busy(step, agent);
-    note(cta, agent, index, step, trip, now, end);
-    wake_at(slot, index, now, end, Wait::pipe);
-    return false;
+    if (trace_) trace_->end(slot, index, end, end);
+    return go_on_at(slot, index, &step, now, end, Wait::pipe);
   }
 
-  bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t start = std::max(now, sm.tensor_free);
@@ -446,12 +517,15 @@ class Machine {
     const std::int64_t id = new_transfer(slot, index, step, agent);
     TransferState& product = transfers_[static_cast<std::size_t>(id)];
     product.bytes = sm.tensor_free;
-    fill(product.event, cta, agent, index, step, trip, now);
     push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
+    if (trace_) {
+      trace_->hold(Unit::tensor, slot, index, now, start, sm.tensor_free);
+      trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks * step.groups, sm.issue_free);
+      trace_->pending(id, slot, index, step, now + step.issue_ticks);
+    }
     if (step.issue_ticks == 0) return true;
-    wake_at(slot, index, now, now + step.issue_ticks, Wait::pipe);
-    return false;
+    return go_on_at(slot, index, &step, now, now + step.issue_ticks, Wait::pipe);
   }
 
   // An asynchronous MMA takes its operands from SMEM while it runs, not while it queues. When SMEM is late, so is the product.
@@ -461,6 +535,7 @@ class Machine {
     CtaState& cta = ctas_[static_cast<std::size_t>(product.cta)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     const std::int64_t smem_end = sm.use_smem(now, step.group_smem_ticks * step.groups);
+    if (trace_) trace_->hold_transfer(Unit::smem, id, now, smem_end - step.group_smem_ticks * step.groups, smem_end);
     const std::int64_t end = std::max(product.bytes, smem_end) + step.latency;
     if (smem_end > product.bytes) {
       AgentState& agent = cta.agents[static_cast<std::size_t>(product.agent)];
@@ -472,7 +547,7 @@ class Machine {
     push(end, Event::Kind::arrive, id, 0);
   }
 
-  bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
     AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
     const ir::Access& access = step.op->access;
     const VisitedTile visited = plan_.is_loop[agent.section] ? visit(agent, trip) : VisitedTile{};
@@ -490,13 +565,6 @@ class Machine {
     transfer.is_store = step.kind == StepKind::store;
     transfer.blocks_agent = !step.async;
     transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
-    // A store reads registers when it issues, SMEM until it completes.
-    transfer.noted = transfer.is_store && step.from_registers;
-    if (transfer.noted) {
-      note(cta, agent, index, step, trip, now, now);
-    } else {
-      fill(transfer.event, cta, agent, index, step, trip, now);
-    }
     std::int64_t hit = bytes;
     std::int64_t miss = 0;
     if (bytes > 0) {
@@ -509,6 +577,7 @@ class Machine {
         if (outcome.written_back_bytes > 0) {
           memory_.write_back(static_cast<double>(now), static_cast<double>(outcome.written_back_bytes) * config_.hbm_write_cost);
           result_.hbm_bytes += static_cast<double>(outcome.written_back_bytes);
+          result_.hbm_written_bytes += static_cast<double>(outcome.written_back_bytes);
         }
       } else if (!transfer.is_store) {
         miss_carry_ += (1 - config_.hit_fraction) * static_cast<double>(bytes);
@@ -526,6 +595,7 @@ class Machine {
       result_.hit_bytes += static_cast<double>(hit);
     }
     if (transfer.is_store) ++cta.stores_in_flight;
+    if (tally_ && !transfer.is_store) tally_->loads(cta.sm, 1);
     if (miss > 0) transfer.latency += plan_.hbm_latency;
     transfer.parts = (miss > 0) + (hit > 0);
     if (transfer.parts == 0) {
@@ -537,15 +607,24 @@ class Machine {
     }
     ++agent.op;
     add_busy(step, agent);
+    std::int64_t release = now;
+    if (step.async && step.issue_ticks > 0) {
+      SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+      sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
+      release = std::max(sm.issue_free, now + step.issue_ticks);
+      if (trace_) trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
+    }
+    if (trace_) {
+      trace_->pending(id, slot, index, step, step.async ? release : Recorder::kWhenComplete);
+      trace_->submit(id, transfer.is_store, hit, miss, now);
+      trace_->rates(static_cast<double>(now), memory_.use());
+    }
     if (!step.async) {
-      block(agent, Wait::copy, now);
+      block(slot, index, &step, Wait::copy, now);
       return false;
     }
     if (step.issue_ticks == 0) return true;
-    SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
-    sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
-    wake_at(slot, index, now, std::max(sm.issue_free, now + step.issue_ticks), Wait::pipe);
-    return false;
+    return go_on_at(slot, index, &step, now, release, Wait::pipe);
   }
 
   std::int64_t new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent) {
@@ -563,7 +642,6 @@ class Machine {
     transfer.bytes = 0;
     transfer.is_store = false;
     transfer.blocks_agent = false;
-    transfer.noted = false;
     transfer.phases.clear();
     for (ir::TokenId token : step.op->completes) transfer.phases.push_back(take_phase(agent, token));
     return id;
@@ -571,28 +649,33 @@ class Machine {
 
   void finish_transfer() {
     double end = 0;
+    if (tally_) close_books(memory_.next_sm(), static_cast<std::int64_t>(std::floor(memory_.next_end())));
     const std::int64_t id = memory_.pop(end);
     TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
+    if (trace_) {
+      trace_->served(id, end);
+      trace_->rates(end, memory_.use());
+    }
     if (--transfer.parts > 0) return;
     push(static_cast<std::int64_t>(std::ceil(end)) + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
   }
 
   void arrive(std::int32_t id, std::int64_t now) {
-    TransferState transfer = transfers_[static_cast<std::size_t>(id)];
+    TransferState& transfer = transfers_[static_cast<std::size_t>(id)];  // nothing below starts another
     CtaState& cta = ctas_[static_cast<std::size_t>(transfer.cta)];
     AgentState& agent = cta.agents[static_cast<std::size_t>(transfer.agent)];
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
       const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
-      transfers_[static_cast<std::size_t>(id)].bytes = 0;  // come back when the write into SMEM has ended
-      push(sm.copy_into_smem(now, service), Event::Kind::arrive, id, 0);
+      transfer.bytes = 0;  // come back when the write into SMEM has ended
+      const std::int64_t written = sm.copy_into_smem(now, service);
+      if (trace_) trace_->hold_transfer(Unit::smem_copies, id, now, written - service, written);
+      push(written, Event::Kind::arrive, id, 0);
       return;
     }
     free_transfers_.push_back(id);
-    if (config_.listener != nullptr && !transfer.noted) {
-      transfer.event.complete_cycle = to_cycles(Ticks(now)).count();
-      recorded_.push_back(transfer.event);
-    }
+    if (tally_ && transfer.step->kind == StepKind::load) tally_->loads(cta.sm, -1);
+    if (trace_) trace_->arrive(id, now);
     for (std::size_t i = 0; i < transfer.phases.size(); ++i)
       signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
     if (transfer.is_store) {
@@ -623,12 +706,21 @@ class Machine {
     return high > 0 ? (high - low) / (high + low) : 0;
   }
 
+  // Every agent that leaves an item counts; the last one ends it.
+  void end_item(std::int64_t position, std::int64_t now) {
+    auto& left = agents_through_[static_cast<std::size_t>(position)];
+    if (++left == static_cast<int>(plan_.agents.size())) config_.checkpoints->push_back({now, result_.wait_cycles});
+  }
+
   void add_busy(const PlannedStep& step, const AgentState& agent) {
+    if (!config_.count_work) return;
     for (std::size_t p = 0; p < kPipeCount; ++p) result_.busy_cycles[p] += step.step->demand[p];
     WorkCounts& c = result_.counts;
     c.tensor_flops += step.step->tensor_flops;
     if (step.kind == StepKind::mma) {
-      c.useful_tensor_flops += step.step->tensor_flops * valid_row_fraction(step, kernel_.program, *agent.item.tile);
+      const double useful = step.step->tensor_flops * valid_row_fraction(step, kernel_.program, *agent.item.tile);
+      c.useful_tensor_flops += useful;
+      c.narrow_tensor_flops += useful * (1 - step.step->operand_bits / 16.0);
     }
     c.exp_count += step.step->exp_count;
     c.fp32_ops += step.step->fp32_ops;
@@ -638,37 +730,10 @@ class Machine {
     c.smem_bytes += step.step->smem_bytes;
   }
 
-  void fill(OpEvent& event, const CtaState& cta, const AgentState& agent, std::int32_t index, const PlannedStep& step, std::int64_t trip,
-            std::int64_t issue) const {
-    event.node = config_.node;
-    event.cta = cta.id;
-    event.sm = cta.sm;
-    event.agent = index;
-    event.section = static_cast<int>(agent.section);
-    event.position = step.position;
-    event.item = agent.position;
-    event.trip = trip;
-    event.issue_cycle = to_cycles(Ticks(issue)).count();
-  }
-
-  void note(const CtaState& cta, const AgentState& agent, std::int32_t index, const PlannedStep& step, std::int64_t trip,
-            std::int64_t issue, std::int64_t complete) {
-    if (config_.listener == nullptr) return;
-    OpEvent event;
-    fill(event, cta, agent, index, step, trip, issue);
-    event.complete_cycle = to_cycles(Ticks(complete)).count();
-    const ir::Op* base = kernel_.program.agents[static_cast<std::size_t>(index)].sections[agent.section].data();
-    for (const ir::Op* op : step.step->ops) {
-      event.position = static_cast<int>(op - base);
-      recorded_.push_back(event);
-    }
-  }
-
-  void deliver_events() {
-    if (config_.listener == nullptr) return;
-    std::stable_sort(recorded_.begin(), recorded_.end(),
-                     [](const OpEvent& a, const OpEvent& b) { return a.complete_cycle < b.complete_cycle; });
-    for (const OpEvent& event : recorded_) config_.listener->on_op(event);
+  // The holds of a synchronous group beside its own unit.
+  void hold_shared(std::int32_t slot, std::int32_t index, const PlannedStep& step, const SmState& sm, std::int64_t now) {
+    trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
+    if (step.group_smem_ticks > 0) trace_->hold(Unit::smem, slot, index, now, sm.smem_free - step.group_smem_ticks, sm.smem_free);
   }
 
   void check_finished() const {
@@ -692,7 +757,7 @@ class Machine {
   }
 
   const ir::Kernel& kernel_;
-  KernelPlan plan_;
+  const KernelPlan& plan_;
   const std::vector<ir::Tensor>& tensors_;
   const MachineConfig& config_;
   ir::ItemSequence sequence_;
@@ -703,13 +768,14 @@ class Machine {
   std::vector<int> group_of_sm_;
   std::vector<CtaState> ctas_;
   std::vector<std::int32_t> free_slots_;
+  std::vector<int> agents_through_;  // by item, beside checkpoints only
   std::vector<TransferState> transfers_;
   std::vector<std::int64_t> free_transfers_;
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  EventQueue events_;
   std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
   std::map<std::tuple<std::int64_t, std::int32_t, ir::TokenId, ItemGroup>, std::int64_t> kernel_awaited_;
   std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;
-  std::vector<OpEvent> recorded_;
+  std::unique_ptr<Recorder> trace_;  // beside a listener only
   MachineResult result_;
   std::array<double, kStartOffsets> offset_cycles_{};  // resident SM cycles and trips by start offset
   std::array<double, kStartOffsets> offset_trips_{};
@@ -717,21 +783,21 @@ class Machine {
   std::int64_t next_list_ = 0;
   std::int64_t next_item_ = 0;
   std::int64_t next_launch_ = 0;
-  std::int64_t event_sequence_ = 0;
+  std::uint64_t event_age_ = 0;
   std::int64_t end_ = 0;
   double miss_carry_ = 0;
+  std::optional<Tally> tally_;  // where attribution is asked for
 };
 
 }  // namespace
 
-std::string_view name_of(Wait w) {
-  constexpr std::array<std::string_view, kWaitCount> kNames{"copy", "token", "pipe", "dependency", "start"};
-  return kNames.at(static_cast<std::size_t>(w));
+MachineResult play(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& config) {
+  return play(selected, plan_kernel(selected, chip, config), tensors, config);
 }
 
-MachineResult play(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& config) {
-  Machine machine(selected, tensors, chip, config);
-  return machine.run();
+MachineResult play(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors,
+                   const MachineConfig& config) {
+  return Machine(selected, plan, tensors, config).run();
 }
 
 }  // namespace attnsim

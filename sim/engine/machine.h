@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hwmodels/chip.h"
+#include "sim/engine/attribution.h"
 #include "sim/engine/engine.h"
 #include "sim/engine/l2_cache.h"
 #include "sim/engine/memory.h"
@@ -17,15 +18,18 @@
 
 namespace attnsim {
 
-// Why an agent did not issue.
-enum class Wait : std::uint8_t { copy, token, pipe, dependency, start };
-inline constexpr std::size_t kWaitCount = 5;
-[[nodiscard]] std::string_view name_of(Wait w);
+struct KernelPlan;
 
 // Agents that share a pipe lock into phases, which a few cycles of start offset can change by some per cent. SMs therefore
 // start their agents with one of these offsets (times kStartOffsetCycles and the agent's index), and a run is their mean.
 inline constexpr int kStartOffsets = 4;
 inline constexpr double kStartOffsetCycles = 37;  // no divisor of a pipe's group lengths
+
+// State at the end of an item: when the last of its CTA's agents leaves it.
+struct Checkpoint {
+  std::int64_t ticks = 0;
+  std::array<double, kWaitCount> wait_cycles{};  // of all agents since the start
+};
 
 struct MachineConfig {
   int sms = 1;
@@ -44,8 +48,13 @@ struct MachineConfig {
   bool mask_cost = true;
   bool cta_start = true;
   bool multicast = true;
+  bool count_work = true;                          // pipe demands and work counts of the result
+  std::vector<Checkpoint>* checkpoints = nullptr;  // one per item, in order of their ends
+  bool start_offsets = true;
+  bool attribute = false;  // book the reasons of idle ticks
   EngineListener* listener = nullptr;
-  int node = 0;
+  int node = 0;         // for the listener
+  double start_us = 0;  // for the listener: of the kernel in the pipeline
 };
 
 struct MachineResult {
@@ -55,16 +64,22 @@ struct MachineResult {
   std::array<double, kPipeCount> busy_cycles{};  // summed over SMs
   double l2_bytes = 0;                           // SM <-> L2
   double hbm_bytes = 0;
+  double hbm_written_bytes = 0;  // part of hbm_bytes
   double loaded_bytes = 0;
   double hit_bytes = 0;
   std::array<double, kWaitCount> wait_cycles{};  // summed over agents
   double spread = 0;                             // relative half-range of the time per trip over start offsets
   double resident_cycles = 0;                    // SM cycles with at least one CTA
+  double cta_cycles = 0;                         // from launch to retirement, summed over CTAs; 0: not played
   WorkCounts counts;
+  Attribution attribution;  // empty unless asked for
 };
 
 // Plays the kernel's items. Throws SimError with every waiting agent's state when nothing can go on (deadlock).
 [[nodiscard]] MachineResult play(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip,
+                                 const MachineConfig& config);
+// The same with a plan made before: plan_kernel(selected, chip, config), for many plays of one program.
+[[nodiscard]] MachineResult play(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors,
                                  const MachineConfig& config);
 
 }  // namespace attnsim

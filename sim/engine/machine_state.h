@@ -14,16 +14,56 @@
 namespace attnsim::machine {
 
 struct Event {
+  enum class Kind : std::uint8_t { wake, arrive, launch, mma_start };
   std::int64_t time = 0;
-  std::int64_t sequence = 0;
-  enum class Kind : std::uint8_t { wake, arrive, launch, mma_start } kind = Kind::wake;
-  std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
-  std::int32_t b = 0;  // wake: agent
-  // At one tick what completes comes before what issues.
-  [[nodiscard]] int phase() const { return kind == Kind::arrive ? 0 : 1; }
-  bool operator>(const Event& other) const {
-    return std::make_tuple(time, phase(), sequence) > std::make_tuple(other.time, other.phase(), other.sequence);
+  std::uint64_t order = 0;  // among events of one tick: what completes before what issues, then by age
+  std::int32_t a = 0;       // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
+  std::int32_t b = 0;       // wake: agent
+  Kind kind = Kind::wake;
+
+  static constexpr std::uint64_t kIssues = std::uint64_t{1} << 63;
+  [[nodiscard]] static std::uint64_t order_of(Kind kind, std::uint64_t age) { return kind == Kind::arrive ? age : kIssues | age; }
+  [[nodiscard]] bool before(const Event& other) const { return time != other.time ? time < other.time : order < other.order; }
+};
+
+// Pending events, earliest first: a binary heap whose storage stays.
+class EventQueue {
+ public:
+  [[nodiscard]] bool empty() const { return heap_.empty(); }
+  [[nodiscard]] const Event& top() const { return heap_.front(); }
+  void clear() { heap_.clear(); }
+
+  void push(const Event& event) {
+    std::size_t hole = heap_.size();
+    heap_.push_back(event);
+    while (hole > 0) {
+      const std::size_t parent = (hole - 1) / 2;
+      if (!event.before(heap_[parent])) break;
+      heap_[hole] = heap_[parent];
+      hole = parent;
+    }
+    heap_[hole] = event;
   }
+
+  void pop() {
+    const Event last = heap_.back();
+    heap_.pop_back();
+    const std::size_t size = heap_.size();
+    if (size == 0) return;
+    std::size_t hole = 0;
+    while (true) {
+      std::size_t child = 2 * hole + 1;
+      if (child >= size) break;
+      if (child + 1 < size && heap_[child + 1].before(heap_[child])) ++child;
+      if (!heap_[child].before(last)) break;
+      heap_[hole] = heap_[child];
+      hole = child;
+    }
+    heap_[hole] = last;
+  }
+
+ private:
+  std::vector<Event> heap_;
 };
 
 // Items that share kernel tokens: pieces of one row tile.
@@ -40,37 +80,67 @@ struct Waiter {
 struct TokenState {
   std::int64_t complete = 0;  // the initial ones included
   std::int64_t initial = 0;
-  std::vector<int> pending;  // signals of phase complete + i
+  std::vector<int> pending = std::vector<int>(4, 0);  // a ring: signals of phase n at n % size
+
+  void start(std::int64_t phases) {
+    complete = phases;
+    initial = phases;
+    std::fill(pending.begin(), pending.end(), 0);
+  }
   void arrive(std::int64_t phase, int arrivals) {
-    const auto index = static_cast<std::size_t>(initial + phase - complete);
-    if (pending.size() <= index) pending.resize(index + 1, 0);
-    ++pending[index];
-    std::size_t done = 0;
-    while (done < pending.size() && pending[done] >= arrivals) ++done;
-    if (done == 0) return;
-    pending.erase(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(done));
-    complete += static_cast<std::int64_t>(done);
+    const std::int64_t n = initial + phase;
+    while (n - complete >= static_cast<std::int64_t>(pending.size())) grow();
+    ++at(n);
+    while (at(complete) >= arrivals) {
+      at(complete) = 0;
+      ++complete;
+    }
+  }
+
+ private:
+  [[nodiscard]] int& at(std::int64_t n) { return pending[static_cast<std::size_t>(n) & (pending.size() - 1)]; }
+  void grow() {
+    std::vector<int> wider(pending.size() * 2, 0);
+    for (std::size_t i = 0; i < pending.size(); ++i) {
+      const auto n = static_cast<std::size_t>(complete) + i;
+      wider[n & (wider.size() - 1)] = pending[n & (pending.size() - 1)];
+    }
+    pending.swap(wider);
   }
 };
 
 struct AgentState {
   bool done = false;
+  bool last_arriver = false;
+  bool blocked = false;
+  Wait reason = Wait::start;
+  int group = 0;
   std::int64_t item_index = 0;  // of the CTA's list
   std::int64_t position = -1;   // grid position of the item; -1: not drawn yet
   ir::Item item;
   std::size_t section = 0;
-  std::int64_t step = 0;   // loop step
-  std::int64_t trips = 0;  // of the current section
   std::size_t op = 0;
-  int group = 0;
-  bool last_arriver = false;
-  bool blocked = false;
-  Wait reason = Wait::start;
+  std::int64_t step = 0;   // loop step
+  std::int64_t steps = 0;  // loop steps of the current section
+  std::int64_t trips = 0;  // of the current section
   std::int64_t blocked_since = 0;
   std::vector<std::int64_t> awaited;     // per token
   std::vector<std::int64_t> signalled;   // per token: signals issued
   std::vector<std::int64_t> tile_ready;  // per tile: pending asynchronous op completes
-  std::vector<std::int64_t> loop_trips;  // per section: trips over earlier items
+
+  void start(std::size_t tokens, std::size_t tiles, std::int64_t now) {
+    done = false;
+    last_arriver = false;
+    blocked = true;
+    reason = Wait::start;
+    group = 0;
+    item_index = 0;
+    position = -1;
+    blocked_since = now;
+    awaited.assign(tokens, 0);
+    signalled.assign(tokens, 0);
+    tile_ready.assign(tiles, 0);
+  }
 };
 
 struct CtaState {
@@ -79,6 +149,7 @@ struct CtaState {
   int running_agents = 0;
   int stores_in_flight = 0;
   bool active = false;
+  std::int64_t launched = 0;
   std::int64_t list = 0;            // which item list it walks
   std::vector<std::int64_t> items;  // grid positions taken so far
   bool exhausted = false;
@@ -123,9 +194,7 @@ struct TransferState {
   int parts = 0;           // hit and miss part
   bool blocks_agent = false;
   bool is_store = false;
-  bool noted = false;                // its event was recorded at issue
   std::vector<std::int64_t> phases;  // of the tokens that it completes
-  OpEvent event;
 };
 
 }  // namespace attnsim::machine

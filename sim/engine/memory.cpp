@@ -38,7 +38,7 @@ void share(double capacity, const std::array<double, N>& flows, std::array<doubl
 void MemorySystem::submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast) {
   move_to(now);
   auto& port = ports_[static_cast<std::size_t>(sm)];
-  port.push_back({static_cast<double>(bytes), flow(from_hbm, multicast), tag});
+  port.push({static_cast<double>(bytes), flow(from_hbm, multicast), tag});
   if (port.size() == 1) {
     start_head(sm);
     set_rates();
@@ -60,8 +60,7 @@ double MemorySystem::next_end() {
   return next_end_;
 }
 
-std::int64_t MemorySystem::pop(double& end) {
-  end = next_end();
+MemorySystem::Class& MemorySystem::next_class() {
   Class* first = nullptr;
   double least = std::numeric_limits<double>::infinity();
   for (Class& candidate : flows_) {
@@ -71,14 +70,46 @@ std::int64_t MemorySystem::pop(double& end) {
     first = &candidate;
     least = remaining;
   }
-  Class& c = *first;
+  return *first;
+}
+
+int MemorySystem::next_sm() {
+  return next_class().active.top().sm;
+}
+
+PortState MemorySystem::port_state(int sm) const {
+  const auto& port = ports_[static_cast<std::size_t>(sm)];
+  if (port.size() == 0) return PortState::idle;
+  return is_miss(port.front().flow) ? PortState::miss : PortState::hit;
+}
+
+std::size_t MemorySystem::port_flow(int sm) const {
+  const auto& port = ports_[static_cast<std::size_t>(sm)];
+  return port.size() == 0 ? 0 : port.front().flow;
+}
+
+MemoryTotals MemorySystem::totals(double now) const {
+  const double elapsed = std::max(0.0, now - now_);
+  const MemoryUse moving = use();
+  const double written_back = std::min(write_back_bytes_, write_back_rate_ * elapsed);
+  MemoryTotals totals;
+  for (std::size_t i = 0; i < kFlows; ++i)
+    totals.arrived[i] = (flows_[i].served + flows_[i].rate * elapsed) * (rates_.port / port_of(i));
+  totals.l2_unused = l2_unused_ + (rates_.l2 - moving.l2) * elapsed;
+  totals.hbm_unused = hbm_unused_ + (rates_.hbm - moving.hbm_reads) * elapsed - written_back;
+  return totals;
+}
+
+std::int64_t MemorySystem::pop(double& end) {
+  end = next_end();
+  Class& c = next_class();
   const Active done = c.active.top();
   move_to(end);
   c.active.pop();
   auto& port = ports_[static_cast<std::size_t>(done.sm)];
   const std::int64_t tag = port.front().tag;
-  port.pop_front();
-  if (!port.empty()) start_head(done.sm);
+  port.pop();
+  if (port.size() > 0) start_head(done.sm);
   set_rates();
   return tag;
 }
@@ -86,6 +117,11 @@ std::int64_t MemorySystem::pop(double& end) {
 void MemorySystem::move_to(double now) {
   const double elapsed = now - now_;
   if (elapsed <= 0) return;
+  if (keeps_totals_) {
+    const MemoryTotals at = totals(now);
+    l2_unused_ = at.l2_unused;
+    hbm_unused_ = at.hbm_unused;
+  }
   for (Class& c : flows_) c.served += c.rate * elapsed;
   now_ = now;
   if (write_back_bytes_ > 0) {

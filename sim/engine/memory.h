@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstdint>
-#include <deque>
 #include <queue>
 #include <vector>
 
@@ -20,9 +19,29 @@ struct MemoryRates {
   double receivers = 1;  // SMs that a multicast transfer reaches: each port takes what all fetch, so an SM's own part moves slower
 };
 
+// What is moving now, bytes per tick over the whole chip.
+struct MemoryUse {
+  double l2 = 0;
+  double hbm_reads = 0;
+  double write_back = 0;
+};
+
+enum class PortState : std::uint8_t { idle, hit, miss };
+
+// Transfers move in four flows: hits and misses of L2, for one port or as parts of a multicast.
+inline constexpr std::size_t kFlows = 4;
+
+// Integrals since the start, bytes.
+struct MemoryTotals {
+  std::array<double, kFlows> arrived{};  // at the port of each active transfer of the flow
+  double l2_unused = 0;  // bandwidth that nobody drew
+  double hbm_unused = 0;
+};
+
 class MemorySystem {
  public:
-  MemorySystem(int sms, MemoryRates rates) : rates_(rates), ports_(static_cast<std::size_t>(sms)) {}
+  MemorySystem(int sms, MemoryRates rates, bool keep_totals = false)
+      : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {}
 
   void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast = false);
   void write_back(double now, double bytes);
@@ -32,12 +51,54 @@ class MemorySystem {
   [[nodiscard]] double next_end();
   // Moves time to next_end() and removes that transfer. Call only when next_end() is finite.
   std::int64_t pop(double& end);
+  // SM whose transfer ends next.
+  [[nodiscard]] int next_sm();
+
+  [[nodiscard]] PortState port_state(int sm) const;
+  [[nodiscard]] std::size_t port_flow(int sm) const;  // of its transfer; 0 when idle
+  // With keep_totals. At `now`, before anything that happens then; no change of rates lies between the last call and `now`.
+  [[nodiscard]] MemoryTotals totals(double now) const;
+  [[nodiscard]] MemoryUse use() const {
+    double all = 0;
+    double misses = 0;
+    for (std::size_t i = 0; i < kFlows; ++i) {
+      const double moving = static_cast<double>(flows_[i].active.size()) * flows_[i].rate;
+      all += moving;
+      if (is_miss(i)) misses += moving;
+    }
+    return {all, misses, write_back_rate_};
+  }
 
  private:
   struct Transfer {
     double bytes = 0;
     std::size_t flow = 0;
     std::int64_t tag = 0;
+  };
+  // Transfers of a port, first come first served; its storage stays.
+  class Port {
+   public:
+    [[nodiscard]] std::size_t size() const { return count_; }
+    [[nodiscard]] const Transfer& front() const { return ring_[head_]; }
+    void push(const Transfer& transfer) {
+      if (count_ == ring_.size()) grow();
+      ring_[(head_ + count_++) & (ring_.size() - 1)] = transfer;
+    }
+    void pop() {
+      head_ = (head_ + 1) & (ring_.size() - 1);
+      --count_;
+    }
+
+   private:
+    void grow() {
+      std::vector<Transfer> wider(ring_.size() * 2);
+      for (std::size_t i = 0; i < count_; ++i) wider[i] = ring_[(head_ + i) & (ring_.size() - 1)];
+      ring_.swap(wider);
+      head_ = 0;
+    }
+    std::vector<Transfer> ring_ = std::vector<Transfer>(8);
+    std::size_t head_ = 0;
+    std::size_t count_ = 0;
   };
   struct Active {
     double finish = 0;  // of its class's virtual service
@@ -51,17 +112,21 @@ class MemorySystem {
     std::priority_queue<Active, std::vector<Active>, std::greater<>> active;
   };
 
+  [[nodiscard]] Class& next_class();
   void move_to(double now);
   void start_head(int sm);
   void set_rates();
 
   MemoryRates rates_;
-  std::vector<std::deque<Transfer>> ports_;
-  static constexpr std::size_t kFlows = 4;
-  static constexpr std::size_t flow(bool from_hbm, bool multicast) { return (from_hbm ? 1U : 0U) + (multicast ? 2U : 0U); }
+  std::vector<Port> ports_;
+  bool keeps_totals_;
+  [[nodiscard]] static constexpr std::size_t flow(bool from_hbm, bool multicast) { return (from_hbm ? 1U : 0U) + (multicast ? 2U : 0U); }
+  [[nodiscard]] static constexpr bool is_miss(std::size_t flow) { return flow % 2 == 1; }
   [[nodiscard]] double port_of(std::size_t flow) const { return flow >= 2 ? rates_.port / rates_.receivers : rates_.port; }
   std::array<Class, kFlows> flows_;
   double now_ = 0;
+  double l2_unused_ = 0;
+  double hbm_unused_ = 0;
   double write_back_bytes_ = 0;
   double write_back_rate_ = 0;
   double next_end_ = -1;  // cached; < 0: unknown

@@ -8,7 +8,7 @@ namespace attnsim {
 double dynamic_energy_j(const WorkCounts& counts, const Chip& chip, double clock_mhz) {
   const PowerModel& p = chip.power;
   const double scale = (clock_mhz / chip.clock.boost_mhz) * (clock_mhz / chip.clock.boost_mhz);
-  const double core_pj = counts.useful_tensor_flops * p.tensor_pj_per_flop +
+  const double core_pj = (counts.useful_tensor_flops - counts.narrow_tensor_flops) * p.tensor_pj_per_flop +
                          (counts.fp32_ops + counts.alu_ops + counts.sfu_ops) * p.vector_pj_per_op + counts.smem_bytes * p.smem_pj_per_byte +
                          counts.l2_bytes * p.l2_pj_per_byte;
   return (core_pj * scale + counts.hbm_bytes * p.hbm_pj_per_byte) * 1e-12;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Energy of a run (padding rows of an MMA hold zeros, which toggle nothing: `useful_tensor_flops`) and the clock that the power cap allows.
+// The matrix energy of an operation is taken as proportional to its operands' width (H100's FP8 rate is twice its FP16 rate at one power).
 // Energy per operation scales with the square of the clock (voltage follows frequency); the clock moves in the chip's steps.
 #pragma once
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sim/engine/kernel_plan.h"
+#include "sim/engine/l2_cache.h"
 #include "sim/engine/panel_residency.h"
 
 namespace attnsim {
@@ -48,6 +49,18 @@ std::int64_t copied_rows(const PlannedStep& step, const ir::Program& program, co
   return rows;
 }
 
+// An op of the main loop that acts in every trip, or in all but one.
+bool every_trip(const ir::Section& section, const ir::Op& op) {
+  return section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when != ir::When::first_trip &&
+         op.when != ir::When::last_trip;
+}
+
+std::int64_t trips_of(const ir::RowTile& tile) {
+  std::int64_t trips = 0;
+  for (const ir::TripRun& run : tile.runs) trips += run.count;
+  return trips;
+}
+
 double row_bytes(const ir::Tensor& tensor) {
   return static_cast<double>(tensor.cols) * ir::bits_of(tensor.dtype) / 8;
 }
@@ -75,7 +88,9 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
             for (std::size_t p = 0; p < kPipeCount; ++p) out.busy_cycles[p] += step.step->demand[p] * n;
             out.counts.tensor_flops += step.step->tensor_flops * n;
             if (step.kind == StepKind::mma) {
-              out.counts.useful_tensor_flops += step.step->tensor_flops * n * valid_row_fraction(step, program, tile);
+              const double useful = step.step->tensor_flops * n * valid_row_fraction(step, program, tile);
+              out.counts.useful_tensor_flops += useful;
+              out.counts.narrow_tensor_flops += useful * (1 - step.step->operand_bits / 16.0);
             }
             out.counts.exp_count += step.step->exp_count * n;
             out.counts.fp32_ops += step.step->fp32_ops * n;
@@ -105,26 +120,27 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   double loaded = 0;
   double fetched = 0;
   double stored = 0;
-  double footprint = 0;
-  for (const ir::Tensor& tensor : tensors) footprint += static_cast<double>(tensor.bytes().count());
+  const double footprint = L2Cache::footprint_bytes(tensors);
+  const auto in_flight = static_cast<double>(config.sms) * config.ctas_per_sm;
   const bool panels = walks_panels(kernel);
   if (panels) {
-    const PanelTraffic traffic =
-        panel_traffic(kernel, tensors, static_cast<std::int64_t>(config.sms) * config.ctas_per_sm, l2);
+    const PanelTraffic traffic = panel_traffic(kernel, tensors, static_cast<std::int64_t>(config.sms) * config.ctas_per_sm, l2);
     loaded = traffic.loaded;
     fetched = traffic.fetched;
     stored = traffic.stored;
   }
   for (const ir::Agent& agent : kernel.program.agents) {
     if (panels) break;
-    for (const auto& section : agent.sections) {
-      for (const ir::Op& op : section) {
+    for (std::size_t s = 0; s < agent.sections.size(); ++s) {
+      for (const ir::Op& op : agent.sections[s]) {
         if (op.kind != ir::OpKind::load && op.kind != ir::OpKind::store) continue;
         const ir::Tensor& tensor = tensors[static_cast<std::size_t>(op.access.tensor)];
         const double row = row_bytes(tensor);
         for (const ir::ItemFamily& family : kernel.families) {
           const auto slabs = static_cast<double>(family.slab_count);
           double rows = 0;
+          double rows_once = 0;
+          const bool repeats = every_trip(kernel.program.sections[s], op);
           std::int64_t low = INT64_MAX;
           std::int64_t high = -1;
           const ir::TileId id = op.kind == ir::OpKind::load ? op.out.front() : op.in.front();
@@ -139,23 +155,29 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
                 rows += static_cast<double>(run.count * padded);
               }
             } else {
-              rows += static_cast<double>(std::min<std::int64_t>(padded, std::max<std::int64_t>(tile.rows, 1)));
+              const auto valid = static_cast<double>(std::min<std::int64_t>(padded, std::max<std::int64_t>(tile.rows, 1)));
+              rows += valid * (repeats ? static_cast<double>(trips_of(tile)) : 1);
+              rows_once += valid;
             }
           }
           const double bytes = rows * row * slabs;
+          // What an item uses again stays in L2 while all items in flight fit; blocks of its trips are used once.
+          const double bytes_once = rows_once * row * slabs;
+          const bool stays = in_flight * bytes_once <= l2 * static_cast<double>(family.tiles.size()) * slabs;
+          const bool distinct = op.access.row_from == ir::RowFrom::trip || op.access.add_trip;
+          const double moved = distinct || !stays ? bytes : bytes_once;
           if (op.kind == ir::OpKind::store) {
-            stored += bytes;
+            stored += moved;
             continue;
           }
           loaded += bytes;
           if (op.access.row_from != ir::RowFrom::trip || high < 0) {
-            fetched += std::min(bytes, static_cast<double>(tensor.bytes().count()));
+            fetched += stays ? std::min(moved, static_cast<double>(tensor.bytes().count())) : moved;
             continue;
           }
           const auto touched = static_cast<double>(std::min((high - low + 1) * padded, family.loop_extent));
           const double slab_bytes = touched * row;
           const double distinct_slabs = std::max(1.0, slabs / op.access.slab_divisor);
-          const auto in_flight = static_cast<double>(config.sms) * config.ctas_per_sm;
           const auto tiles = static_cast<double>(family.tiles.size());
           const double slabs_in_flight = std::clamp(in_flight / tiles, 1.0, slabs) / op.access.slab_divisor;
           constexpr double kStreams = 2;  // K and V advance together
@@ -172,7 +194,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   if (conditions.without.count("l2_hits") != 0) fetched = loaded;
   if (resident) fetched = 0;
   out.hit_fraction = loaded > 0 ? std::clamp(1 - fetched / loaded, 0.0, 1.0) : 0;
-  out.hbm_bytes = fetched + (resident ? 0 : stored);
+  out.hbm_written_bytes = resident ? 0 : stored;
+  out.hbm_bytes = fetched + out.hbm_written_bytes;
   out.hbm_read_equivalent_bytes = fetched + (resident ? 0 : stored * config.hbm_write_cost);
   return out;
 }

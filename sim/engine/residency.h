@@ -16,6 +16,7 @@ namespace attnsim {
 struct Residency {
   double hit_fraction = 0;               // of the loaded bytes
   double hbm_bytes = 0;                  // fetched and written back
+  double hbm_written_bytes = 0;          // written back
   double hbm_read_equivalent_bytes = 0;  // written bytes at their cost
 };
 // A tensor that all items of a slab stream (K, V) is fetched once per slab when the slabs in flight fit L2, else once per wave

@@ -6,7 +6,9 @@
 #include "sim/engine/engine.h"
 #include "sim/engine/fast.h"
 #include "sim/engine/machine.h"
+#include "sim/engine/node_schedule.h"
 #include "sim/engine/power.h"
+#include "sim/engine/slice.h"
 
 namespace attnsim {
 
@@ -14,6 +16,8 @@ namespace {
 
 // Loop trips times agents below which `automatic` plays every op: a few seconds of work.
 constexpr double kDetailedTripLimit = 200000;
+// Above, a listener that can do with a sample gets one: steps are recorded one by one.
+constexpr double kRecordedTripLimit = 40000;
 // A warm start can matter only while the pipeline's tensors are not far larger than L2.
 constexpr double kWarmFootprintLimit = 4;
 
@@ -37,6 +41,7 @@ struct Pass {
 void add(WorkCounts& sum, const WorkCounts& x) {
   sum.tensor_flops += x.tensor_flops;
   sum.useful_tensor_flops += x.useful_tensor_flops;
+  sum.narrow_tensor_flops += x.narrow_tensor_flops;
   sum.exp_count += x.exp_count;
   sum.fp32_ops += x.fp32_ops;
   sum.alu_ops += x.alu_ops;
@@ -47,40 +52,9 @@ void add(WorkCounts& sum, const WorkCounts& x) {
   sum.hbm_bytes += x.hbm_bytes;
 }
 
-// Busy share of a resource and the reasons of the rest; they sum to 1.
-ResourceUse use_of(Resource resource, double busy, const MachineResult& played, double sm_cycles) {
-  ResourceUse use;
-  use.resource = resource;
-  use.busy_fraction = std::min(1.0, busy);
-  const double resident = std::min(1.0, played.resident_cycles / sm_cycles);
-  const double idle = 1 - use.busy_fraction;
-  const double empty = std::min(idle, 1 - resident);
-  use.idle_fraction["no CTA resident"] = empty;
-  double waits = 0;
-  for (double w : played.wait_cycles) waits += w;
-  for (std::size_t i = 0; i < kWaitCount; ++i) {
-    const double share = waits > 0 ? played.wait_cycles[i] / waits : (i == 0 ? 1.0 : 0.0);
-    use.idle_fraction["agents wait: " + std::string(name_of(static_cast<Wait>(i)))] = (idle - empty) * share;
-  }
-  return use;
-}
-
-KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, const MachineConfig& config, double clock_mhz) {
-  KernelResult out;
-  const double cycles = std::max(1.0, to_cycles(Ticks(played.ticks)).count());
-  const double sm_cycles = cycles * config.sms;
-  out.name = kernel.name;
-  out.time_us = to_nanoseconds(Cycles(cycles), Megahertz(clock_mhz)).count() * 1e-3;
-  out.items = played.items;
-  out.ctas = played.ctas;
-  out.ctas_per_sm = config.ctas_per_sm;
-  out.l2_hit_rate = played.loaded_bytes > 0 ? played.hit_bytes / played.loaded_bytes : 0;
-  out.spread = played.spread;
-  out.counts = played.counts;
-  out.counts.l2_bytes = played.l2_bytes;
-  out.counts.hbm_bytes = played.hbm_bytes;
+// Without attribution: busy, SMs without a CTA, and the rest.
+std::vector<ResourceUse> plain_use(const MachineResult& played, const MachineConfig& config, double sm_cycles, double ticks) {
   const auto pipe = [&](Pipe p) { return played.busy_cycles[static_cast<std::size_t>(p)] / sm_cycles; };
-  const double ticks = static_cast<double>(played.ticks > 0 ? played.ticks : 1);
   const std::vector<std::pair<Resource, double>> busy{
       {Resource::tensor, pipe(Pipe::tensor)},
       {Resource::fp32, pipe(Pipe::fp32)},
@@ -92,13 +66,68 @@ KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, con
       {Resource::l2, played.l2_bytes / (config.rates.l2 * ticks)},
       {Resource::hbm, played.hbm_bytes / (config.rates.hbm * ticks)},
   };
-  double largest = 0;
+  const double resident = std::min(1.0, played.resident_cycles / sm_cycles);
+  std::vector<ResourceUse> uses;
   for (const auto& [resource, fraction] : busy) {
-    out.resources.push_back(use_of(resource, fraction, played, sm_cycles));
-    if (fraction > largest) {
-      largest = fraction;
-      out.limiter = std::string(name_of(resource));
+    ResourceUse use;
+    use.resource = resource;
+    use.busy_fraction = std::min(1.0, fraction);
+    const double idle = 1 - use.busy_fraction;
+    const double empty = std::min(idle, 1 - resident);
+    use.idle_fraction["no CTA resident"] = empty;
+    use.idle_fraction["CTAs resident"] = idle - empty;
+    uses.push_back(std::move(use));
+  }
+  return uses;
+}
+
+LaunchShape launch_shape(const ir::Program& program, const Chip& chip) {
+  LaunchShape out;
+  for (const ir::Agent& agent : program.agents) {
+    out.warps_per_cta += agent.warps;
+    out.registers_per_thread = std::max(out.registers_per_thread, agent.registers_per_thread);
+  }
+  out.smem_per_cta_bytes = static_cast<double>(program.smem_bytes());
+  out.max_warps_per_sm = chip.sm.max_threads / chip.sm.lanes_per_warp;
+  out.sms = chip.sm.count;
+  return out;
+}
+
+KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, const MachineConfig& config, double clock_mhz,
+                      const Chip& chip) {
+  KernelResult out;
+  const double cycles = std::max(1.0, to_cycles(Ticks(played.ticks)).count());
+  const double sm_cycles = cycles * config.sms;
+  out.name = kernel.name;
+  out.time_us = to_nanoseconds(Cycles(cycles), Megahertz(clock_mhz)).count() * 1e-3;
+  out.items = played.items;
+  out.ctas = played.ctas;
+  out.ctas_per_sm = config.ctas_per_sm;
+  out.launch = launch_shape(kernel.program, chip);
+  out.cycles = cycles;
+  const double ctas_per_slot = static_cast<double>(played.ctas) / (static_cast<double>(config.sms) * config.ctas_per_sm);
+  out.resident_ctas = played.cta_cycles > 0 ? played.cta_cycles / std::max(1.0, played.resident_cycles)
+                                            : std::max(1.0, config.ctas_per_sm * std::min(1.0, ctas_per_slot));
+  out.l2_written_bytes = played.l2_bytes - played.loaded_bytes;
+  out.hbm_written_bytes = played.hbm_written_bytes;
+  out.l2_hit_rate = played.loaded_bytes > 0 ? played.hit_bytes / played.loaded_bytes : 0;
+  out.spread = played.spread;
+  out.counts = played.counts;
+  out.counts.l2_bytes = played.l2_bytes;
+  out.counts.hbm_bytes = played.hbm_bytes;
+  const double ticks = static_cast<double>(played.ticks > 0 ? played.ticks : 1);
+  const auto lane = [&](Pipe p) { return played.busy_cycles[static_cast<std::size_t>(p)]; };
+  out.resources = plain_use(played, config, sm_cycles, ticks);
+  double largest = 0;
+  for (const ResourceUse& use : out.resources) {
+    if (use.busy_fraction > largest) {
+      largest = use.busy_fraction;
+      out.limiter = std::string(name_of(use.resource));
     }
+  }
+  if (!played.attribution.empty()) {
+    out.resources = attributed_use(played.attribution, ticks, config.sms, chip.sm.smem_efficiency,
+                                   {lane(Pipe::fp32), lane(Pipe::alu), lane(Pipe::sfu)});
   }
   // Below this busy share no throughput limit explains the time.
   constexpr double kLatencyBoundBelow = 0.4;
@@ -106,31 +135,41 @@ KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, con
   return out;
 }
 
+// Mean cycles that an SM was empty before the kernel's end: those without a CTA less the dispatcher's ramp at its start.
+double empty_at_the_end(const MachineResult& played, const MachineConfig& config, const Chip& chip) {
+  const double empty = to_cycles(Ticks(played.ticks)).count() - played.resident_cycles / config.sms;
+  const double ramp = config.cta_start ? (config.sms - 1) / (2 * chip.launch.ctas_per_clk) : 0;
+  return std::max(0.0, empty - ramp);
+}
+
 class Simulator {
  public:
   Simulator(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions, const EngineOptions& options)
-      : pipeline_(pipeline), chip_(chip), conditions_(conditions), options_(options) {
+      : pipeline_(pipeline), chip_(without_effects(chip, conditions)), conditions_(conditions), options_(options) {
     for (const ir::Node& node : pipeline.nodes()) {
       const auto* kernel = std::get_if<ir::Kernel>(&node.work);
-      selected_.push_back(kernel != nullptr ? select_instructions(*kernel, chip) : SelectedKernel{});
-      if (kernel != nullptr) trips_ += total_trips(*kernel);
+      selected_.push_back(kernel != nullptr ? select_instructions(*kernel, chip_) : SelectedKernel{});
     }
+    trips_ = loop_trips(pipeline);
     kind_ = options.kind;
     if (kind_ == EngineKind::automatic) kind_ = trips_ <= kDetailedTripLimit ? EngineKind::detailed : EngineKind::fast;
   }
 
   Simulation run() {
     double clock = start_clock();
-    Pass pass = settle(clock);
+    Pass pass = settle(clock, false);
     if (conditions_.clock == ClockPolicy::sustained && has_effect(conditions_, "clock")) {
       for (int round = 0; round < 2; ++round) {
         const double memory_bound = std::min(1.0, pass.hbm_busy_us / std::max(1e-9, pass.time_us));
         const double next = sustained_clock_mhz(pass.counts, chip_, pass.time_us * 1e-6, clock, memory_bound, conditions_.settle_us * 1e-6);
         if (next == clock) break;
         clock = next;
-        pass = settle(clock);
+        pass = settle(clock, false);
       }
     }
+    // Again for those who watch, now that the clock is settled.
+    const bool listened = options_.listener != nullptr && (kind_ == EngineKind::detailed || options_.sample_long_runs);
+    if (listened || options_.attribute) pass = settle(clock, true);
     Simulation out;
     out.kernels = std::move(pass.kernels);
     out.time_us = pass.time_us;
@@ -141,48 +180,53 @@ class Simulator {
   }
 
  private:
-  double start_clock() const { return conditions_.clock == ClockPolicy::locked ? conditions_.locked_mhz : chip_.clock.boost_mhz; }
-
-  // Plays the pipeline; with a warm start from the L2 state that a first pass left.
-  Pass settle(double clock) {
-    const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
-    L2Cache cache(chip_.l2_effective(), pipeline_.tensors());
-    double footprint = 0;
-    for (const ir::Tensor& tensor : pipeline_.tensors()) footprint += static_cast<double>(tensor.bytes().count());
-    const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
-    if (warm && kind_ == EngineKind::detailed) (void)play_all(cache, clock, nullptr);
-    return play_all(cache, clock, options_.listener);
+  double start_clock() const {
+    const bool locked = conditions_.clock == ClockPolicy::locked && has_effect(conditions_, "clock");
+    return locked ? conditions_.locked_mhz : chip_.clock.boost_mhz;
   }
 
-  Pass play_all(L2Cache& cache, double clock, EngineListener* listener) {
+  // Plays the pipeline; with a warm start from the L2 state that a first pass left.
+  Pass settle(double clock, bool watched) {
+    const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
+    L2Cache cache(chip_.l2_effective(), pipeline_.tensors());
+    const double footprint = L2Cache::footprint_bytes(pipeline_.tensors());
+    const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
+    if (warm && kind_ == EngineKind::detailed) (void)play_all(cache, clock, false);
+    return play_all(cache, clock, watched);
+  }
+
+  Pass play_all(L2Cache& cache, double clock, bool watched) {
     Pass pass;
     pass.kernels.resize(pipeline_.nodes().size());
-    bool first = true;
-    for (int index : pipeline_.order()) {
+    NodeSchedule schedule(pipeline_, chip_, conditions_, clock);
+    for (NodeStart start = schedule.next(); start.node >= 0; start = schedule.next()) {
+      const int index = start.node;
       const auto n = static_cast<std::size_t>(index);
+      double drain_us = 0;
       const ir::Node& node = pipeline_.nodes()[n];
       KernelResult& result = pass.kernels[n];
       if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) {
         MachineConfig config = whole_chip(*kernel, chip_, conditions_, clock);
-        config.listener = listener;
         config.node = index;
+        config.start_us = start.start_us;
+        const bool sampled = kind_ == EngineKind::fast || (options_.sample_long_runs && trips_ > kRecordedTripLimit);
+        if (watched && !sampled) config.listener = options_.listener;
+        config.attribute = watched && options_.attribute && kind_ == EngineKind::detailed;
         MachineResult played;
         if (kind_ == EngineKind::fast) {
           played = play_fast(selected_[n], pipeline_.tensors(), chip_, conditions_, config);
         } else {
           if (has_effect(conditions_, "l2_hits")) config.cache = &cache;
           played = play(selected_[n], pipeline_.tensors(), chip_, config);
+          if (!has_effect(conditions_, "waves")) spread_evenly(played, config);
         }
-        result = describe(*kernel, played, config, clock);
+        if (watched && sampled) sample(selected_[n], config, played);
+        result = describe(*kernel, played, config, clock, chip_);
         result.extrapolated = kind_ == EngineKind::fast;
-        if (has_effect(conditions_, "launch") && (conditions_.include_launch || !first)) {
-          // A programmatic dependent launch is under way while its predecessor drains.
-          const double dependent_us = kernel->grid.programmatic_launch ? 0 : chip_.launch.dependent_kernel_us;
-          result.launch_us = first ? chip_.launch.kernel_us : dependent_us;
-        }
+        result.launch_us = start.gap_us;
+        drain_us = empty_at_the_end(played, config, chip_) / clock;
         pass.hbm_busy_us += result.counts.hbm_bytes / (config.rates.hbm * static_cast<double>(kTicksPerCycle)) / clock;
         add(pass.counts, result.counts);
-        first = false;
       } else if (const auto* transfer = std::get_if<ir::Transfer>(&node.work)) {
         if (chip_.links.empty()) throw SimError("transfer " + transfer->name + " needs a link; chip " + chip_.name + " has none");
         const Link& link = chip_.links.front();
@@ -195,13 +239,33 @@ class Simulator {
         result.limiter = "host";
         result.time_us = gap.time.count() * 1e-3;
       }
-      pass.time_us += result.launch_us + result.time_us;
+      result.start_us = start.start_us;
+      schedule.done(start, result.time_us, drain_us);
     }
+    pass.time_us = schedule.end_us();
     return pass;
   }
 
+  // The SMs' mean time with a CTA in the place of the time until the last one is done.
+  void spread_evenly(MachineResult& played, const MachineConfig& config) const {
+    MachineResult even = played;
+    even.ticks = std::min(played.ticks, ticks_ceil(played.resident_cycles / config.sms).count());
+    if (!played.attribution.empty()) even.attribution = scaled_attribution(played, even, config, chip_.sm.smem_efficiency);
+    played = std::move(even);
+  }
+
+  // One SM plays a few items in the place of a run that is extrapolated or too long to record.
+  void sample(const SelectedKernel& selected, MachineConfig config, MachineResult& played) const {
+    config.attribute = options_.attribute;
+    config.listener = options_.sample_long_runs ? options_.listener : nullptr;
+    if (!config.attribute && config.listener == nullptr) return;
+    const MachineResult slice = play_slice(selected, pipeline_.tensors(), chip_, conditions_, config, played);
+    if (config.attribute && played.attribution.empty())
+      played.attribution = scaled_attribution(slice, played, config, chip_.sm.smem_efficiency);
+  }
+
   const ir::Pipeline& pipeline_;
-  const Chip& chip_;
+  const Chip chip_;
   const Conditions& conditions_;
   const EngineOptions& options_;
   std::vector<SelectedKernel> selected_;
@@ -210,6 +274,14 @@ class Simulator {
 };
 
 }  // namespace
+
+double loop_trips(const ir::Pipeline& pipeline) {
+  double trips = 0;
+  for (const ir::Node& node : pipeline.nodes()) {
+    if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) trips += total_trips(*kernel);
+  }
+  return trips;
+}
 
 Simulation simulate(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions, const EngineOptions& options) {
   return Simulator(pipeline, chip, conditions, options).run();

@@ -23,6 +23,10 @@ struct Tensor {
   DType dtype = DType::f32;
   TensorRole role = TensorRole::input;
   std::int64_t stored_rows = 0;  // rows of all slabs together where slabs are ragged; 0: slabs * rows
+  // The same memory as another tensor, whose slabs lie side by side in its rows: row r, counted through its slabs, is row
+  // r % other.rows of the cols / other.cols slabs from r / other.rows * (cols / other.cols) on (a KV cache written for all heads of a
+  // token, read by head).
+  TensorId same_memory = kNone;
   [[nodiscard]] Bytes bytes() const;
 };
 

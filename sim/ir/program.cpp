@@ -13,13 +13,19 @@ std::int64_t Program::padded_elements(TileId tile) const {
   return static_cast<std::int64_t>(padded(t.rows)) * padded(t.cols);
 }
 
+std::int64_t Program::stored_elements(TileId tile) const {
+  const Tile& t = tiles.at(static_cast<std::size_t>(tile));
+  const int cols = padded(t.cols);
+  return static_cast<std::int64_t>(padded(t.rows)) * (t.slice_cols > 0 ? std::min(cols, t.slice_cols) : cols);
+}
+
 std::int64_t Program::smem_bytes() const {
   // From the last tile to the first, so that a tile knows what its aliases take, side by side, before its own alias does.
   std::vector<std::int64_t> bytes(tiles.size(), 0);
   std::vector<std::int64_t> aliases(tiles.size(), 0);
   for (std::size_t i = tiles.size(); i-- > 0;) {
     if (tiles[i].space != Space::smem) continue;
-    const std::int64_t own = (padded_elements(static_cast<TileId>(i)) * bits_of(tiles[i].dtype) + 7) / 8 * tiles[i].stages;
+    const std::int64_t own = (stored_elements(static_cast<TileId>(i)) * bits_of(tiles[i].dtype) + 7) / 8 * tiles[i].stages;
     const std::int64_t size = std::max(own, aliases[i]);
     if (tiles[i].alias_of == kNone) {
       bytes[i] = size;

@@ -70,6 +70,7 @@ struct Tile {
   int stages = 1;
   TileId alias_of = kNone;  // lies in the storage of this tile (O staged in V's SMEM); aliases of one tile lie side by side
   int agent = kNone;        // owner of a register tile
+  int slice_cols = 0;       // > 0: streamed through its storage, which holds so many columns at a time
 };
 
 // Loads that several agents issue in part (cp.async by all warps) use arrivals > 1.
@@ -180,7 +181,8 @@ struct Program {
 
   [[nodiscard]] int padded(AxisId axis) const { return axis == kUnit ? 1 : axes[static_cast<std::size_t>(axis)].padded; }
   [[nodiscard]] std::int64_t padded_elements(TileId tile) const;
-  [[nodiscard]] std::int64_t smem_bytes() const;  // all SMEM tiles with their stages, aliases counted once
+  [[nodiscard]] std::int64_t stored_elements(TileId tile) const;  // at a time: of one slice where the tile is streamed
+  [[nodiscard]] std::int64_t smem_bytes() const;                  // all SMEM tiles with their stages, aliases counted once
   [[nodiscard]] int threads() const;
   [[nodiscard]] int signallers(TokenId token) const;   // agents that signal it
   [[nodiscard]] TileId storage_of(TileId tile) const;  // the tile whose storage it uses: itself, or the end of its aliases

@@ -3,6 +3,8 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <mutex>
 
 #include "attnsim_version.h"  // made at build time by sim/predict/version.cmake
 #include "sim/core/data_dir.h"
@@ -54,6 +56,7 @@ Json json_of(const Conditions& c) {
                      {"without", c.without}};
   if (c.settle_us > 0) conditions["settle_us"] = c.settle_us;
   if (c.host_us > 0) conditions["host_us"] = c.host_us;
+  if (c.launches != LaunchKind::graph) conditions["launches"] = "plain";
   if (c.clock == ClockPolicy::locked) conditions["locked_mhz"] = c.locked_mhz;
   return conditions;
 }
@@ -67,27 +70,36 @@ std::string_view name_of(EngineKind kind) {
   throw Invariant("unknown engine");
 }
 
-Json embedded(const std::string& resolved, const std::string& name) {
-  return resolved.empty() ? Json(name) : Json::parse(resolved);
+// A chip or schedule brings its canonical text along.
+std::string embedded(const std::string& resolved, const std::string& name) {
+  return resolved.empty() ? canonical(Json(name)) : resolved;
 }
 
-// Instruction-selection tables are data that reach every number.
-std::string selection_table(const std::string& isa) {
-  std::ifstream stream(data_dir() / "sim" / "select" / "tables" / (isa + ".json"), std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+// Instruction-selection tables are data that reach every number. Read once per process.
+std::string selection_table_hash(const std::string& isa) {
+  static std::mutex mutex;
+  static std::map<std::string, std::string> hashes;
+  const std::lock_guard lock(mutex);
+  auto found = hashes.find(isa);
+  if (found == hashes.end()) {
+    std::ifstream stream(data_dir() / "sim" / "select" / "tables" / (isa + ".json"), std::ios::binary);
+    found = hashes.emplace(isa, content_hash({std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()})).first;
+  }
+  return found->second;
 }
 
 }  // namespace
 
+// Members in the order of canonical(); chip and schedule are canonical text already and are not parsed again.
 std::string resolved_config(const Request& request) {
-  Json document = {{"variant", std::string(request.variant->name)},
-                   {"problem", json_of(request.problem)},
-                   {"schedule", embedded(request.schedule.resolved_json, request.schedule.name)},
-                   {"chip", embedded(request.chip.resolved_json, request.chip.name)},
-                   {"conditions", json_of(request.conditions)},
-                   {"engine", std::string(name_of(request.engine))}};
-  if (request.measured_us) document["measured_us"] = *request.measured_us;
-  return canonical(document);
+  std::string text = "{\"chip\":" + embedded(request.chip.resolved_json, request.chip.name);
+  text += ",\"conditions\":" + canonical(json_of(request.conditions));
+  text += ",\"engine\":" + canonical(Json(std::string(name_of(request.engine))));
+  if (request.measured_us) text += ",\"measured_us\":" + canonical(Json(*request.measured_us));
+  text += ",\"problem\":" + canonical(json_of(request.problem));
+  text += ",\"schedule\":" + embedded(request.schedule.resolved_json, request.schedule.name);
+  text += ",\"variant\":" + canonical(Json(std::string(request.variant->name))) + "}";
+  return text;
 }
 
 std::string git_version() {
@@ -104,7 +116,11 @@ std::string version_text() {
 }
 
 std::string model_hash(const Request& request) {
-  return content_hash(source_hash() + '\n' + content_hash(selection_table(request.chip.isa)) + '\n' + resolved_config(request));
+  return model_hash(request, resolved_config(request));
+}
+
+std::string model_hash(const Request& request, const std::string& resolved) {
+  return content_hash(source_hash() + '\n' + selection_table_hash(request.chip.isa) + '\n' + resolved);
 }
 
 }  // namespace attnsim

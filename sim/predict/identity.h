@@ -13,7 +13,8 @@ namespace attnsim {
 [[nodiscard]] std::string git_version();  // "" without git
 // Of the C++ sources that reach a number, taken at build time; edits to reports and tests don't change it.
 [[nodiscard]] std::string source_hash();
-// Of the code and of the resolved config.
+// Of the code and of the resolved config (resolved_config(request), where the caller has it already).
 [[nodiscard]] std::string model_hash(const Request& request);
+[[nodiscard]] std::string model_hash(const Request& request, const std::string& resolved);
 
 }  // namespace attnsim

@@ -100,9 +100,10 @@ Result predict(const Request& request) {
   result.peaks =
       peaks_of(request.chip, request.problem.dtype, Megahertz(locked ? request.conditions.locked_mhz : request.chip.clock.boost_mhz));
   result.engine = simulation.kind == EngineKind::detailed ? "detailed" : "fast";
-  result.standing = standing(load_accuracy(), request.chip.name, request.schedule.name, validated_phase(*request.variant, request.problem));
-  result.model_hash = model_hash(request);
+  result.standing =
+      standing(accuracy_table(), request.chip.name, request.schedule.name, validated_phase(*request.variant, request.problem));
   result.resolved_config = resolved_config(request);
+  result.model_hash = model_hash(request, result.resolved_config);
   return result;
 }
 

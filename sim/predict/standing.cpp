@@ -59,6 +59,11 @@ std::vector<AccuracyEntry> load_accuracy() {
   return table;
 }
 
+const std::vector<AccuracyEntry>& accuracy_table() {
+  static const std::vector<AccuracyEntry> table = load_accuracy();
+  return table;
+}
+
 std::string standing(const std::vector<AccuracyEntry>& table, const std::string& chip, const std::string& schedule,
                      const std::string& phase) {
   const AccuracyEntry* best = nullptr;  // kept-out rows first, then the one on most rows

@@ -23,6 +23,8 @@ struct AccuracyEntry {
 
 // Entries over all sizes of single kernels; an absent table gives none.
 [[nodiscard]] std::vector<AccuracyEntry> load_accuracy();
+// The same, read once per process.
+[[nodiscard]] const std::vector<AccuracyEntry>& accuracy_table();
 [[nodiscard]] std::string standing(const std::vector<AccuracyEntry>& table, const std::string& chip, const std::string& schedule,
                                    const std::string& phase);
 

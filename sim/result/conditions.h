@@ -11,6 +11,12 @@ namespace attnsim {
 enum class ClockPolicy { locked, boost, sustained };
 enum class L2Start { cold, warm };  // warm: the end state of the same call (a replay's fixed point)
 
+// How kernels after the first are launched. A schedule's programmatic launches overlap their predecessor with either.
+enum class LaunchKind {
+  graph,  // nodes of a CUDA graph
+  plain   // one by one to a stream
+};
+
 // Work that a harness times beside the kernel. Each shows under its own name.
 enum class ExtraKernel { kv_cache_write };
 
@@ -22,6 +28,7 @@ struct Conditions {
   double constant_us = 0;      // harness floor on top of the launches
   double host_us = 0;          // host work of a call, beside the GPU's work of the call before: no call takes less
   bool include_launch = true;  // chip.launch.kernel_us counts
+  LaunchKind launches = LaunchKind::graph;
   std::vector<ExtraKernel> extra_kernels;
   std::set<std::string> without;  // effects switched off by name
 };

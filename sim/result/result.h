@@ -33,6 +33,7 @@ inline constexpr std::size_t kResourceCount = 10;
 struct WorkCounts {
   double tensor_flops = 0;         // padded
   double useful_tensor_flops = 0;  // valid extents and kept pairs only
+  double narrow_tensor_flops = 0;  // useful ones x (1 - operand bits / 16): what narrow operands save of the matrix energy
   double exp_count = 0;            // padded
   double useful_exp_count = 0;
   double fp32_ops = 0;  // lane operations, FMA = 1
@@ -58,6 +59,15 @@ struct ResourceUse {
   std::map<std::string, double> idle_fraction;  // reason -> fraction; busy + sum = 1
 };
 
+// What one CTA takes of an SM, and what the SM holds.
+struct LaunchShape {
+  int warps_per_cta = 0;
+  int registers_per_thread = 0;  // largest of the agents
+  double smem_per_cta_bytes = 0;
+  int max_warps_per_sm = 0;
+  int sms = 0;
+};
+
 struct KernelResult {
   std::string name;
   Ladder ladder;  // this kernel alone, without launch
@@ -65,10 +75,16 @@ struct KernelResult {
   std::vector<ResourceUse> resources;
   std::string limiter;   // resource with the largest busy fraction, or "latency"/"launch"
   double time_us = 0;    // simulated
-  double launch_us = 0;  // gap before this kernel
+  double launch_us = 0;  // gap before this kernel; negative where it starts while its predecessor drains
+  double start_us = 0;   // in the pipeline, gap included; nodes of several streams may overlap
   std::int64_t items = 0;
   std::int64_t ctas = 0;
   int ctas_per_sm = 0;
+  LaunchShape launch;
+  double cycles = 0;             // SM cycles of the simulated time
+  double resident_ctas = 0;      // per SM, mean over the cycles in which it has one
+  double l2_written_bytes = 0;   // SM -> L2, part of counts.l2_bytes
+  double hbm_written_bytes = 0;  // L2 -> HBM, part of counts.hbm_bytes
   double l2_hit_rate = 0;
   double spread = 0;          // relative half-range over start offsets
   bool extrapolated = false;  // some loop was not played to its end
@@ -102,5 +118,14 @@ struct MetricInfo {
   double (*get)(const Result&);  // NaN when absent
 };
 [[nodiscard]] std::span<const MetricInfo> metrics();
+
+// Counters of one kernel under the names that NVIDIA Nsight Compute (ncu --metrics) gives them, where it counts the same thing.
+struct CounterInfo {
+  std::string_view name;
+  std::string_view unit;  // as ncu prints it; "1" where it prints none
+  std::string_view description;
+  double (*get)(const KernelResult&);  // NaN when absent
+};
+[[nodiscard]] std::span<const CounterInfo> counters();
 
 }  // namespace attnsim

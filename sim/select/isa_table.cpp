@@ -67,6 +67,7 @@ IsaTable read_table(const std::string& isa) {
     out.n = static_cast<int>(rule.integer("n", {.min = 1, .max = 1024}));
     out.k = static_cast<int>(rule.integer("k", {.min = 1, .max = 1024}));
     out.b_read_per_warp = rule.boolean("b_read_per_warp");
+    out.rate_fraction = rule.number("rate_fraction", {.min = 0.01, .max = 1}, 1.0);
   }
   reader.finish();
   return table;

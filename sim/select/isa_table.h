@@ -24,6 +24,7 @@ struct MmaRule {
   int n = 8;
   int k = 16;
   bool b_read_per_warp = false;  // each warp reads all of B from SMEM (mma.sync); else once per CTA-level instruction
+  double rate_fraction = 1;      // issue rate / the chip's fastest matrix instruction (mma.sync on Hopper: about two thirds)
 };
 
 struct IsaTable {

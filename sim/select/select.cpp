@@ -117,7 +117,8 @@ class Selector {
     Step step = base(StepKind::mma, op);
     step.async = ir::is_async(op.mma);
     step.tensor_flops = 2 * m * n * k;
-    const double element_bytes = ir::bits_of(a.dtype) / 8.0;
+    step.operand_bits = ir::bits_of(a.dtype);
+    const double element_bytes = step.operand_bits / 8.0;
     // Warps stand in a grid over the result: each of its rows reads all of B, each of its columns all of A.
     const bool per_warp = rule->second.b_read_per_warp;
     const double a_readers = per_warp ? op.warp_columns : 1;
@@ -126,16 +127,27 @@ class Selector {
     if (b.space == Space::smem) step.smem_bytes += b_readers * n * k * element_bytes / (op.pair ? 2 : 1);
     const double instructions = m * n * k / (static_cast<double>(rule->second.m) * rule->second.n * rule->second.k);
     step.warp_instructions = step.async ? k / rule->second.k * warps_ : instructions;
-    step.demand[static_cast<std::size_t>(Pipe::tensor)] = step.tensor_flops / (rate * chip_.tensor.efficiency);
+    step.demand[static_cast<std::size_t>(Pipe::tensor)] = step.tensor_flops / (rate * rule->second.rate_fraction * chip_.tensor.efficiency);
     step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
     step.demand[static_cast<std::size_t>(Pipe::issue)] = step.warp_instructions / chip_.sm.issue_per_clk;
     step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::tensor)];
     step.latency_cycles = step.async ? chip_.latency.wgmma_cycles : chip_.latency.mma_sync_cycles + chip_.latency.smem_cycles;
     step.groups = static_cast<int>(k) / rule->second.k;
+    if (b.slice_cols > 0) step.latency_cycles += slice_stalls(step, b);
     // Asynchronous MMAs of one agent run in issue order, so they wait for register operands only, not for each other.
     if (a.space == Space::registers) wait_for(step, op.in[0]);
     step.writes = op.out;
     return step;
+  }
+
+  // A streamed operand drains the instructions at every slice, as its slot is filled again behind a barrier. Slices are fetched
+  // `stages` - 1 ahead, so that none comes sooner than that part of a fetch's latency after the one before.
+  [[nodiscard]] double slice_stalls(const Step& step, const ir::Tile& streamed) const {
+    const double slices = std::ceil(static_cast<double>(program_.padded(streamed.cols)) / streamed.slice_cols);
+    const double busy = std::max(step.demand[static_cast<std::size_t>(Pipe::tensor)], step.demand[static_cast<std::size_t>(Pipe::smem)]);
+    const double drain = step.latency_cycles + chip_.latency.barrier_cycles;
+    const double fetch = chip_.latency.l2_cycles / std::max(1, streamed.stages - 1) - busy / slices;
+    return (slices - 1) * std::max(drain, fetch);
   }
 
   Step copy(const Op& op) const {

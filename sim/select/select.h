@@ -42,6 +42,7 @@ struct Step {
   double exp_count = 0;
   double warp_instructions = 0;
   double tensor_flops = 0;
+  int operand_bits = 16;  // of an MMA's A
   double smem_bytes = 0;
 };
 

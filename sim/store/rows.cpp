@@ -61,6 +61,10 @@ void add_kernel(std::vector<Row>& rows, const std::string& id, std::int64_t inde
       rows.push_back({"kernel_resources", {id, index, resource, "idle: " + reason, fraction}});
     }
   }
+  for (const CounterInfo& counter : counters()) {
+    const double value = counter.get(k);
+    if (std::isfinite(value)) rows.push_back({"kernel_counts", {id, index, std::string(counter.name), value}});
+  }
   for (const auto& [name, member] : kCounts) rows.push_back({"kernel_counts", {id, index, std::string(name), k.counts.*member}});
 }
 

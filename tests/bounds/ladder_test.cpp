@@ -196,6 +196,10 @@ TEST_CASE("launches add to the schedule rung and can be switched off") {
   Conditions inside;
   inside.include_launch = false;
   CHECK(at(compute_bounds(p, chip, inside).ladder, Rung::schedule) == Approx(bare + 2));
+  chip.launch.stream_kernel_us = 3;
+  Conditions plain;
+  plain.launches = LaunchKind::plain;
+  CHECK(at(compute_bounds(p, chip, plain).ladder, Rung::schedule) == Approx(bare + 8));
   Conditions without;
   without.without = {"launch"};
   CHECK(at(compute_bounds(p, chip, without).ladder, Rung::schedule) == Approx(bare));

@@ -82,3 +82,38 @@ TEST_CASE("rows written twice are written back once") {
   (void)cache.access(0, 0, 0, 16, true);
   CHECK(cache.access(0, 1, 0, 64, false).written_back_bytes == kBlock / 4);
 }
+
+TEST_CASE("a loop over a quarter more than the capacity finds some of it again, where strict LRU would find nothing") {
+  const auto t = tensors();
+  L2Cache cache(Bytes(64 * kBlock), t);
+  L2Outcome last;
+  for (int round = 0; round < 20; ++round) {
+    last = {};
+    for (std::int64_t block = 0; block < 80; ++block) {
+      const L2Outcome one = cache.access(0, block / 16, block % 16 * 64, 64, false);
+      last.hit_bytes += one.hit_bytes;
+      last.miss_bytes += one.miss_bytes;
+    }
+  }
+  CHECK(last.hit_bytes + last.miss_bytes == 80 * kBlock);
+  CHECK(last.hit_bytes > 8 * kBlock);
+  CHECK(last.hit_bytes <= 64 * kBlock);
+}
+
+TEST_CASE("rows written for all heads of a token are found again head by head") {
+  auto t = tensors();
+  // Two sequences of 512 tokens and two heads: slabs 0 and 1 are heads of the first sequence.
+  t[0].slabs = 4;
+  t[0].rows = 512;
+  attnsim::ir::Tensor& cache_rows = t[1];
+  cache_rows.slabs = 1024;
+  cache_rows.rows = 1;
+  cache_rows.cols = 256;
+  cache_rows.same_memory = 0;
+  CHECK(L2Cache::footprint_bytes(t) == 4.0 * 512 * 256);
+  L2Cache cache(Bytes(1 << 20), t);
+  (void)cache.access(1, 512 + 7, 0, 1, true);  // token 7 of the second sequence
+  CHECK(cache.access(0, 2, 7, 1, false).hit_bytes == 256);
+  CHECK(cache.access(0, 3, 7, 1, false).hit_bytes == 256);
+  CHECK(cache.access(0, 0, 7, 1, false).miss_bytes == 256);
+}

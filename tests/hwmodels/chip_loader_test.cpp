@@ -106,7 +106,7 @@ TEST_CASE("an unknown chip names the shipped ones and the nearest") {
   } catch (const ConfigError& error) {
     CHECK(error.issues().at(0).value == "\"h100-smx\"");
     CHECK(error.issues().at(0).nearest == "h100-sxm");
-    CHECK_THAT(error.issues().at(0).allowed, Catch::Contains("a100-sxm-80gb, b200"));
+    CHECK_THAT(error.issues().at(0).allowed, Catch::Contains("a100-sxm-80gb, a30"));
   }
   CHECK_THROWS_AS(load_chip("../chips/h200"), ConfigError);
   CHECK_THROWS_AS(load_chip(""), ConfigError);

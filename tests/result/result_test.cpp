@@ -91,3 +91,54 @@ TEST_CASE("a bound uses the baseline's measured time when there is one and its s
   CHECK(measured.bound[0] == 30.0);
   CHECK(measured.promise[0] == 10.0);
 }
+
+TEST_CASE("counters carry the names and units of ncu, each once, and are absent where nothing is known") {
+  std::set<std::string_view> names;
+  for (const CounterInfo& counter : counters()) {
+    CHECK(names.insert(counter.name).second);
+    CHECK_FALSE(counter.unit.empty());
+    CHECK_FALSE(counter.description.empty());
+    const double value = counter.get(KernelResult{});
+    INFO(counter.name);
+    CHECK((std::isnan(value) || value == 0));
+  }
+}
+
+TEST_CASE("counters follow from a kernel's counts: 32 lanes a warp, 32 bytes a sector, shares in per cent") {
+  KernelResult k;
+  k.time_us = 2;
+  k.cycles = 3000;
+  k.ctas = 264;
+  k.ctas_per_sm = 2;
+  k.resident_ctas = 1.5;
+  k.launch = {8, 168, 1024, 64, 132};
+  k.l2_hit_rate = 0.75;
+  k.counts.warp_instructions = 77;
+  k.counts.sfu_ops = 640;
+  k.counts.l2_bytes = 6400;
+  k.l2_written_bytes = 1400;
+  k.counts.hbm_bytes = 500;
+  k.hbm_written_bytes = 200;
+  k.resources = {{Resource::tensor, 0.6, {}}, {Resource::issue, 0.7, {}}, {Resource::hbm, 0.2, {}}, {Resource::smem, 0.4, {}}};
+  const auto counter = [&](const std::string& name) {
+    for (const CounterInfo& c : counters())
+      if (c.name == name) return c.get(k);
+    FAIL("no counter " << name);
+    return 0.0;
+  };
+  CHECK(counter("gpu__time_duration.sum") == 2000);  // ns
+  CHECK(counter("sm__inst_executed.sum") == 77);
+  CHECK(counter("smsp__inst_executed_pipe_xu.sum") == 640 / 32);
+  CHECK(counter("lts__t_sectors.sum") == 6400 / 32);
+  CHECK(counter("l1tex__m_xbar2l1tex_read_bytes.sum") == 5000);
+  CHECK(counter("dram__bytes_read.sum") == 300);
+  CHECK(counter("dram__bytes_write.sum") == 200);
+  CHECK(counter("lts__t_sector_hit_rate.pct") == 75);
+  CHECK(counter("sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_elapsed") == Approx(60));
+  CHECK(counter("sm__throughput.avg.pct_of_peak_sustained_elapsed") == Approx(70));
+  CHECK(counter("gpu__compute_memory_throughput.avg.pct_of_peak_sustained_elapsed") == Approx(40));
+  CHECK(counter("sm__warps_active.avg.pct_of_peak_sustained_active") == Approx(100 * 1.5 * 8 / 64));
+  CHECK(counter("sm__maximum_warps_per_active_cycle_pct") == Approx(100 * 2.0 * 8 / 64));
+  CHECK(counter("launch__waves_per_multiprocessor") == 1);
+  CHECK(counter("launch__block_size") == 256);
+}

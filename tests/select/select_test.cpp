@@ -119,6 +119,35 @@ TEST_CASE("each warp of mma.sync reads all of B") {
   CHECK(step.smem_bytes == Approx((kRows * 64 + 4 * kCols * 64) * 2));
 }
 
+TEST_CASE("mma.sync takes longer than wgmma where its rate is a fraction of the chip's") {
+  const auto tensor_cycles = [](ir::MmaKind kind) {
+    const ir::Kernel kernel = kernel_of({qk(kind)});
+    return at(select_instructions(kernel, chip()).agents[0].sections[0][0], Pipe::tensor);
+  };
+  const double fraction = load_isa_table("sm_90").mma.at(ir::MmaKind::mma_sync).rate_fraction;
+  CHECK(fraction == Approx(494.4 / 729.3).epsilon(1e-3));  // arXiv 2402.13499: mma.sync and wgmma on one chip
+  CHECK(tensor_cycles(ir::MmaKind::mma_sync) * fraction == Approx(tensor_cycles(ir::MmaKind::wgmma_ss)));
+}
+
+TEST_CASE("a streamed operand stalls at each slice, by the drain or by the part of a fetch that its stages leave") {
+  Chip c = chip();
+  c.latency.mma_sync_cycles = 25;
+  c.latency.smem_cycles = 31;
+  c.latency.barrier_cycles = 20;
+  ir::Kernel kernel = kernel_of({qk(ir::MmaKind::mma_sync)});
+  kernel.program.tiles[3].slice_cols = 16;  // of 64
+  const auto stalls = [&](double fetch_cycles, int stages) {
+    c.latency.l2_cycles = fetch_cycles;
+    kernel.program.tiles[3].stages = stages;
+    return select_instructions(kernel, c).agents[0].sections[0][0].latency_cycles - (25 + 31);
+  };
+  CHECK(stalls(0, 2) == Approx(3 * (25 + 31 + 20)));
+  // SMEM is busiest: one read of Q and four of K, 16 columns at a time.
+  const double busy = (kRows + 4 * kCols) * 16 * 2 / 128.0;
+  CHECK(stalls(1000, 2) == Approx(3 * (1000 - busy)));
+  CHECK(stalls(1000, 3) == Approx(3 * (500 - busy)));
+}
+
 TEST_CASE("a chain waits for the product that it reads") {
   std::vector<ir::Op> ops{qk(ir::MmaKind::wgmma_ss)};
   for (ir::Op& o : softmax()) ops.push_back(o);

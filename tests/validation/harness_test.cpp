@@ -84,4 +84,5 @@ TEST_CASE("a malformed harness is refused with file, pointer and what is allowed
   CHECK_THAT(error_of(good + R"(, "fitted": ["clock"]})"), Contains("/fitted"));
   CHECK_THAT(error_of(good + R"(, "fitted": "constant_us"})"), Contains("/fitted"));
   CHECK_THAT(error_of(good + R"(, "include_launch": 1})"), Contains("/include_launch"));
+  CHECK_THAT(error_of(good + R"(, "launches": "grap"})"), Contains("/launches") && Contains("nearest: \"graph\""));
 }

@@ -114,7 +114,7 @@ TEST_CASE("the shipped maps serve every library kernel that has a schedule, and 
       {"0.24.0", "vllm_flash_attn_fa3", "h100_sxm", "prefill", 64, 15, true, "splitkv-decode-sm90"},
       {"0.24.0", "vllm_flash_attn_fa3", "h200_sxm", "decode", 128, 1, true, "splitkv-decode-sm90"},
       {"0.24.0", "vllm_vit_flash_attn_fa3", "h100_sxm", "encoder", 72, 1, false, "fa3-sm90-varlen"},
-      {"0.24.0", "vllm_flash_attn_fa4", "h100_sxm", "decode", 512, 1, true, "fa4-sm90-d512"},
+      {"0.24.0", "vllm_flash_attn_fa4", "h100_sxm", "decode", 512, 1, true, "fa4-sm90-d512-decode"},
       {"0.24.0", "vllm_flashinfer_trtllmdecode", "b200_sxm", "decode", 128, 1, true, "splitkv-decode-lastcta"},
       {"0.24.0", "vllm_flashinfer_trtllmdecode", "b200_sxm", "decode", 512, 1, true, ""},
       {"0.24.0", "vllm_flashinfer_trtllmprefill", "b200_sxm", "prefill", 128, 4096, true, ""},

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The order in which a `detailed` run completes the ops gives the same values as the orders that the tokens allow.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
+#include <tuple>
 
 #include "hwmodels/chip_loader.h"
 #include "sim/engine/engine.h"
@@ -14,10 +16,36 @@ using test::ToyAttention;
 
 namespace {
 
+// Ops in order of completion. A store from registers has read them when it issues, one from SMEM when it completes.
 struct Recorder : EngineListener {
+  struct Entry {
+    double complete = 0;
+    std::int64_t id = 0;
+    value::CompletedOp op;
+  };
   std::map<int, std::vector<value::CompletedOp>> by_node;
-  void on_op(const OpEvent& e) override {
-    by_node[e.node].push_back({e.cta, e.agent, e.section, e.position, e.item, e.trip, e.issue_cycle});
+  std::vector<Entry> entries;
+  const ir::Kernel* kernel = nullptr;
+
+  void on_step(const StepEvent& e) override {
+    const ir::Program& program = kernel->program;
+    const StepPlace& at = e.at;
+    const ir::Op* base = program.agents[static_cast<std::size_t>(at.agent)].sections[static_cast<std::size_t>(at.section)].data();
+    for (const ir::Op* op : e.step->ops) {
+      const bool early =
+          op->kind == ir::OpKind::store && program.tiles[static_cast<std::size_t>(op->in.front())].space == ir::Space::registers;
+      entries.push_back({early ? e.issue_cycle : e.complete_cycle,
+                         e.id,
+                         {at.cta, at.agent, at.section, static_cast<int>(op - base), at.item, at.trip, e.issue_cycle}});
+    }
+  }
+  void on_kernel(const KernelEvent& e) override {
+    kernel = e.kernel;
+    if (e.end_cycle < 0) return;
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const Entry& a, const Entry& b) { return std::tie(a.complete, a.id) < std::tie(b.complete, b.id); });
+    for (const Entry& entry : entries) by_node[e.node].push_back(entry.op);
+    entries.clear();
   }
 };
 

@@ -184,6 +184,29 @@ TEST_CASE("lowered prefill kernels agree with the reference in every order that 
   check({schedule, chip, "sliding-window", problem(2, 2, 2, {130, 40}, {200, 90}, 64, window(33, 5))});
 }
 
+TEST_CASE("lowered kernels of further libraries agree with the reference", "[value]") {
+  const auto [schedule, chip] = GENERATE(table<std::string, Chip>({{"triton-fa-sm80", test::a100()},
+                                                                   {"triton-fa-masked-sm80", test::a100()},
+                                                                   {"xformers-sm80", test::a100()},
+                                                                   {"ffpa-sm80", test::a100()},
+                                                                   {"triton-fa-sm90", test::h100()},
+                                                                   {"triton-fa-masked-sm90", test::h100()},
+                                                                   {"fmha-ws-sm90", test::h100()},
+                                                                   {"fmha-coop-sm90", test::h100()},
+                                                                   {"fmha-pingpong-sm90", test::h100()},
+                                                                   {"cudnn-sm90", test::h100()},
+                                                                   {"fa2-cdna", test::lowering_chip("cdna", "cdna3", 304, 63, {"mma_sync"})}}));
+  check({schedule, chip, "dense", problem(1, 2, 1, {200}, {300}, 64)});
+  check({schedule, chip, "causal", problem(2, 2, 1, {70}, {450}, 64)});
+  check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
+}
+
+TEST_CASE("streamed kernels agree with the reference beyond head_dim 256", "[value]") {
+  const std::string schedule = GENERATE("xformers-wide-sm80", "ffpa-sm80");
+  check({schedule, test::a100(), "dense", problem(1, 1, 1, {100}, {300}, 320)});
+  check({schedule, test::a100(), "causal", problem(1, 2, 1, {150}, {150}, 512)});
+}
+
 TEST_CASE("lowered prefill kernels agree with the reference at every compiled head_dim", "[value]") {
   const std::int64_t d = GENERATE(32, 80, 128, 192, 256);
   check({"fa2-sm80", test::a100(), "causal", problem(1, 1, 1, {150}, {150}, d)});

@@ -122,6 +122,15 @@ TEST_CASE("SMEM of the tiles is that of the kernels") {
         (192 * 64 + 4 * 192 * 64 + 192 * 192) * 2 / 1024.0);
 }
 
+TEST_CASE("a streamed kernel's SMEM does not grow with head_dim") {
+  const auto smem = [](std::int64_t d) {
+    return kernel(lowered("dense", problem(1, 8, 8, 512, 512, d), "ffpa-sm80", test::a100()), "attention").program.smem_bytes();
+  };
+  // A slice of 16 columns in 16 bit: 128 rows of Q, two stages of 64 keys for K and for V.
+  CHECK(smem(320) == (128 + 2 * 2 * 64) * 16 * 2);
+  CHECK(smem(1024) == smem(320));
+}
+
 TEST_CASE("kept pairs of a kernel equal the problem's, packed or not, split or not") {
   // Causal, bottom-right: query q keeps kv_len - q_len + q + 1 keys.
   const std::int64_t n = 1000;
@@ -217,4 +226,32 @@ TEST_CASE("a causal head of a million tokens keeps n (n + 1) / 2 pairs") {
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
   CHECK(kept(kernel(p, "attention")) == 32 * (n * (n + 1) / 2));
   WARN("lowered one million tokens in " << time.count() * 1e3 << " ms");
+}
+
+TEST_CASE("FlashAttention-3 takes one warpgroup for up to 64 packed rows, and three for more, at head_dim 64") {
+  const Chip chip = test::h100();
+  const auto agents = [&](std::int64_t q_len) {
+    return kernel(lowered("causal", problem(2, 8, 1, q_len, 512, 64), "fa3-sm90-paged", chip), "attention").program.agents.size();
+  };
+  CHECK(agents(8) == 2);  // 64 rows: a producer and a consumer
+  CHECK(agents(9) == 4);  // 72 rows: a producer and three consumers
+}
+
+TEST_CASE("a call that writes its whole KV cache reads it from the same memory, a decode step does not") {
+  const Chip chip = test::h100();
+  const auto shares = [&](std::int64_t q_len) {
+    const ir::Pipeline p = lowered("causal", problem(2, 8, 2, q_len, 512, 64), "fa3-sm90-paged", chip, {ExtraKernel::kv_cache_write});
+    int count = 0;
+    for (const ir::Tensor& t : p.tensors()) count += t.same_memory != ir::kNone ? 1 : 0;
+    return count;
+  };
+  CHECK(shares(512) == 2);
+  CHECK(shares(1) == 0);
+}
+
+TEST_CASE("a variable-length kernel without ready metadata lays out its work tiles first") {
+  const ir::Pipeline p = lowered("dense", problem(2, 8, 8, 512, 512, 64), "fa3-sm90-varlen", test::h100());
+  CHECK(kernel_names(p) == std::vector<std::string>{"prepare", "attention"});
+  CHECK(items(p, "prepare") == 1);
+  CHECK(kernel(p, "attention").grid.programmatic_launch);
 }

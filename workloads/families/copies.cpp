@@ -35,7 +35,7 @@ ir::Kernel prepare_kernel(ir::PipelineBuilder& pipeline, const Problem& problem,
   return kernel;
 }
 
-ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem) {
+ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, const WrittenCache& cache) {
   constexpr std::int64_t kMostThreads = 512;
   constexpr int kLanes = 32;
   constexpr int kRegisters = 32;
@@ -43,14 +43,14 @@ ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& p
   for (std::int64_t b = 0; b < problem.batch; ++b) tokens += problem.q_len_of(b);
   const std::int64_t k_width = problem.kv_heads * problem.head_dim_qk;
   const std::int64_t v_width = problem.kv_heads * problem.head_dim_v;
-  const auto tensor = [&](const char* name, std::int64_t width, ir::TensorRole role) {
-    return pipeline.tensor({name, tokens, 1, width, problem.dtype, role});
+  const auto tensor = [&](const char* name, std::int64_t width, ir::TensorRole role, ir::TensorId same = ir::kNone) {
+    return pipeline.tensor({name, tokens, 1, width, problem.dtype, role, 0, same});
   };
   const ir::TensorId slots = pipeline.tensor({"slot_mapping", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
   const ir::TensorId new_k = tensor("new_k", k_width, ir::TensorRole::input);
   const ir::TensorId new_v = tensor("new_v", v_width, ir::TensorRole::input);
-  const ir::TensorId cache_k = tensor("cache_k", k_width, ir::TensorRole::output);
-  const ir::TensorId cache_v = tensor("cache_v", v_width, ir::TensorRole::output);
+  const ir::TensorId cache_k = tensor("cache_k", k_width, ir::TensorRole::output, cache.k);
+  const ir::TensorId cache_v = tensor("cache_v", v_width, ir::TensorRole::output, cache.v);
 
   ProgramBuilder b;
   const int section = b.section("copy", ir::SectionKind::once);

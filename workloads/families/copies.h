@@ -11,8 +11,14 @@ namespace attnsim {
 // (FlashAttention-3 hopper/flash_prepare_scheduler.cu: 31 entries a warp, 32 warps a CTA).
 [[nodiscard]] ir::Kernel prepare_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, ir::TensorId metadata);
 
+// The K and V that attention reads, where the call writes all of them; kNone where most were there before.
+struct WrittenCache {
+  ir::TensorId k = ir::kNone;
+  ir::TensorId v = ir::kNone;
+};
+
 // Writes the new tokens' K and V rows to the cache: one CTA per token with min(512, kv_heads x head_dim) threads, which looks
 // up the slot, then copies K, then V (vLLM's reshape_and_cache).
-[[nodiscard]] ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem);
+[[nodiscard]] ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, const WrittenCache& cache);
 
 }  // namespace attnsim

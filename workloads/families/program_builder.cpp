@@ -36,6 +36,10 @@ ir::TileId ProgramBuilder::registers(std::string name, ir::AxisId rows, ir::Axis
   return static_cast<ir::TileId>(program_.tiles.size()) - 1;
 }
 
+void ProgramBuilder::slice(ir::TileId tile, int cols) {
+  program_.tiles[static_cast<std::size_t>(tile)].slice_cols = cols;
+}
+
 ir::TokenId ProgramBuilder::token(std::string name, int arrivals, int initial_count, ir::TokenScope scope) {
   program_.tokens.push_back({std::move(name), scope, arrivals, initial_count});
   return static_cast<ir::TokenId>(program_.tokens.size()) - 1;

@@ -20,7 +20,7 @@ bool applies(const TileRule& rule, const TileListPlan& plan) {
 
 // The programs depend on tensor ids only by number, so any ids do for a check.
 TileListTensors placeholder_tensors() {
-  return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+  return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
 }
 
 void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
@@ -62,22 +62,23 @@ struct TensorMaker {
   ir::TensorId queries(const char* name, int cols, ir::DType dtype, ir::TensorRole role) const {
     return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, plan.groups.size() > 1 ? stored(true) : 0});
   }
-  ir::TensorId keys(const char* name, int cols) const {
-    return builder.tensor(
-        {name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, ir::TensorRole::input, plan.groups.size() > 1 ? stored(false) : 0});
+  ir::TensorId keys(const char* name, int cols, ir::TensorRole role) const {
+    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, role, plan.groups.size() > 1 ? stored(false) : 0});
   }
 };
 
-TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule) {
+TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool writes_cache) {
   const TensorMaker make{builder, plan};
   TileListTensors t;
   t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
-  t.k = make.keys("k", plan.head_dim_qk);
-  t.v = make.keys("v", plan.head_dim_v);
+  const ir::TensorRole cached = writes_cache ? ir::TensorRole::intermediate : ir::TensorRole::input;
+  t.k = make.keys("k", plan.head_dim_qk, cached);
+  t.v = make.keys("v", plan.head_dim_v, cached);
   t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
   t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
     t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
+  if (schedule.o_in_memory) t.o_accumulator = make.queries("o_accumulator", plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate);
   if (plan.splits > 1) {
     const std::int64_t slabs = plan.slabs * plan.splits;
     t.o_partial = builder.tensor({"o_partial", slabs, plan.rows, plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate});
@@ -128,7 +129,7 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
     const ir::Tile& tile = program.tiles[static_cast<std::size_t>(id)];
     const bool counted = tile.dtype == ir::DType::f32 || (async_mma && tile.dtype != ir::DType::pred);
     if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted)
-      bits += program.padded_elements(id) * ir::bits_of(tile.dtype);
+      bits += program.stored_elements(id) * ir::bits_of(tile.dtype);
   }
   return bits;
 }
@@ -136,12 +137,14 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
 }  // namespace
 
 void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip) {
+  constexpr double kReservedKib = 1;  // per CTA, by the system (ir::occupancy)
   const double smem_kib = static_cast<double>(program.smem_bytes()) / 1024;
-  if (smem_kib > chip.sm.smem_per_cta_kib) {
+  const double limit_kib = std::min(chip.sm.smem_per_cta_kib, chip.sm.smem_kib - kReservedKib);
+  if (smem_kib > limit_kib) {
     illegal("/schedule", plan.schedule,
             fmt::format("needs {:.0f} KiB of SMEM per CTA for head_dim {} ({} x {} tile, {} stages)", smem_kib, plan.padded_qk,
                         plan.rule.tile_q, plan.rule.tile_kv, plan.rule.stages),
-            fmt::format("up to {:.0f} KiB on {}", chip.sm.smem_per_cta_kib, chip.name));
+            fmt::format("up to {:.0f} KiB on {}", limit_kib, chip.name));
   }
   if (program.threads() > chip.sm.max_threads) {
     illegal("/schedule", plan.schedule, fmt::format("needs {} threads per CTA", program.threads()),
@@ -171,10 +174,10 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
   const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
-  TileListTensors tensors = make_tensors(builder, plan, schedule);
-  for (const ExtraKernel extra : extras) {
-    if (extra == ExtraKernel::kv_cache_write) builder.add(kv_cache_write_kernel(builder, problem));
-  }
+  const bool writes_cache = std::find(extras.begin(), extras.end(), ExtraKernel::kv_cache_write) != extras.end();
+  const bool writes_all = writes_cache && plan.groups.size() == 1 && problem.q_len == problem.kv_len;
+  TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all);
+  if (writes_cache) builder.add(kv_cache_write_kernel(builder, problem, writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{}));
   if (schedule.form == "unfused") {
     for (ir::Kernel& kernel : unfused_kernels(plan, schedule, tensors)) builder.add(std::move(kernel));
     return builder.build();

@@ -68,6 +68,7 @@ struct TileListTensors {
   ir::TensorId lse_partial = ir::kNone;  // splits > 1, base 2
   ir::TensorId scores = ir::kNone;       // unfused: [slab x KV tile] blocks of [rows x tile_kv]
   ir::TensorId weights = ir::kNone;      // unfused
+  ir::TensorId o_accumulator = ir::kNone;  // o_in_memory
 };
 
 // Reports what makes the schedule illegal for the problem; `pointer` is relative to a workload of a run config.

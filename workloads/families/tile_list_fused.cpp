@@ -35,7 +35,7 @@ bool has_producer(const Schedule& schedule) {
 // O goes out through SMEM where its storage is free by then: V's where the schedule says so, Q's when no next item needs it.
 enum class OutStage { none, in_v, in_q };
 OutStage out_stage(const TileListPlan& plan, const Schedule& schedule) {
-  if (plan.splits > 1) return OutStage::none;
+  if (plan.splits > 1 || plan.rule.slice_cols > 0) return OutStage::none;
   if (schedule.stage_o_in_v) return OutStage::in_v;
   return plan.persistent() ? OutStage::none : OutStage::in_q;
 }
@@ -223,6 +223,10 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
   c.tokens = shared_tokens(b, c);
   for (int w = 0; w < rule.consumers; ++w) {
     c.compute.push_back(compute_tiles(b, c, static_cast<std::size_t>(w), first_compute + w, kv, d, dv));
+  }
+
+  if (rule.slice_cols > 0) {
+    for (const ir::TileId tile : {c.shared.k, c.shared.v, c.compute.front().q, c.compute.front().o}) b.slice(tile, rule.slice_cols);
   }
 
   ops::append(b.ops(0, kPrologue), lookup(c, c.shared.metadata, schedule.item_global_round_trips + plan.search_round_trips));

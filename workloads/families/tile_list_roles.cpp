@@ -23,9 +23,14 @@ bool placed(const AgentSpec& spec, const std::string& role) {
   return std::any_of(spec.loop.begin(), spec.loop.end(), [&](const RolePlacement& p) { return p.role == role; });
 }
 
+// Q stays in SMEM unless it is streamed.
+When q_loads(const FusedContext& c) {
+  return c.plan.rule.slice_cols > 0 ? When::always : When::first_trip;
+}
+
 ops::Ops qk_role(const FusedContext& c, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
-  ops::Ops list{ops::when(When::first_trip, ops::await(c.tokens.q_full))};
+  ops::Ops list{ops::when(q_loads(c), ops::await(c.tokens.q_full))};
   ir::TileId q = t.q;
   if (t.q_registers != ir::kNone) {
     list.push_back(ops::when(When::first_trip, ops::unary(Fn::copy, t.q, t.q_registers)));
@@ -78,11 +83,24 @@ ops::Ops softmax_role(const FusedContext& c, std::size_t index) {
   return list;
 }
 
+ops::Ops rescale_role(const FusedContext& c, std::size_t index) {
+  const ComputeTiles& t = c.compute[index];
+  ops::Ops list;
+  if (c.schedule.o_in_memory) {
+    list.push_back(ops::when(When::not_first_trip, ops::load(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain)));
+  }
+  list.push_back(ops::when(When::not_first_trip, ops::binary(Fn::multiply, t.o, t.alpha, t.o)));
+  return list;
+}
+
 ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
   if (!placed(spec, "await_v")) list.push_back(ops::await(c.tokens.v_full));
   list.push_back(ops::mma(t.p, c.shared.v, t.o, c.plan.mma_pv, false, true));
+  if (c.schedule.o_in_memory) {
+    list.push_back(ops::store(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain));
+  }
   return list;
 }
 
@@ -92,7 +110,7 @@ ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::strin
   if (role == "mask") return mask_role(c, index);
   if (role == "softmax") return softmax_role(c, index);
   if (role == "convert_p") return {ops::convert(t.s, t.p)};
-  if (role == "rescale") return {ops::when(When::not_first_trip, ops::binary(Fn::multiply, t.o, t.alpha, t.o))};
+  if (role == "rescale") return rescale_role(c, index);
   if (role == "await_v") return {ops::await(c.tokens.v_full)};
   if (role == "pv") return pv_role(c, spec, index);
   return load_role(c, role, c.compute.size() > 1 ? static_cast<int>(index) : ir::kNone);
@@ -140,7 +158,7 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
     for (std::size_t w = 0; w < c.compute.size(); ++w) {
       if (reader != ir::kNone && reader != static_cast<int>(w)) continue;
       const ir::Access from = rows_access(c.tensors.q, static_cast<int>(w) * c.rows_per_agent);
-      list.push_back(ops::when(When::first_trip, ops::load(c.compute[w].q, from, copy, {c.tokens.q_full})));
+      list.push_back(ops::when(q_loads(c), ops::load(c.compute[w].q, from, copy, {c.tokens.q_full})));
     }
   } else if (role == "load_k") {
     if (c.guard_slots) list.push_back(ops::await(c.tokens.k_empty, c.plan.rule.stages));

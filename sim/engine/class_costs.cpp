@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/engine/class_costs.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace attnsim {
+
+namespace {
+
+// Items per CTA slot: the first warms the SM up, then two are measured. With several slots a last one keeps the SM full until
+// the measured ones are through.
+constexpr std::int64_t kWarming = 1;
+constexpr std::int64_t kMeasured = 2;
+// Loops of these lengths are played; what lies between is interpolated, what lies beyond goes on at the slope.
+constexpr std::array<std::int64_t, 4> kPlayedTrips{0, 1, 3, 8};
+// Lengths between which the slope is taken.
+constexpr std::int64_t kSlopeFrom = 8;
+constexpr std::int64_t kSlopeTo = 24;
+// All classes are played when their loops have no more trips than this, together and not counting what is played anyway.
+constexpr std::int64_t kExactTrips = 24;
+// From as many CTA slots on, the CTAs of one SM mix by themselves and one start offset stands for all.
+constexpr int kManySlots = 4;
+
+ItemCost operator+(const ItemCost& a, const ItemCost& b) {
+  ItemCost out{a.shared_ticks + b.shared_ticks, a.alone_ticks + b.alone_ticks, a.start_ticks + b.start_ticks, {}};
+  for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_cycles[i] = a.wait_cycles[i] + b.wait_cycles[i];
+  return out;
+}
+
+ItemCost operator*(const ItemCost& a, double x) {
+  ItemCost out{a.shared_ticks * x, a.alone_ticks * x, a.start_ticks * x, {}};
+  for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_cycles[i] = a.wait_cycles[i] * x;
+  return out;
+}
+
+ir::RowTile representative(const ItemClass& c) {
+  ir::RowTile tile;
+  tile.rows = INT32_MAX / 4;  // every row valid
+  tile.peers = static_cast<int>(c.peers);
+  tile.flag = c.flag;
+  const ir::TripRun partial{c.full, c.partial, 1, true};
+  const ir::TripRun full{0, c.full, 1, false};
+  if (c.partial_first && c.partial > 0) tile.runs.push_back(partial);
+  if (c.full > 0) tile.runs.push_back(full);
+  if (!c.partial_first && c.partial > 0) tile.runs.push_back(partial);
+  return tile;
+}
+
+}  // namespace
+
+ItemClass class_of(const ir::RowTile& tile) {
+  const std::int64_t partial = tile.partial_trips();
+  return {tile.trips() - partial, partial, tile.peers, tile.flag, tile.runs.empty() || tile.runs.front().partial};
+}
+
+namespace {
+
+constexpr std::array kAxes{&ItemClass::full, &ItemClass::partial, &ItemClass::peers};
+
+bool few_short_classes(const ir::Kernel& kernel) {
+  std::vector<ItemClass> classes;
+  std::int64_t trips = 0;
+  for (const ir::ItemFamily& family : kernel.families) {
+    for (const ir::RowTile& tile : family.tiles) {
+      const ItemClass c = class_of(tile);
+      if (std::find(classes.begin(), classes.end(), c) != classes.end()) continue;
+      classes.push_back(c);
+      trips += c.full + c.partial + c.peers;
+      if (trips > kExactTrips) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& whole,
+                       double hit_fraction)
+    : tensors_(tensors), selected_(selected), slice_(whole) {
+  const ir::Kernel& kernel = *selected.kernel;
+  exact_ = few_short_classes(kernel);
+  kernel_.name = kernel.name;
+  kernel_.program = kernel.program;
+  kernel_.grid.policy = kernel.grid.policy == ir::GridPolicy::lists ? ir::GridPolicy::persistent_dynamic : kernel.grid.policy;
+  selected_.kernel = &kernel_;
+  slice_.sms = 1;
+  slice_.cache = nullptr;
+  slice_.listener = nullptr;
+  slice_.count_work = false;
+  slice_.hit_fraction = hit_fraction;
+  // An SM's transfers run at its port's rate: SMs take turns at L2 and HBM, whose totals bound the whole kernel instead. A
+  // fixed share per SM would waste what an SM leaves unused while it computes.
+  plan_ = plan_kernel(selected_, chip, slice_);
+}
+
+const ItemCost& ClassCosts::cost(const ItemClass& c) {
+  const auto found = costs_.find(c);
+  if (found != costs_.end()) return found->second;
+  return costs_.emplace(c, exact_ ? played(c) : estimate(c)).first->second;
+}
+
+// The first axis whose length is not among the played ones is interpolated or prolonged, the others after it.
+ItemCost ClassCosts::estimate(const ItemClass& c) {
+  for (const auto axis : kAxes) {
+    const std::int64_t trips = c.*axis;
+    const auto* upper = std::lower_bound(kPlayedTrips.begin(), kPlayedTrips.end(), trips);
+    if (upper != kPlayedTrips.end() && *upper == trips) continue;
+    ItemClass from = c;
+    if (upper == kPlayedTrips.end()) {
+      from.*axis = kPlayedTrips.back();
+      ItemCost out = estimate(from);
+      const double start = out.start_ticks;
+      out = out + slope(from, axis) * static_cast<double>(trips - kPlayedTrips.back());
+      out.start_ticks = start;
+      return out;
+    }
+    ItemClass to = c;
+    from.*axis = *(upper - 1);
+    to.*axis = *upper;
+    const double share = static_cast<double>(trips - from.*axis) / static_cast<double>(to.*axis - from.*axis);
+    return estimate(from) * (1 - share) + estimate(to) * share;
+  }
+  return played(c);
+}
+
+int ClassCosts::offsets() const {
+  const bool shares = kernel_.program.agents.size() > 1 || slice_.ctas_per_sm > 1;
+  return shares && slice_.ctas_per_sm < kManySlots ? kStartOffsets : 1;
+}
+
+// The mean over start offsets where agents or CTAs share the SM.
+const ItemCost& ClassCosts::played(const ItemClass& c) {
+  const auto found = played_.find(c);
+  if (found != played_.end()) return found->second;
+  ItemCost mean;
+  double low = std::numeric_limits<double>::infinity();
+  double high = 0;
+  for (slice_.start_offset = 0; slice_.start_offset < offsets(); ++slice_.start_offset) {
+    const ItemCost cost = play_offset(c);
+    low = std::min(low, cost.shared_ticks);
+    high = std::max(high, cost.shared_ticks);
+    mean = mean + cost * (1.0 / offsets());
+  }
+  spread_ = std::max(spread_, (high - low) / (high + low));
+  return played_.emplace(c, mean).first->second;
+}
+
+ItemCost ClassCosts::play_offset(const ItemClass& c) {
+  const int slots = slice_.ctas_per_sm;
+  const std::int64_t items = (kWarming + kMeasured + (slots > 1 ? 1 : 0)) * slots;
+  const MachineResult result = play_items(c, items, slots);
+  const Checkpoint& from = checkpoints_[static_cast<std::size_t>(kWarming * slots - 1)];
+  const Checkpoint& to = checkpoints_[static_cast<std::size_t>((kWarming + kMeasured) * slots - 1)];
+  const auto measured = static_cast<double>(kMeasured * slots);
+  ItemCost out;
+  out.shared_ticks = std::max(1.0, static_cast<double>(to.ticks - from.ticks) / measured);
+  out.start_ticks = std::max(0.0, static_cast<double>(result.ticks) - out.shared_ticks * static_cast<double>(items));
+  for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_cycles[i] = (to.wait_cycles[i] - from.wait_cycles[i]) / measured;
+  out.alone_ticks = out.shared_ticks;
+  if (slots > 1) {
+    (void)play_items(c, kWarming + kMeasured, 1);
+    out.alone_ticks = static_cast<double>(checkpoints_[kWarming + kMeasured - 1].ticks - checkpoints_[kWarming - 1].ticks) / kMeasured;
+  }
+  return out;
+}
+
+// Per trip of one axis, in a loop that has settled. The class gives peers and flag; other trips count as none.
+const ItemCost& ClassCosts::slope(const ItemClass& c, std::int64_t ItemClass::*axis) {
+  ItemClass key = c;
+  for (const auto other : kAxes) {
+    if (other != &ItemClass::peers || axis == &ItemClass::peers) key.*other = 0;
+  }
+  key.*axis = -1;
+  const auto found = slopes_.find(key);
+  if (found != slopes_.end()) return found->second;
+  ItemClass from = key;
+  ItemClass to = key;
+  from.*axis = kSlopeFrom;
+  to.*axis = kSlopeTo;
+  const int slots = slice_.ctas_per_sm;
+  const double per_trip = 1.0 / static_cast<double>(kSlopeTo - kSlopeFrom) / offsets();
+  ItemCost sum;
+  for (slice_.start_offset = 0; slice_.start_offset < offsets(); ++slice_.start_offset) {
+    const MachineResult shorter = play_items(from, slots, slots);
+    const MachineResult longer = play_items(to, slots, slots);
+    ItemCost cost;
+    cost.shared_ticks = static_cast<double>(longer.ticks - shorter.ticks) / slots;
+    for (std::size_t i = 0; i < kWaitCount; ++i) cost.wait_cycles[i] = (longer.wait_cycles[i] - shorter.wait_cycles[i]) / slots;
+    cost.alone_ticks = slots > 1 ? single_ticks(to, 1) - single_ticks(from, 1) : cost.shared_ticks;
+    sum = sum + cost * per_trip;
+  }
+  return slopes_.emplace(key, sum).first->second;
+}
+
+double ClassCosts::single_ticks(const ItemClass& c, int ctas_per_sm) {
+  return static_cast<double>(play_items(c, ctas_per_sm, ctas_per_sm).ticks);
+}
+
+MachineResult ClassCosts::play_items(const ItemClass& c, std::int64_t items, int ctas_per_sm) {
+  ir::ItemFamily family;
+  family.slab_count = items;
+  family.loop_extent = INT64_MAX / 1024;
+  family.tiles = {representative(c)};
+  kernel_.families.clear();
+  kernel_.families.push_back(std::move(family));
+  checkpoints_.clear();
+  MachineConfig config = slice_;
+  config.checkpoints = &checkpoints_;
+  config.ctas_per_sm = ctas_per_sm;
+  return play(selected_, plan_, tensors_, config);
+}
+
+}  // namespace attnsim

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one item of a kernel costs an SM, by class: items whose trips, peers and flag agree cost the same.
+//
+//   cost(full) = cost at a few short loops, linear between them, and beyond the longest of them + slope * more trips
+//   cost       1 warming and 2 measured items per CTA slot, one after the other, mean over start offsets
+//   slope      two single long items per slot: the same beginning and end, so that only trips of a settled loop differ
+//
+// A loop over masked trips or over peers goes on in the same way. A kernel of few short classes is played class by class.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "sim/engine/kernel_plan.h"
+#include "sim/engine/machine.h"
+
+namespace attnsim {
+
+struct ItemClass {
+  std::int64_t full = 0;     // loop trips without mask
+  std::int64_t partial = 0;  // loop trips with mask
+  std::int64_t peers = 0;
+  bool flag = false;
+  bool partial_first = true;
+  auto operator<=>(const ItemClass&) const = default;
+};
+[[nodiscard]] ItemClass class_of(const ir::RowTile& tile);
+
+struct ItemCost {
+  double shared_ticks = 0;                       // SM time per item when every slot is taken
+  double alone_ticks = 0;                        // duration of an item that has the SM to itself
+  double start_ticks = 0;                        // before the first item's steady part
+  std::array<double, kWaitCount> wait_cycles{};  // per item
+};
+
+// Costs of one kernel's classes. The arguments of the constructor must outlive it.
+class ClassCosts {
+ public:
+  ClassCosts(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& whole,
+             double hit_fraction);
+
+  // The reference stays valid.
+  const ItemCost& cost(const ItemClass& c);
+
+  // Largest relative half-range over start offsets among the classes played so far.
+  [[nodiscard]] double spread() const { return spread_; }
+
+ private:
+  const ItemCost& played(const ItemClass& c);
+  const ItemCost& slope(const ItemClass& c, std::int64_t ItemClass::*axis);
+  ItemCost estimate(const ItemClass& c);
+  ItemCost play_offset(const ItemClass& c);
+  MachineResult play_items(const ItemClass& c, std::int64_t items, int ctas_per_sm);
+  double single_ticks(const ItemClass& c, int ctas_per_sm);
+  [[nodiscard]] int offsets() const;
+
+  const std::vector<ir::Tensor>& tensors_;
+  ir::Kernel kernel_;  // same program, other items
+  SelectedKernel selected_;
+  MachineConfig slice_;
+  KernelPlan plan_;
+  std::vector<Checkpoint> checkpoints_;
+  bool exact_ = false;  // so few short classes that each is played
+  std::map<ItemClass, ItemCost> costs_;
+  std::map<ItemClass, ItemCost> played_;
+  std::map<ItemClass, ItemCost> slopes_;
+  double spread_ = 0;
+};
+
+}  // namespace attnsim
