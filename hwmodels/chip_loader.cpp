@@ -178,10 +178,12 @@ class ChipParser {
     check_instruction("tcgen05", {"sm_100", "sm_103"});
   }
 
-  void check_instruction(const std::string& instruction, const std::string& isa) {
+  void check_instruction(const std::string& instruction, const std::vector<std::string>& isas) {
     const auto& names = chip_.tensor.instructions;
-    if (chip_.isa == isa || std::find(names.begin(), names.end(), instruction) == names.end()) return;
-    section("tensor")->issue("instructions", instruction + " does not exist on isa " + chip_.isa, instruction + " needs isa " + isa);
+    if (std::find(names.begin(), names.end(), instruction) == names.end()) return;
+    if (std::find(isas.begin(), isas.end(), chip_.isa) != isas.end()) return;
+    section("tensor")->issue("instructions", instruction + " does not exist on isa " + chip_.isa,
+                             fmt::format("{} needs isa {}", instruction, fmt::join(isas, " or ")));
   }
 
   FieldReader root_;

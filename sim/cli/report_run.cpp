@@ -79,6 +79,8 @@ Json kernel_json(const KernelResult& kernel) {
 }  // namespace
 
 std::string shape_text(const Problem& p) {
+  if (p.k > 0) return fmt::format("m {}, n {}, k {}, {}", p.m, p.n, p.k, ir::name_of(p.dtype));
+  if (p.m > 0) return fmt::format("{} rows of {} columns, {}", p.m, p.n, ir::name_of(p.dtype));
   const std::string head_dim = p.head_dim_qk == p.head_dim_v ? fmt::format("head_dim {}", p.head_dim_qk)
                                                              : fmt::format("head_dim {}/{}", p.head_dim_qk, p.head_dim_v);
   return fmt::format("batch {}, heads {}/{}, q_len {}, kv_len {}, {}, {}", p.batch, p.q_heads, p.kv_heads, lengths_text(p.q_len),

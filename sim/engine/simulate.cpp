@@ -168,7 +168,7 @@ class Simulator {
     if (searches) {
       for (int round = 0; round < 2; ++round) {
         const double memory_bound = std::min(1.0, pass.hbm_busy_us / std::max(1e-9, pass.time_us));
-        const double next = sustained_clock_mhz(pass.counts, chip_, pass.time_us * 1e-6, clock, memory_bound);
+        const double next = sustained_clock_mhz(pass.counts, chip_, pass.time_us * 1e-6, clock, memory_bound, conditions_.settle_us * 1e-6);
         if (next == clock) break;
         clock = next;
         pass = settle(clock, false);

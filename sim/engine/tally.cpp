@@ -205,7 +205,8 @@ void Tally::book_copy(Sm& sm, const SmState& state, const BusyFlags& busy, const
     idle(Server::hbm, reason, hbm_left);
   } else {
     const bool miss = port == PortState::miss;
-    const double bytes = miss ? totals.served_miss - sm.served_miss : totals.served_hit - sm.served_hit;
+    const std::size_t flow = memory.port_flow(index);
+    const double bytes = totals.arrived[flow] - sm.arrived[flow];
     const double moving = std::clamp(bytes / config_.rates.port, 0.0, elapsed);
     const double full_rate = elapsed > 0 ? moving / elapsed : 0;
     out_.busy_ticks[static_cast<std::size_t>(Server::copy)] += moving;
@@ -215,8 +216,7 @@ void Tally::book_copy(Sm& sm, const SmState& state, const BusyFlags& busy, const
     idle(Server::hbm, at(miss ? Reason::port_rate : Reason::port_hits), hbm_left * full_rate);
     idle(Server::hbm, at(Reason::l2_shared), hbm_left * (1 - full_rate));
   }
-  sm.served_hit = totals.served_hit;
-  sm.served_miss = totals.served_miss;
+  sm.arrived = totals.arrived;
   sm.l2_unused = totals.l2_unused;
   sm.hbm_unused = totals.hbm_unused;
 }
