@@ -40,7 +40,9 @@ Simulation play(const ir::Pipeline& pipeline, const Chip& chip, std::set<std::st
 
 class Placement : public EngineListener {
  public:
-  void on_op(const OpEvent& event) override { sm_of[event.cta] = event.sm; }
+  void on_cta(const CtaEvent& event) override {
+    if (event.kind == CtaEvent::Kind::launch) sm_of[event.cta] = event.sm;
+  }
   std::map<std::int64_t, int> sm_of;
 };
 
