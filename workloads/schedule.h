@@ -70,7 +70,7 @@ struct GemmRules {
 // Rows of softmax and layer norm. The first rule that admits the number of columns is taken.
 struct RowRule {
   int columns_max = 1024;
-  int rows = 1;                // rows of one CTA
+  int rows = 1;  // rows of one CTA
   int warps = 4;
   int columns_per_thread = 8;  // of one load; 0: the whole row at once
   bool keep = false;           // the row stays in registers; else every pass reads it again
@@ -121,11 +121,11 @@ struct Schedule {
   int consumer_global_round_trips = 0;  // dependent L2 reads of each consumer before an item's first trip (lengths, split count)
   int scheduler_batch_entries = 0;      // batch entries that one step of the work-tile search covers (FA3: a warp's lanes); 0: no search
   int item_global_round_trips = 0;      // dependent L2 reads before an item's first load (scheduler, lengths, block table)
-  bool prepare_kernel = false;          // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
-  bool regroup_copies = false;          // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
-  GemmRules gemm;                       // family gemm
-  std::vector<RowRule> rows;            // family rowwise
-  std::string resolved_json;            // canonical text: part of a result's identity
+  bool prepare_kernel = false;  // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
+  bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
+  GemmRules gemm;               // family gemm
+  std::vector<RowRule> rows;    // family rowwise
+  std::string resolved_json;    // canonical text: part of a result's identity
 };
 
 // Names of the shipped schedules (files of workloads/schedules), sorted.

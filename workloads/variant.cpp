@@ -66,7 +66,12 @@ const std::vector<Variant>& table() {
        nullptr,
        ShapeKind::gemm},
       {"softmax", "rowwise", "softmax of m rows of n columns", "Milakov and Gimelshein, arXiv 1805.02867", {}, nullptr, ShapeKind::rows},
-      {"layernorm", "rowwise", "layer norm of m rows of n columns, without scale and shift", "Ba et al., arXiv 1607.06450", {}, nullptr,
+      {"layernorm",
+       "rowwise",
+       "layer norm of m rows of n columns, without scale and shift",
+       "Ba et al., arXiv 1607.06450",
+       {},
+       nullptr,
        ShapeKind::rows},
   };
   return rows;

@@ -24,9 +24,9 @@ struct PlannedStep {
   int groups = 1;
   int distance = 0;
   int arrivals = 1;
-  int sharers = 1;       // CTAs of a cluster that fetch a tile together, each its part
-  bool arrives = true;   // the parts of the others arrive too (multicast); else they stay in the others' SMEM (pairs)
-  int position = 0;  // of the first op in the agent's section
+  int sharers = 1;      // CTAs of a cluster that fetch a tile together, each its part
+  bool arrives = true;  // the parts of the others arrive too (multicast); else they stay in the others' SMEM (pairs)
+  int position = 0;     // of the first op in the agent's section
   ir::TokenId token = ir::kNone;
   std::int64_t padded_rows = 1;      // of the copied tile
   ir::AxisId rows_axis = ir::kUnit;  // of the copied tile, or of an mma's result

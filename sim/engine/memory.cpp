@@ -93,8 +93,7 @@ MemoryTotals MemorySystem::totals(double now) const {
   const MemoryUse moving = use();
   const double written_back = std::min(write_back_bytes_, write_back_rate_ * elapsed);
   MemoryTotals totals;
-  for (std::size_t i = 0; i < kFlows; ++i)
-    totals.arrived[i] = (flows_[i].served + flows_[i].rate * elapsed) * (rates_.port / port_of(i));
+  for (std::size_t i = 0; i < kFlows; ++i) totals.arrived[i] = (flows_[i].served + flows_[i].rate * elapsed) * (rates_.port / port_of(i));
   totals.l2_unused = l2_unused_ + (rates_.l2 - moving.l2) * elapsed;
   totals.hbm_unused = hbm_unused_ + (rates_.hbm - moving.hbm_reads) * elapsed - written_back;
   return totals;

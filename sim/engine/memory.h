@@ -34,7 +34,7 @@ inline constexpr std::size_t kFlows = 4;
 // Integrals since the start, bytes.
 struct MemoryTotals {
   std::array<double, kFlows> arrived{};  // at the port of each active transfer of the flow
-  double l2_unused = 0;  // bandwidth that nobody drew
+  double l2_unused = 0;                  // bandwidth that nobody drew
   double hbm_unused = 0;
 };
 

@@ -93,9 +93,10 @@ Problem read_problem(FieldReader& workload, const Variant* variant) {
   const bool has_shape = workload.has("shape");
   if (!has_shape) {
     const ShapeKind kind = variant == nullptr ? ShapeKind::attention : variant->shape;
-    workload.issue("shape", "is missing", kind == ShapeKind::gemm ? "an object with m, n and k"
-                                          : kind == ShapeKind::rows ? "an object with m and n"
-                                                                    : "an object with q_heads, q_len and head_dim");
+    workload.issue("shape", "is missing",
+                   kind == ShapeKind::gemm   ? "an object with m, n and k"
+                   : kind == ShapeKind::rows ? "an object with m and n"
+                                             : "an object with q_heads, q_len and head_dim");
     (void)workload.raw("shape");
   }
   FieldReader shape = workload.child("shape");

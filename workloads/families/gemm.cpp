@@ -28,8 +28,7 @@ GemmTensors make_tensors(ir::PipelineBuilder& builder, const GemmPlan& plan) {
   t.b = builder.tensor({"b", plan.panels, plan.k, plan.width, plan.dtype, ir::TensorRole::input});
   t.c = builder.tensor({"c", plan.panels, plan.m, plan.width, plan.dtype, ir::TensorRole::output});
   if (plan.splits > 1) {
-    t.partial =
-        builder.tensor({"partial", plan.panels * plan.splits, plan.m, plan.width, ir::DType::f32, ir::TensorRole::intermediate});
+    t.partial = builder.tensor({"partial", plan.panels * plan.splits, plan.m, plan.width, ir::DType::f32, ir::TensorRole::intermediate});
   }
   return t;
 }

@@ -99,7 +99,8 @@ double estimate_gemm(const GemmPlan& plan, const Schedule& schedule, const Chip&
   const double rest = items - full * slots;
   double cycles = full * round(static_cast<double>(resident), sms);
   if (rest > 0) cycles += round(std::ceil(rest / sms), std::min(rest, sms));
-  const double matrices = static_cast<double>(plan.m) * static_cast<double>(plan.k) + static_cast<double>(plan.k) * static_cast<double>(plan.n) +
+  const double matrices = static_cast<double>(plan.m) * static_cast<double>(plan.k) +
+                          static_cast<double>(plan.k) * static_cast<double>(plan.n) +
                           static_cast<double>(plan.m) * static_cast<double>(plan.n);
   cycles = std::max(cycles, latency + matrices * bytes / hbm_bytes_per_cycle(chip));
   if (plan.splits > 1) {

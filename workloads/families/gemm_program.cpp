@@ -181,8 +181,7 @@ ir::Kernel gemm_reduce_kernel(const GemmPlan& plan, const GemmTensors& tensors) 
   ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(sum)}, "init"));
   ops::append(b.ops(agent, main), ops::with_role({ops::load(part, from, ir::CopyKind::plain)}, "load_partial"));
   ops::append(b.ops(agent, main), ops::with_role({ops::binary(ir::Fn::add, sum, part, sum)}, "merge"));
-  ops::append(b.ops(agent, epilogue),
-              ops::with_role({ops::convert(sum, out), ops::store(out, to, ir::CopyKind::plain)}, "store"));
+  ops::append(b.ops(agent, epilogue), ops::with_role({ops::convert(sum, out), ops::store(out, to, ir::CopyKind::plain)}, "store"));
   ir::Kernel kernel;
   kernel.name = "reduce";
   kernel.program = b.take();

@@ -74,9 +74,10 @@ Passes layernorm_passes(const RowTiles& t, std::int64_t columns) {
   const double share = 1.0 / static_cast<double>(columns);
   Passes p;
   p.begin = {ops::zero(mean), ops::zero(square_mean)};
-  p.reads = {{"statistics",
-              {ops::reduce_row(Fn::add, t.x, t.part), ops::binary(Fn::add, mean, t.part, mean), ops::binary(Fn::multiply, t.x, t.x, t.square),
-               ops::reduce_row(Fn::add, t.square, t.part), ops::binary(Fn::add, square_mean, t.part, square_mean)}}};
+  p.reads = {
+      {"statistics",
+       {ops::reduce_row(Fn::add, t.x, t.part), ops::binary(Fn::add, mean, t.part, mean), ops::binary(Fn::multiply, t.x, t.x, t.square),
+        ops::reduce_row(Fn::add, t.square, t.part), ops::binary(Fn::add, square_mean, t.part, square_mean)}}};
   p.between = {{ops::binary(Fn::multiply, mean, share, mean), ops::binary(Fn::multiply, square_mean, share, square_mean),
                 ops::binary(Fn::multiply, mean, mean, rstd), ops::binary(Fn::subtract, square_mean, rstd, rstd),
                 ops::binary(Fn::add, rstd, kEpsilon, rstd), ops::unary(Fn::log2, rstd, rstd), ops::binary(Fn::multiply, rstd, -0.5, rstd),
@@ -135,7 +136,8 @@ RowPlan plan_rows(const Problem& problem, const Schedule& schedule, const Chip& 
     plan.rule = rule;
     plan.columns = problem.n;
     plan.dtype = problem.dtype;
-    const std::int64_t at_once = rule.keep ? problem.n : static_cast<std::int64_t>(rule.warps) * kLanes * rule.columns_per_thread / rule.rows;
+    const std::int64_t at_once =
+        rule.keep ? problem.n : static_cast<std::int64_t>(rule.warps) * kLanes * rule.columns_per_thread / rule.rows;
     plan.chunk = static_cast<int>(std::min(problem.n, at_once));
     plan.trips = (problem.n + plan.chunk - 1) / plan.chunk;
     const std::int64_t threads = static_cast<std::int64_t>(rule.warps) * kLanes;
