@@ -35,6 +35,8 @@ struct SmModel {  // sm.*
   double smem_bytes_per_clk = 0;     // per SM
   double smem_efficiency = 1;        // sustained SMEM bandwidth / peak (LSU issue gaps, arbitration); bounds use the peak
   double l2_port_bytes_per_clk = 0;  // L2 to one SM
+  double tmem_kib = 0;               // tensor memory per SM (128 lanes of 4-byte columns); 0: none
+  double tmem_bytes_per_clk = 0;     // tensor memory to registers and back, per SM
 };
 
 struct TensorModel {                                  // tensor.*
@@ -52,6 +54,7 @@ struct LatencyModel {  // latency.*, SM cycles unless named
   double mma_sync_cycles = 25;
   double wgmma_cycles = 52;  // start + completion
   double barrier_cycles = 22;
+  double tmem_cycles = 0;           // tensor memory to registers
   double l2_cycles = 270;           // global load, L2 hit
   double copy_engine_cycles = 130;  // TMA over a plain load
   double atomic_cycles = 700;       // global atomic, round trip
@@ -61,6 +64,9 @@ struct LatencyModel {  // latency.*, SM cycles unless named
 struct VectorModel {  // vector.*
   // Time of a chain of element-wise ops between the maximum (0) and the sum (1) of its pipes' times.
   double chain_serialization = 0.8;
+  // The same for the agent that runs the chain: one warp per scheduler overlaps its pipes less than several do together. The
+  // larger of the two holds.
+  double agent_serialization = 0;
 };
 
 struct ClockModel {      // clock.*

@@ -92,6 +92,8 @@ constexpr std::array kFigures = {
     row<kSm, &SmModel::smem_bytes_per_clk>("sm.smem_bytes_per_clk", "B/clk/SM", positive(1 << 20), "Shared memory bandwidth"),
     row<kSm, &SmModel::smem_efficiency>("sm.smem_efficiency", "", kFraction, "Sustained SMEM bandwidth over peak"),
     row<kSm, &SmModel::l2_port_bytes_per_clk>("sm.l2_port_bytes_per_clk", "B/clk/SM", positive(1 << 20), "Bandwidth from L2 into one SM"),
+    row<kSm, &SmModel::tmem_kib>("sm.tmem_kib", "KiB/SM", from_zero(1 << 20), "Tensor memory; 0 where there is none"),
+    row<kSm, &SmModel::tmem_bytes_per_clk>("sm.tmem_bytes_per_clk", "B/clk/SM", from_zero(1 << 20), "Tensor memory to registers and back"),
 
     tensor_rate<kF16>("tensor.flop_per_clk_per_sm.f16", "Dense FP16 matrix rate with FP32 accumulation"),
     tensor_rate<kBf16>("tensor.flop_per_clk_per_sm.bf16", "Dense BF16 matrix rate with FP32 accumulation"),
@@ -106,12 +108,14 @@ constexpr std::array kFigures = {
     row<kLatency, &LatencyModel::mma_sync_cycles>("latency.mma_sync_cycles", "cycles", from_zero(1e4), "Synchronous warp-wide matrix operation"),
     row<kLatency, &LatencyModel::wgmma_cycles>("latency.wgmma_cycles", "cycles", from_zero(1e4), "Start and completion of an asynchronous matrix operation"),
     row<kLatency, &LatencyModel::barrier_cycles>("latency.barrier_cycles", "cycles", from_zero(1e4), "Barrier arrival to wake-up"),
+    row<kLatency, &LatencyModel::tmem_cycles>("latency.tmem_cycles", "cycles", from_zero(1e4), "Tensor memory to registers"),
     row<kLatency, &LatencyModel::l2_cycles>("latency.l2_cycles", "cycles", from_zero(1e5), "Global load that hits L2"),
     row<kLatency, &LatencyModel::copy_engine_cycles>("latency.copy_engine_cycles", "cycles", from_zero(1e5), "Copy engine over a plain load"),
     row<kLatency, &LatencyModel::atomic_cycles>("latency.atomic_cycles", "cycles", from_zero(1e5), "Global atomic, round trip"),
     row<kLatency, &LatencyModel::hbm_ns>("latency.hbm_ns", "ns", from_zero(1e5), "Added to an L2 miss; does not follow the SM clock"),
 
     row<&Chip::vector, &VectorModel::chain_serialization>("vector.chain_serialization", "", {0, 1}, "A chain's time between the maximum (0) and the sum (1) of its pipes' times"),
+    row<&Chip::vector, &VectorModel::agent_serialization>("vector.agent_serialization", "", {0, 1}, "The same for the agent that runs it, where that is larger"),
 
     row<kClock, &ClockModel::boost_mhz>("clock.boost_mhz", "MHz", {50, 20000}, "Highest SM clock"),
     row<kClock, &ClockModel::min_mhz>("clock.min_mhz", "MHz", {1, 20000}, "Lowest SM clock"),
@@ -143,7 +147,7 @@ constexpr std::array kFigures = {
 // clang-format on
 
 constexpr std::array<std::string_view, 5> kStatusNames = {"published", "measured", "derived", "estimated", "fitted"};
-constexpr std::array<std::string_view, 10> kIsas = {"cdna2",  "cdna3", "cdna4", "generic", "sm_100",
+constexpr std::array<std::string_view, 11> kIsas = {"cdna2",  "cdna3", "cdna4", "generic", "sm_100", "sm_103",
                                                     "sm_120", "sm_80", "sm_86", "sm_89",   "sm_90"};
 constexpr std::array<std::string_view, 4> kInstructions = {"mma_sync", "wgmma", "tcgen05", "systolic"};
 

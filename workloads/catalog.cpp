@@ -32,7 +32,10 @@ constexpr std::array kOperatorDefaults{
 constexpr std::array kDefaults{
     DefaultRule{"sm_90", false, {"fa3-sm90", "fa2-sm80"}},
     DefaultRule{"sm_90", true, {"splitkv-decode-sm90", "splitkv-decode"}},
-    DefaultRule{"sm_100", true, {"splitkv-decode-lastcta", "splitkv-decode"}},
+    DefaultRule{"sm_100", false, {"fa4-sm100", "fa2-sm80"}},
+    DefaultRule{"sm_100", true, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
+    DefaultRule{"sm_103", false, {"fa4-sm100", "fa2-sm80"}},
+    DefaultRule{"sm_103", true, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
     DefaultRule{"cdna2", false, {"fa2-cdna", "fused-generic"}},
     DefaultRule{"cdna2", true, {"splitkv-decode-cdna", "fused-generic"}},
     DefaultRule{"cdna3", false, {"fa2-cdna", "fused-generic"}},

@@ -23,8 +23,12 @@ struct Named {
 
 constexpr std::array kMaskClasses{Named<MaskClass>{"any", MaskClass::any}, Named<MaskClass>{"full", MaskClass::full},
                                   Named<MaskClass>{"causal", MaskClass::causal}, Named<MaskClass>{"local", MaskClass::local}};
-constexpr std::array kAgentKinds{Named<AgentKind>{"producer", AgentKind::producer}, Named<AgentKind>{"consumer", AgentKind::consumer},
-                                 Named<AgentKind>{"all", AgentKind::all}};
+constexpr std::array kAgentKinds{Named<AgentKind>{"producer", AgentKind::producer},
+                                 Named<AgentKind>{"consumer", AgentKind::consumer},
+                                 Named<AgentKind>{"all", AgentKind::all},
+                                 Named<AgentKind>{"issuer", AgentKind::issuer},
+                                 Named<AgentKind>{"correction", AgentKind::correction},
+                                 Named<AgentKind>{"epilogue", AgentKind::epilogue}};
 constexpr std::array kMmaKinds{Named<ir::MmaKind>{"mma_sync", ir::MmaKind::mma_sync}, Named<ir::MmaKind>{"wgmma", ir::MmaKind::wgmma_ss},
                                Named<ir::MmaKind>{"tcgen05", ir::MmaKind::tcgen05}, Named<ir::MmaKind>{"systolic", ir::MmaKind::systolic}};
 constexpr std::array kCopyKinds{Named<ir::CopyKind>{"plain", ir::CopyKind::plain}, Named<ir::CopyKind>{"cp_async", ir::CopyKind::cp_async},
@@ -87,6 +91,7 @@ TileRule read_rule(FieldReader& reader) {
   rule.tile_kv = small(reader, "tile_kv", 1, kMostTile);
   rule.consumers = small(reader, "consumers", 1, 8, 1);
   rule.stages = small(reader, "stages", 1, 16, 1);
+  rule.stages_v = small(reader, "stages_v", 0, 16, 0);
   rule.p_in_smem = reader.boolean("p_in_smem", false);
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);
@@ -139,9 +144,13 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.ping_pong_head_dim_max = small(reader, "ping_pong_head_dim_max", 1, 1024, 256);
   s.stage_o_in_v = reader.boolean("stage_o_in_v", false);
   s.mask = choice(reader, "mask", kMaskPolicies, std::optional(MaskPolicy::partial_tiles));
+  s.exp2_polynomial = reader.number("exp2_polynomial", {.min = 0, .max = 1}, 0);
+  s.exp2_polynomial_isas = read_texts(reader, "exp2_polynomial_isas");
+  s.rescale_share = reader.number("rescale_share", {.min = 0.001, .max = 1}, 1);
   s.mask_first_trip = reader.boolean("mask_first_trip", false);
   s.kv_descending = reader.boolean("kv_descending", true);
   s.paged = reader.boolean("paged", false);
+  s.whole_tile_loads = reader.boolean("whole_tile_loads", false);
   s.page_tokens = small(reader, "page_tokens", 1, 1 << 20, 64);
   s.consumer_global_round_trips = small(reader, "consumer_global_round_trips", 0, 64, 0);
   s.scheduler_batch_entries = small(reader, "scheduler_batch_entries", 0, 1024, 0);

@@ -17,7 +17,8 @@ struct RolePlacement {
   int skew = 0;
 };
 
-enum class AgentKind { producer, consumer, all };  // all: one agent loads and computes (FA2)
+// all: one agent loads and computes (FA2). issuer, correction, epilogue: only where accumulators lie in tensor memory (FA4).
+enum class AgentKind { producer, consumer, all, issuer, correction, epilogue };
 struct AgentSpec {
   std::string name;
   AgentKind kind = AgentKind::all;
@@ -35,6 +36,7 @@ struct TileRule {
   int tile_kv = 128;
   int consumers = 1;             // consumer agents; each owns tile_q / consumers rows
   int stages = 1;                // K and V slots each
+  int stages_v = 0;              // V slots; 0: as K
   bool p_in_smem = false;        // P goes through SMEM to the second MMA
   int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
@@ -95,6 +97,9 @@ struct Schedule {
   int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk
   bool stage_o_in_v = false;          // epilogue writes O through V's SMEM: the next item's V waits for the store
   MaskPolicy mask = MaskPolicy::partial_tiles;
+  double exp2_polynomial = 0;                     // part of the exps that is a polynomial on the FP32 lanes instead of an SFU instruction
+  std::vector<std::string> exp2_polynomial_isas;  // only on these; empty: on all
+  double rescale_share = 1;      // part of the trips in which some row's maximum grows enough to rescale O (accumulators in TMEM)
   bool mask_first_trip = false;  // the first trip pays for mask ops even when unmasked
   bool kv_descending = true;     // visits KV tiles from the last to the first
   SplitPolicy split = SplitPolicy::none;
@@ -112,6 +117,7 @@ struct Schedule {
   int cluster = 1;
   bool paged = false;  // K/V through a block table
   int page_tokens = 64;
+  bool whole_tile_loads = false;        // K and V tiles are fetched whole, also beyond the last key
   int consumer_global_round_trips = 0;  // dependent L2 reads of each consumer before an item's first trip (lengths, split count)
   int scheduler_batch_entries = 0;      // batch entries that one step of the work-tile search covers (FA3: a warp's lanes); 0: no search
   int item_global_round_trips = 0;      // dependent L2 reads before an item's first load (scheduler, lengths, block table)

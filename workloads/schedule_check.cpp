@@ -50,10 +50,34 @@ int position(const AgentSpec& agent, const std::string& role) {
 }
 
 bool loads(const AgentSpec& agent) {
-  return agent.kind != AgentKind::consumer;
+  return agent.kind == AgentKind::producer || agent.kind == AgentKind::all;
 }
 bool computes(const AgentSpec& agent) {
-  return agent.kind != AgentKind::producer;
+  return agent.kind == AgentKind::consumer || agent.kind == AgentKind::all;
+}
+
+// Where accumulators lie in tensor memory the roles are split over agents, each in an order that tokens fix.
+std::vector<RolePlacement> tmem_roles(AgentKind kind) {
+  switch (kind) {
+    case AgentKind::issuer: return {{"pv", 1}, {"qk", 0}};
+    case AgentKind::consumer: return {{"mask", 0}, {"softmax", 0}, {"convert_p", 0}};
+    case AgentKind::correction: return {{"rescale", 0}};
+    default: return {};
+  }
+}
+
+bool in_tmem(const std::vector<AgentSpec>& agents) {
+  return std::any_of(agents.begin(), agents.end(), [](const AgentSpec& a) { return a.kind == AgentKind::issuer; });
+}
+
+void check_tmem_order(const AgentSpec& agent, FieldReader reader) {
+  const std::vector<RolePlacement> wanted = tmem_roles(agent.kind);
+  const bool same = std::equal(agent.loop.begin(), agent.loop.end(), wanted.begin(), wanted.end(),
+                               [](const auto& a, const auto& b) { return a.role == b.role && a.skew == b.skew; });
+  if (same) return;
+  std::string text;
+  for (const RolePlacement& p : wanted) text += fmt::format("{}{}{}", text.empty() ? "" : ", ", p.role, p.skew > 0 ? " (skew 1)" : "");
+  reader.issue("loop", fmt::format("is no order that the tokens of agent {} allow", agent.name), text.empty() ? "no roles" : text);
 }
 
 void check_placement(const AgentSpec& agent, FieldReader reader) {
@@ -84,10 +108,24 @@ void check_agents(const Schedule& s, FieldReader& reader) {
     return std::count_if(s.agents.begin(), s.agents.end(), [&](const AgentSpec& a) { return a.kind == kind; });
   };
   const bool alone = count(AgentKind::all) == 1 && s.agents.size() == 1;
+  const std::vector<FieldReader> readers = reader.children("agents");
+  if (in_tmem(s.agents)) {
+    const bool complete = count(AgentKind::producer) == 1 && count(AgentKind::issuer) == 1 && count(AgentKind::consumer) == 1 &&
+                          count(AgentKind::correction) == 1 && count(AgentKind::epilogue) <= 1 && count(AgentKind::all) == 0;
+    if (!complete || s.mma != ir::MmaKind::tcgen05 || s.form == "unfused") {
+      reader.issue("agents", "do not make a kernel",
+                   "with tcgen05 one producer, issuer, consumer and correction, and at most one epilogue");
+    }
+    for (std::size_t i = 0; i < s.agents.size(); ++i) {
+      if (s.agents[i].kind != AgentKind::producer) check_tmem_order(s.agents[i], readers.at(i));
+    }
+    return;
+  }
+  if (s.mma == ir::MmaKind::tcgen05)
+    reader.issue("mma", "accumulates in tensor memory and needs an issuer", "agents of kind issuer and correction");
   const bool pair = count(AgentKind::producer) == 1 && count(AgentKind::consumer) == 1 && s.agents.size() == 2;
   if (!alone && !pair) reader.issue("agents", "do not make a kernel", "one agent of kind all, or one producer and one consumer");
   if (s.form == "unfused" && !alone) reader.issue("agents", "do not fit the unfused form", "one agent of kind all");
-  const std::vector<FieldReader> readers = reader.children("agents");
   for (std::size_t i = 0; i < s.agents.size(); ++i) check_placement(s.agents[i], readers.at(i));
 }
 
@@ -109,7 +147,7 @@ void check_reuse(const Schedule& s, const TileRule& rule, FieldReader& reader) {
 void check_rules(const Schedule& s, FieldReader& reader) {
   if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");
   const bool warpgroup = s.mma == ir::MmaKind::wgmma_ss;
-  const int rows = warpgroup ? 64 : 16;
+  const int rows = s.mma == ir::MmaKind::tcgen05 ? 128 : warpgroup ? 64 : 16;
   constexpr int kColumns = 8;
   const bool alone = s.agents.size() == 1;
   std::vector<FieldReader> readers = reader.children("tiles");
@@ -165,7 +203,14 @@ void complete_agent(AgentSpec& agent, bool q_loaded_by_readers) {
 void complete_roles(std::vector<AgentSpec>& agents) {
   const bool q_loaded_by_readers = std::any_of(
       agents.begin(), agents.end(), [](const AgentSpec& a) { return a.kind == AgentKind::consumer && position(a, "load_q") >= 0; });
-  for (AgentSpec& agent : agents) complete_agent(agent, q_loaded_by_readers);
+  const bool tmem = in_tmem(agents);
+  for (AgentSpec& agent : agents) {
+    if (tmem && agent.kind != AgentKind::producer) {
+      if (agent.loop.empty()) agent.loop = tmem_roles(agent.kind);
+    } else {
+      complete_agent(agent, q_loaded_by_readers);
+    }
+  }
 }
 
 void check_schedule(const Schedule& s, FieldReader& reader) {

@@ -115,7 +115,7 @@ class GridBounder {
 
 int ctas_per_sm(const ir::Kernel& kernel, const Chip& chip) {
   constexpr double kBytesPerRegister = 4;
-  const ir::SmLimits limits{static_cast<std::int64_t>(chip.sm.smem_kib * 1024),
+  const ir::SmLimits limits{static_cast<std::int64_t>(chip.sm.smem_kib * 1024), static_cast<std::int64_t>(chip.sm.tmem_kib * 1024),
                             static_cast<std::int64_t>(chip.sm.registers_kib * 1024 / kBytesPerRegister), chip.sm.max_threads,
                             chip.sm.max_ctas};
   const int ctas = ir::occupancy(kernel.program, limits);

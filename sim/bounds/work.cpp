@@ -15,18 +15,6 @@ namespace {
 using ir::Fn;
 using ir::OpKind;
 
-// Name of an op's row in the instruction-selection table.
-std::string rule_name(const ir::Op& op) {
-  switch (op.kind) {
-    case OpKind::unary:
-    case OpKind::binary:
-    case OpKind::reduce_row:
-    case OpKind::reduce_col:
-    case OpKind::scan: return std::string(ir::name_of(op.fn));
-    default: return std::string(ir::info(op.kind).name);
-  }
-}
-
 bool is_mask_work(const ir::Op& op) {
   return op.role == "mask" || op.kind == OpKind::iota || op.kind == OpKind::compare || op.kind == OpKind::select ||
          op.fn == Fn::logical_and;
@@ -189,6 +177,9 @@ class Counter {
     out.tile = item.tile;
     for (std::size_t a = 0; a < selected_.agents.size(); ++a) {
       double held = 0;
+      const bool rows_in_threads = agent_uses_tmem(program_, program_.agents[a]);
+      replication_ = rows_in_threads ? table_.tmem_row_vector_replication : table_.row_vector_replication;
+      shuffle_steps_ = rows_in_threads ? table_.tmem_reduce_shuffle_steps : table_.reduce_shuffle_steps;
       for (std::size_t s = 0; s < program_.sections.size(); ++s) {
         for (const Step& step : selected_.agents[a].sections[s]) {
           acting_ = trip_count(acting_runs(*item.tile, program_.sections[s], step.when));
@@ -233,9 +224,9 @@ class Counter {
       count_lanes(step, section);
     }
     if (step.kind == StepKind::mma) count_mma(*step.ops.front(), section);
-    work_.padded_lanes.fp32 += share_ * slabs_ * at(Server::fp32);
-    work_.padded_lanes.alu += share_ * slabs_ * at(Server::alu);
-    work_.padded_lanes.sfu += share_ * slabs_ * at(Server::sfu);
+    work_.padded_lanes.fp32 += share_ * slabs_ * acting_ * lane_cycles(step, Pipe::fp32);
+    work_.padded_lanes.alu += share_ * slabs_ * acting_ * lane_cycles(step, Pipe::alu);
+    work_.padded_lanes.sfu += share_ * slabs_ * acting_ * lane_cycles(step, Pipe::sfu);
     for (std::size_t i = 0; i < kServers; ++i) {
       work_.padded[i] += share_ * slabs_ * per_item[i];
       if (certain_) out.servers[i] += per_item[i];
@@ -273,31 +264,41 @@ class Counter {
     return section.trips == ir::TripSource::runs && spans_loop(program_, op);
   }
 
+  // A pipe's cycles with every exp on the SFU: the rungs that ask where exps run best begin there.
+  [[nodiscard]] double lane_cycles(const Step& step, Pipe pipe) const {
+    const double demand = step.demand[static_cast<std::size_t>(pipe)];
+    switch (pipe) {
+      case Pipe::fp32: return demand - step.polynomial_fp32_ops / chip_.sm.fp32_lanes;
+      case Pipe::alu: return demand - step.polynomial_alu_ops / chip_.sm.alu_lanes;
+      case Pipe::sfu: return demand + step.polynomial_exps / chip_.sm.sfu_lanes;
+      default: return demand;
+    }
+  }
+
   [[nodiscard]] bool is_row_vector(ir::TileId id) const { return program_.tiles[static_cast<std::size_t>(id)].cols == ir::kUnit; }
 
   void count_lanes(const Step& step, const ir::Section& section) {
     std::array<LaneShare, 4> lanes{};  // by VectorPipe
     for (const ir::Op* op : step.ops) {
-      const ElementwiseRule& rule = table_.elementwise.at(rule_name(*op));
+      const ElementwiseRule& rule = *elementwise_rule(table_, *op);
       const OpExtent extent = op_extent(program_, section, *op, item_);
       const double useful = is_useful(*op, section) ? extent.useful : 0;
       const bool reduces = op->kind == OpKind::reduce_row || op->kind == OpKind::reduce_col;
-      const double replication = is_row_vector(reduces ? op->in[0] : op->out[0]) ? table_.row_vector_replication : 1;
-      const double per_element = rule.instructions / rule.elements * replication;
+      const double replication = is_row_vector(reduces ? op->in[0] : op->out[0]) ? replication_ : 1;
+      const double per_element = rule.instructions / rule.elements * rule.width * replication * op->share;
       LaneShare& share = lanes[static_cast<std::size_t>(rule.pipe)];
       share.padded += extent.padded * per_element;
       share.useful += useful * per_element;
       if (reduces) {  // exchanges between lanes, made once per tile: needed by the tiling alone
         const double results = acting_ * static_cast<double>(program_.padded_elements(op->out[0]));
-        share.padded += results * (is_row_vector(op->out[0]) ? table_.row_vector_replication : 1) * table_.reduce_shuffle_steps *
-                        rule.instructions / rule.elements;
+        share.padded += results * (is_row_vector(op->out[0]) ? replication_ : 1) * shuffle_steps_ * rule.instructions / rule.elements;
       }
       if (op->fn != Fn::exp2) continue;
       share.padded_exp += extent.padded * per_element;
       share.useful_exp += useful * per_element;
       if (section.kind == ir::SectionKind::loop) work_.counts.useful_exp_count += slabs_ * useful;
     }
-    const auto cycles = [&](Pipe pipe) { return acting_ * slabs_ * step.demand[static_cast<std::size_t>(pipe)]; };
+    const auto cycles = [&](Pipe pipe) { return acting_ * slabs_ * lane_cycles(step, pipe); };
     const LaneShare& fp32 = lanes[static_cast<std::size_t>(VectorPipe::fp32)];
     const LaneShare& alu = lanes[static_cast<std::size_t>(VectorPipe::alu)];
     const LaneShare& sfu = lanes[static_cast<std::size_t>(VectorPipe::sfu)];
@@ -320,6 +321,8 @@ class Counter {
   double slabs_ = 0;
   double acting_ = 0;
   double share_ = 1;
+  double replication_ = 1;  // of the agent at hand
+  int shuffle_steps_ = 0;
   bool certain_ = true;
 };
 

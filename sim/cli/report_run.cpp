@@ -69,17 +69,10 @@ Json kernel_json(const KernelResult& kernel) {
   for (const ResourceUse& use : kernel.resources)
     resources.push_back(
         {{"resource", std::string(name_of(use.resource))}, {"busy_fraction", use.busy_fraction}, {"idle_fraction", use.idle_fraction}});
-  return {{"name", kernel.name},
-          {"time_us", kernel.time_us},
-          {"launch_us", kernel.launch_us},
-          {"limiter", kernel.limiter},
-          {"items", kernel.items},
-          {"ctas", kernel.ctas},
-          {"ctas_per_sm", kernel.ctas_per_sm},
-          {"l2_hit_rate", kernel.l2_hit_rate},
-          {"spread", kernel.spread},
-          {"extrapolated", kernel.extrapolated},
-          {"ladder", ladder_json(kernel.ladder)},
+  return {{"name", kernel.name},           {"time_us", kernel.time_us},           {"start_us", kernel.start_us},
+          {"launch_us", kernel.launch_us}, {"limiter", kernel.limiter},           {"items", kernel.items},
+          {"ctas", kernel.ctas},           {"ctas_per_sm", kernel.ctas_per_sm},   {"l2_hit_rate", kernel.l2_hit_rate},
+          {"spread", kernel.spread},       {"extrapolated", kernel.extrapolated}, {"ladder", ladder_json(kernel.ladder)},
           {"resources", resources}};
 }
 

@@ -30,6 +30,7 @@ Chip without_effects(Chip chip, const Conditions& conditions) {
 int ctas_per_sm(const ir::Kernel& kernel, const Chip& chip) {
   ir::SmLimits limits;
   limits.smem_bytes = static_cast<std::int64_t>(chip.sm.smem_kib * 1024);
+  limits.tmem_bytes = static_cast<std::int64_t>(chip.sm.tmem_kib * 1024);
   limits.registers = static_cast<std::int64_t>(chip.sm.registers_kib * 1024) / 4;
   limits.threads = chip.sm.max_threads;
   limits.ctas = chip.sm.max_ctas;

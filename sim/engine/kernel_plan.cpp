@@ -50,8 +50,10 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   if (step.kind == StepKind::chain || step.kind == StepKind::mma) {
     const double occupancy = occupancy_cycles(step, config) / step.groups;
     out.group_ticks = ticks(occupancy);
-    out.group_own_ticks = ticks(occupancy / width);
+    const bool overlaps = step.kind == StepKind::chain && config.chain_overlap;
+    out.group_own_ticks = ticks(std::max(occupancy, overlaps ? step.agent_cycles / step.groups : 0) / width);
     out.group_smem_ticks = ticks(smem_cycles / step.groups);
+    out.group_tmem_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::tmem)] / step.groups);
     out.latency = config.dependent_latency ? ticks(step.latency_cycles) : 0;
     if (step.async) {
       out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
@@ -66,6 +68,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   const ir::TileId tile_id = load ? op.out.front() : op.in.front();
   const ir::Tile& tile = program.tiles[static_cast<std::size_t>(tile_id)];
   out.rows_axis = tile.rows;
+  out.padded_rows = program.padded(tile.rows);
   out.from_registers = !load && tile.space == ir::Space::registers;
   out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
   if (tile.space == ir::Space::smem && config.smem_bandwidth) {

@@ -65,6 +65,8 @@ class Machine {
     check_finished();
     for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
     result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
+    for (const SmState& sm : sms_) result_.drain_ticks.push_back(result_.ticks - sm.empty_since);
+    std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
     result_.spread = spread();
     if (tally_) finish_books();
     if (trace_) trace_->finish(result_.ticks);
@@ -209,6 +211,7 @@ class Machine {
     if (trace_) trace_->retire(slot, now);
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     if (--sm.resident == 0) {
+      sm.empty_since = now;
       const double cycles = to_cycles(Ticks(now - sm.resident_since)).count();
       result_.resident_cycles += cycles;
       offset_cycles_[static_cast<std::size_t>(cta.sm % kStartOffsets)] += cycles;
@@ -467,6 +470,10 @@ class Machine {
     if (step.group_smem_ticks > 0) {
       end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
     }
+    if (step.group_tmem_ticks > 0) {
+      sm.tmem_free = std::max(now, sm.tmem_free) + step.group_tmem_ticks;
+      end = std::max(end, sm.tmem_free);
+    }
     if (trace_) {
       trace_->hold(Unit::vector, slot, index, now, start, sm.vector_free);
       hold_shared(slot, index, step, sm, now);
@@ -558,10 +565,12 @@ class Machine {
     const std::int64_t first_row = rank * address.rows / step.sharers;
     const std::int64_t part_rows = (rank + 1) * address.rows / step.sharers - first_row;
     const std::int64_t row_bytes = tensor.cols * ir::bits_of(tensor.dtype) / 8;
-    const std::int64_t bytes = part_rows * row_bytes;
+    const std::int64_t valid_bytes = part_rows * row_bytes;
+    const std::int64_t tile_bytes = (step.op->whole_tile ? step.padded_rows : address.rows) * row_bytes;
+    const std::int64_t bytes = step.op->whole_tile ? tile_bytes / step.sharers : valid_bytes;
     const std::int64_t id = new_transfer(slot, index, step, agent);
     TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
-    transfer.bytes = step.arrives ? address.rows * row_bytes : bytes;
+    transfer.bytes = step.arrives ? tile_bytes : bytes;
     transfer.is_store = step.kind == StepKind::store;
     transfer.blocks_agent = !step.async;
     transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
@@ -571,7 +580,7 @@ class Machine {
       if (config_.cache != nullptr) {
         const L2Outcome outcome = config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, transfer.is_store);
         if (!transfer.is_store) {
-          hit = outcome.hit_bytes;
+          hit = outcome.hit_bytes + bytes - valid_bytes;
           miss = outcome.miss_bytes;
         }
         if (outcome.written_back_bytes > 0) {
@@ -580,11 +589,11 @@ class Machine {
           result_.hbm_written_bytes += static_cast<double>(outcome.written_back_bytes);
         }
       } else if (!transfer.is_store) {
-        miss_carry_ += (1 - config_.hit_fraction) * static_cast<double>(bytes);
-        if (miss_carry_ >= static_cast<double>(bytes) * 0.5) {
-          miss = bytes;
-          hit = 0;
-          miss_carry_ -= static_cast<double>(bytes);
+        miss_carry_ += (1 - config_.hit_fraction) * static_cast<double>(valid_bytes);
+        if (miss_carry_ >= static_cast<double>(valid_bytes) * 0.5) {
+          miss = valid_bytes;
+          hit = bytes - valid_bytes;
+          miss_carry_ -= static_cast<double>(valid_bytes);
         }
       }
     }

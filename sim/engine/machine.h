@@ -70,6 +70,7 @@ struct MachineResult {
   std::array<double, kWaitCount> wait_cycles{};  // summed over agents
   double spread = 0;                             // relative half-range of the time per trip over start offsets
   double resident_cycles = 0;                    // SM cycles with at least one CTA
+  std::vector<std::int64_t> drain_ticks;         // `detailed`: from each SM's last CTA to the end, longest first
   double cta_cycles = 0;                         // from launch to retirement, summed over CTAs; 0: not played
   WorkCounts counts;
   Attribution attribution;  // empty unless asked for

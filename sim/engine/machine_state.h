@@ -161,6 +161,7 @@ struct CtaState {
 struct SmState {
   std::int64_t vector_free = 0;
   std::int64_t tensor_free = 0;
+  std::int64_t tmem_free = 0;      // tensor memory to registers and back
   std::int64_t smem_free = 0;      // reads and writes of MMAs and chains
   std::int64_t smem_all_free = 0;  // those and arriving copies, which yield to them
 
@@ -177,6 +178,7 @@ struct SmState {
   std::int64_t issue_free = 0;
   int resident = 0;
   std::int64_t resident_since = 0;
+  std::int64_t empty_since = 0;
 };
 
 // SMs that hold the CTAs of one cluster, one each.

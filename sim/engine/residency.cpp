@@ -100,7 +100,8 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
             out.counts.smem_bytes += step.step->smem_bytes * n;
             if (step.kind != StepKind::load && step.kind != StepKind::store) continue;
             const ir::Tensor& tensor = tensors[static_cast<std::size_t>(step.op->access.tensor)];
-            const double bytes = static_cast<double>(copied_rows(step, program, family, tile, times)) * row_bytes(tensor) * slabs / step.sharers;
+            const std::int64_t rows = step.op->whole_tile ? times * step.padded_rows : copied_rows(step, program, family, tile, times);
+            const double bytes = static_cast<double>(rows) * row_bytes(tensor) * slabs / step.sharers;
             out.l2_bytes += bytes;
             if (step.kind == StepKind::load) out.loaded_bytes += bytes;
           }

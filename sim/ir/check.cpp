@@ -33,6 +33,10 @@ std::set<TokenId> awaited_by(const Agent& agent) {
   return tokens;
 }
 
+bool is_tcgen05(const Op& op) {
+  return op.kind == OpKind::mma && op.mma == MmaKind::tcgen05;
+}
+
 class Checker {
  public:
   explicit Checker(const Program& program) : program_(program) {}
@@ -112,6 +116,8 @@ class Checker {
                info(op.kind).op_class == OpClass::copy,
            "only copies and MMAs complete tokens; use a signal");
     ensure(op.skew >= 0, "negative skew");
+    ensure(op.share > 0 && op.share <= 1, "share {} is not in 0..1", op.share);
+    ensure(op.polynomial >= 0 && op.polynomial <= 1 && (op.polynomial == 0 || op.fn == Fn::exp2), "only a part of an exp2 is a polynomial");
     const bool loop = section.kind == SectionKind::loop;
     ensure(loop || op.skew == 0, "skew outside a loop");
     const bool per_trip = op.when == When::first_trip || op.when == When::not_first_trip || op.when == When::last_trip ||
@@ -190,6 +196,9 @@ class Checker {
     const bool hopper = op.mma == MmaKind::wgmma_ss || op.mma == MmaKind::wgmma_rs;
     ensure(!hopper || tile(b).space == Space::smem, "wgmma takes B from SMEM");
     ensure(op.mma != MmaKind::wgmma_ss || tile(a).space == Space::smem, "wgmma_ss takes A from SMEM");
+    ensure(
+        op.mma != MmaKind::tcgen05 || (tile(d).space == Space::tmem && tile(b).space == Space::smem && tile(a).space != Space::registers),
+        "tcgen05 takes A from SMEM or TMEM and B from SMEM, and accumulates in TMEM");
     ensure(op.mma != MmaKind::wgmma_rs || tile(a).space == Space::registers, "wgmma_rs takes A from registers");
   }
 
@@ -216,6 +225,7 @@ class Checker {
   struct Write {
     int agent;
     bool later;
+    bool tcgen05;
   };
 
   // A value must have a writer; one that another agent writes, or that arrives later, must be awaited.
@@ -225,7 +235,7 @@ class Checker {
       for (const auto& section : program_.agents[a].sections) {
         for (const Op& op : section) {
           for (const TileId id : op.out) {
-            writes[static_cast<std::size_t>(program_.storage_of(id))].push_back({static_cast<int>(a), completes_later(op)});
+            writes[static_cast<std::size_t>(program_.storage_of(id))].push_back({static_cast<int>(a), completes_later(op), is_tcgen05(op)});
           }
         }
       }
@@ -242,7 +252,8 @@ class Checker {
             ensure(!writers.empty(), "reads {} that nobody writes", tile(id).name);
             if (tile(id).space == Space::registers) continue;
             for (const Write& w : writers) {
-              if (w.agent == static_cast<int>(a) && !w.later) continue;
+              // What the agent itself does: done before its next op, or in the order of issue.
+              if (w.agent == static_cast<int>(a) && (!w.later || (w.tcgen05 && is_tcgen05(op)))) continue;
               const Agent& writer = program_.agents[static_cast<std::size_t>(w.agent)];
               const std::set<TokenId> given = signalled_by(writer);
               const bool ordered = std::any_of(given.begin(), given.end(), [&](TokenId t) { return awaited.contains(t); });

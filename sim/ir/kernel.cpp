@@ -62,9 +62,13 @@ int occupancy(const Program& program, const SmLimits& limits) {
     registers += per_warp * agent.warps;
   }
   const std::int64_t by_smem = limits.smem_bytes / smem;
+  constexpr std::int64_t kTmemLeast = 16384;  // 32 columns of 128 four-byte lanes
+  std::int64_t tmem = kTmemLeast;
+  while (tmem < program.tmem_bytes()) tmem *= 2;
+  const std::int64_t by_tmem = program.tmem_bytes() > 0 ? limits.tmem_bytes / tmem : limits.ctas;
   const std::int64_t by_registers = registers > 0 ? limits.registers / registers : limits.ctas;
   const std::int64_t by_threads = limits.threads / program.threads();
-  return static_cast<int>(std::min({by_smem, by_registers, by_threads, static_cast<std::int64_t>(limits.ctas)}));
+  return static_cast<int>(std::min({by_smem, by_tmem, by_registers, by_threads, static_cast<std::int64_t>(limits.ctas)}));
 }
 
 }  // namespace attnsim::ir

@@ -88,9 +88,11 @@ class ItemSequence {
 };
 
 // CTAs of one kernel that fit on an SM, from SMEM, registers, threads and slots (ceil to the hardware's granules:
-// registers per warp in 256s, SMEM in 1 KiB with 1 KiB reserved per CTA). 0 when it does not fit at all.
+// registers per warp in 256s, SMEM in 1 KiB with 1 KiB reserved per CTA, tensor memory in powers of two of its columns). 0 when
+// it does not fit at all.
 struct SmLimits {
   std::int64_t smem_bytes = 0;
+  std::int64_t tmem_bytes = 0;
   std::int64_t registers = 0;
   int threads = 0;
   int ctas = 0;

@@ -19,14 +19,17 @@ std::int64_t Program::stored_elements(TileId tile) const {
   return static_cast<std::int64_t>(padded(t.rows)) * (t.slice_cols > 0 ? std::min(cols, t.slice_cols) : cols);
 }
 
-std::int64_t Program::smem_bytes() const {
-  // From the last tile to the first, so that a tile knows what its aliases take, side by side, before its own alias does.
+namespace {
+
+// Bytes of the tiles of one space. From the last tile to the first, so that a tile knows what its aliases take, side by side,
+// before its own alias does.
+template <class Size>
+std::int64_t space_bytes(const std::vector<Tile>& tiles, Space space, Size size_of) {
   std::vector<std::int64_t> bytes(tiles.size(), 0);
   std::vector<std::int64_t> aliases(tiles.size(), 0);
   for (std::size_t i = tiles.size(); i-- > 0;) {
-    if (tiles[i].space != Space::smem) continue;
-    const std::int64_t own = (stored_elements(static_cast<TileId>(i)) * bits_of(tiles[i].dtype) + 7) / 8 * tiles[i].stages;
-    const std::int64_t size = std::max(own, aliases[i]);
+    if (tiles[i].space != space) continue;
+    const std::int64_t size = std::max(size_of(static_cast<TileId>(i)) * tiles[i].stages, aliases[i]);
     if (tiles[i].alias_of == kNone) {
       bytes[i] = size;
     } else {
@@ -36,6 +39,22 @@ std::int64_t Program::smem_bytes() const {
   std::int64_t sum = 0;
   for (const std::int64_t b : bytes) sum += b;
   return sum;
+}
+
+}  // namespace
+
+std::int64_t Program::smem_bytes() const {
+  return space_bytes(tiles, Space::smem,
+                     [&](TileId id) { return (stored_elements(id) * bits_of(tiles[static_cast<std::size_t>(id)].dtype) + 7) / 8; });
+}
+
+std::int64_t Program::tmem_bytes() const {
+  constexpr int kLanes = 128;
+  return space_bytes(tiles, Space::tmem, [&](TileId id) {
+    const Tile& tile = tiles[static_cast<std::size_t>(id)];
+    const int rows = (padded(tile.rows) + kLanes - 1) / kLanes * kLanes;
+    return static_cast<std::int64_t>(rows) * padded(tile.cols) * bits_of(tile.dtype) / 8;
+  });
 }
 
 TileId Program::storage_of(TileId tile) const {

@@ -8,9 +8,10 @@
 // 0 <= t - k < n and does nothing otherwise (modulo scheduling: prologue and epilogue need no code).
 //
 // Waiting. An agent issues in order. Before an op issues, the register tiles it reads or overwrites must be free of its own
-// pending asynchronous ops (hardware scoreboard, wgmma wait). Tiles in SMEM are guarded by tokens alone: a missing token is
-// a wrong value, and the engine does not save you. `load` (except CopyKind::plain), `store` and asynchronous `mma` complete
-// after they issue; all else completes before the next op of the agent issues.
+// pending asynchronous ops (hardware scoreboard, wgmma wait). Tiles in SMEM and tensor memory are guarded by tokens alone: a
+// missing token is a wrong value, and the engine does not save you. But the tcgen05 MMAs of one agent execute in issue order. `load`
+// (except CopyKind::plain), `store` and asynchronous `mma` complete after they issue; all else completes before the next op of the agent
+// issues.
 //
 // Tokens count in phases. An agent's n-th signal on a token (an asynchronous op takes its place when it issues and signals
 // when it completes) belongs to phase n / share, share = arrivals / number of agents that signal the token: so a load that
@@ -137,6 +138,13 @@ struct Op {
   std::vector<TileId> out;
   Fn fn = Fn::none;
   std::optional<double> scalar;  // second operand of a binary op, fill of a select
+  // Cost only. `share`: expected part of the executions that act; in the others the op would change nothing and is skipped
+  // (FA4 rescales O only where the row maximum has grown enough). `polynomial`: part of an exp2's elements on the FP32 lanes.
+  double share = 1;
+  double polynomial = 0;
+  // A load that brings the whole padded tile to the SM, whatever of it is valid: what is not comes from L2 (paged kernels
+  // fetch tiles of fixed size). Cost only.
+  bool whole_tile = false;
   When when = When::always;
   int skew = 0;
   // mma: m = rows of out, n = columns of out, k = columns of A (rows of A when a_transposed)
@@ -183,6 +191,7 @@ struct Program {
   [[nodiscard]] std::int64_t padded_elements(TileId tile) const;
   [[nodiscard]] std::int64_t stored_elements(TileId tile) const;  // at a time: of one slice where the tile is streamed
   [[nodiscard]] std::int64_t smem_bytes() const;                  // all SMEM tiles with their stages, aliases counted once
+  [[nodiscard]] std::int64_t tmem_bytes() const;                  // likewise; rows padded to the 128 lanes
   [[nodiscard]] int threads() const;
   [[nodiscard]] int signallers(TokenId token) const;   // agents that signal it
   [[nodiscard]] TileId storage_of(TileId tile) const;  // the tile whose storage it uses: itself, or the end of its aliases

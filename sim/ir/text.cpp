@@ -180,6 +180,9 @@ std::string op_text(const Program& program, const Op& op, const std::vector<Tens
   } else if (op.when != When::always) {
     text += fmt::format(" if {}", name_of(op.when));
   }
+  if (op.share != 1) text += fmt::format(", acts in {:g} of all", op.share);
+  if (op.whole_tile) text += ", whole tile";
+  if (op.polynomial > 0) text += fmt::format(", {:g} as polynomial", op.polynomial);
   return text;
 }
 

@@ -32,6 +32,13 @@ std::filesystem::path table_dir() {
   return data_dir() / "sim" / "select" / "tables";
 }
 
+void read_rule(FieldReader& rule, ElementwiseRule& out) {
+  out.pipe = kPipes.at(rule.text("pipe", keys_of(kPipes), "none"));
+  out.instructions = rule.number("instructions", {.min = 0, .max = 64}, 1.0);
+  out.elements = rule.number("elements", {.min = 1, .max = 16}, 1.0);
+  out.width = rule.number("width", {.min = 1, .max = 16}, 1.0);
+}
+
 IsaTable read_table(const std::string& isa) {
   const JsonDocument document = read_json_file(table_dir() / (isa + ".json"));
   FieldReader reader(document);
@@ -49,11 +56,13 @@ IsaTable read_table(const std::string& isa) {
   FieldReader elementwise = reader.child("elementwise");
   for (const std::string& name : elementwise.keys()) {
     FieldReader rule = elementwise.child(name);
-    ElementwiseRule& out = table.elementwise[name];
-    out.pipe = kPipes.at(rule.text("pipe", keys_of(kPipes), "none"));
-    out.instructions = rule.number("instructions", {.min = 0, .max = 64}, 1.0);
-    out.elements = rule.number("elements", {.min = 1, .max = 16}, 1.0);
+    read_rule(rule, table.elementwise[name]);
   }
+  for (FieldReader& rule : reader.children("exp2_polynomial")) read_rule(rule, table.exp2_polynomial.emplace_back());
+  table.tmem_row_vector_replication =
+      reader.number("tmem_row_vector_replication", {.min = 1, .max = 64}, table.tmem_row_vector_replication);
+  table.tmem_reduce_shuffle_steps =
+      static_cast<int>(reader.integer("tmem_reduce_shuffle_steps", {.min = 0, .max = 8}, table.tmem_reduce_shuffle_steps));
   FieldReader mma = reader.child("mma");
   for (const std::string& name : mma.keys()) {
     const auto kind = kMmaKinds.find(name);
@@ -74,6 +83,27 @@ IsaTable read_table(const std::string& isa) {
 }
 
 }  // namespace
+
+std::string rule_name(const ir::Op& op) {
+  switch (op.kind) {
+    case ir::OpKind::unary:
+    case ir::OpKind::binary:
+    case ir::OpKind::reduce_row:
+    case ir::OpKind::reduce_col:
+    case ir::OpKind::scan: return std::string(ir::name_of(op.fn));
+    default: return std::string(ir::info(op.kind).name);
+  }
+}
+
+const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Op& op) {
+  const std::string name = rule_name(op);
+  if (op.kind == ir::OpKind::reduce_row || op.kind == ir::OpKind::reduce_col) {
+    const auto own = table.elementwise.find("reduce_" + name);
+    if (own != table.elementwise.end()) return &own->second;
+  }
+  const auto found = table.elementwise.find(name);
+  return found == table.elementwise.end() ? nullptr : &found->second;
+}
 
 std::vector<std::string> isa_names() {
   std::vector<std::string> names;

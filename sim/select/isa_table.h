@@ -17,6 +17,7 @@ struct ElementwiseRule {
   VectorPipe pipe = VectorPipe::none;
   double instructions = 1;  // per `elements` elements of a lane
   double elements = 1;      // elements that one lane instruction handles (packed convert: 2)
+  double width = 1;         // lane operations of one instruction on its pipe (packed f32x2: 2, at half the issue slots)
 };
 
 struct MmaRule {
@@ -33,10 +34,18 @@ struct IsaTable {
   int reduce_shuffle_steps = 0;       // exchanges that finish a row reduction
   bool contract_multiply_add = false;
   double copy_bytes_per_lane = 16;
-  double copy_address_instructions = 1;  // per copy instruction
-  std::map<std::string, ElementwiseRule> elementwise;
+  double copy_address_instructions = 1;                // per copy instruction
+  std::map<std::string, ElementwiseRule> elementwise;  // by function; reduce_FUNCTION where a reduction differs
+  std::vector<ElementwiseRule> exp2_polynomial;        // instructions of an exp2 on the lanes instead of the SFU
+  // The same for agents whose tiles come from tensor memory, where a thread holds a whole row.
+  double tmem_row_vector_replication = 1;
+  int tmem_reduce_shuffle_steps = 0;
   std::map<ir::MmaKind, MmaRule> mma;
 };
+
+// The rule of an element-wise op or reduction; nullptr when the table has none.
+[[nodiscard]] const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Op& op);
+[[nodiscard]] std::string rule_name(const ir::Op& op);
 
 // Throws ConfigError when no table of that name is shipped or it is malformed.
 [[nodiscard]] IsaTable load_isa_table(const std::string& isa);

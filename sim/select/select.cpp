@@ -38,6 +38,9 @@ class Selector {
 
   SelectedAgent select(const ir::Agent& agent) {
     warps_ = agent.warps;
+    const bool rows_in_threads = uses_tmem(agent);
+    replication_ = rows_in_threads ? table_.tmem_row_vector_replication : table_.row_vector_replication;
+    shuffle_steps_ = rows_in_threads ? table_.tmem_reduce_shuffle_steps : table_.reduce_shuffle_steps;
     SelectedAgent out;
     out.width = std::min(1.0, static_cast<double>(agent.warps) / chip_.sm.subpartitions);
     for (const auto& section : agent.sections) out.sections.push_back(select(section));
@@ -46,13 +49,15 @@ class Selector {
 
  private:
   void mark_async_tiles(const Op& op) {
-    if (op.kind == OpKind::mma && ir::is_async(op.mma)) {
-      for (TileId t : op.out) async_tiles_.insert(t);
-      for (TileId t : op.in) {
+    if (op.kind != OpKind::mma || !ir::is_async(op.mma)) return;
+    for (const auto* tiles : {&op.in, &op.out}) {
+      for (TileId t : *tiles) {
         if (tile(t).space == Space::registers) async_tiles_.insert(t);
       }
     }
   }
+
+  [[nodiscard]] bool uses_tmem(const ir::Agent& agent) const { return agent_uses_tmem(program_, agent); }
 
   [[nodiscard]] const ir::Tile& tile(TileId id) const { return program_.tiles[static_cast<std::size_t>(id)]; }
   [[nodiscard]] double elements(TileId id) const { return static_cast<double>(program_.padded_elements(id)); }
@@ -60,7 +65,7 @@ class Selector {
   [[nodiscard]] double bytes(TileId id) const { return elements(id) * ir::bits_of(tile(id).dtype) / 8; }
 
   // Lanes that compute an element-wise result of this shape.
-  [[nodiscard]] double lanes(TileId id) const { return elements(id) * (is_row_vector(id) ? table_.row_vector_replication : 1); }
+  [[nodiscard]] double lanes(TileId id) const { return elements(id) * (is_row_vector(id) ? replication_ : 1); }
 
   std::vector<Step> select(const std::vector<Op>& ops) {
     std::vector<Step> steps;
@@ -210,38 +215,48 @@ class Selector {
     return std::find(next.in.begin(), next.in.end(), multiply.out[0]) != next.in.end();
   }
 
-  static std::string rule_name(const Op& op) {
-    if (op.kind == OpKind::unary || op.kind == OpKind::binary || op.kind == OpKind::reduce_row || op.kind == OpKind::reduce_col ||
-        op.kind == OpKind::scan) {
-      return std::string(ir::name_of(op.fn));
-    }
-    return std::string(ir::info(op.kind).name);
-  }
-
   void add_vector_cost(Step& step, const Op& op, bool contracted) const {
-    const auto rule = table_.elementwise.find(rule_name(op));
-    if (rule == table_.elementwise.end()) throw SimError("isa " + table_.name + " has no instruction for " + rule_name(op));
+    const ElementwiseRule* rule = elementwise_rule(table_, op);
+    if (rule == nullptr) throw SimError("isa " + table_.name + " has no instruction for " + rule_name(op));
     const bool reduces = op.kind == OpKind::reduce_row || op.kind == OpKind::reduce_col;
     const TileId shape = reduces ? op.in[0] : op.out[0];
-    if (!contracted) add_instructions(step, rule->second, lanes(shape));
-    if (op.fn == ir::Fn::exp2) step.exp_count += elements(shape);
+    if (op.fn == ir::Fn::exp2 && op.polynomial > 0) {
+      add_polynomial(step, op.polynomial * op.share * lanes(shape));
+      add_instructions(step, *rule, (1 - op.polynomial) * op.share * lanes(shape));
+    } else if (!contracted) {
+      add_instructions(step, *rule, op.share * lanes(shape));
+    }
+    if (op.fn == ir::Fn::exp2) step.exp_count += op.share * elements(shape);
     if (reduces) {  // exchanges between the lanes that share a row
-      const double exchanged = lanes(op.out[0]) * table_.reduce_shuffle_steps;
-      add_instructions(step, rule->second, exchanged);
+      const double exchanged = op.share * lanes(op.out[0]) * shuffle_steps_;
+      add_instructions(step, *rule, exchanged);
       step.warp_instructions += exchanged / chip_.sm.lanes_per_warp;
       step.smem_bytes += exchanged * 4;
-      step.latency_cycles += table_.reduce_shuffle_steps * chip_.latency.shuffle_cycles;
+      step.latency_cycles += shuffle_steps_ * chip_.latency.shuffle_cycles;
     }
-    for (TileId t : op.in) {
-      if (tile(t).space == Space::smem) step.smem_bytes += bytes(t);
+    for (const auto* tiles : {&op.in, &op.out}) {
+      for (TileId t : *tiles) {
+        if (tile(t).space == Space::smem) step.smem_bytes += op.share * bytes(t);
+        if (tile(t).space == Space::tmem) step.tmem_bytes += op.share * bytes(t);
+      }
     }
-    for (TileId t : op.out) {
-      if (tile(t).space == Space::smem) step.smem_bytes += bytes(t);
-    }
+  }
+
+  void add_polynomial(Step& step, double exps) const {
+    if (table_.exp2_polynomial.empty()) throw SimError("isa " + table_.name + " has no polynomial for exp2");
+    Step part;
+    for (const ElementwiseRule& rule : table_.exp2_polynomial) add_instructions(part, rule, exps);
+    step.polynomial_exps += exps;
+    step.polynomial_fp32_ops += part.fp32_ops;
+    step.polynomial_alu_ops += part.alu_ops;
+    step.fp32_ops += part.fp32_ops;
+    step.alu_ops += part.alu_ops;
+    step.warp_instructions += part.warp_instructions;
   }
 
   void add_instructions(Step& step, const ElementwiseRule& rule, double lane_elements) const {
-    const double ops = lane_elements / rule.elements * rule.instructions;
+    const double instructions = lane_elements / rule.elements * rule.instructions;
+    const double ops = instructions * rule.width;
     switch (rule.pipe) {
       case VectorPipe::none: return;
       case VectorPipe::fp32:
@@ -257,7 +272,7 @@ class Selector {
         step.latency_cycles += chip_.latency.sfu_cycles;
         break;
     }
-    step.warp_instructions += ops / chip_.sm.lanes_per_warp;
+    step.warp_instructions += instructions / chip_.sm.lanes_per_warp;
   }
 
   void finish_chain(Step& step) const {
@@ -270,8 +285,14 @@ class Selector {
     step.demand[static_cast<std::size_t>(Pipe::sfu)] = sfu;
     step.demand[static_cast<std::size_t>(Pipe::issue)] = issue;
     step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
+    if (step.tmem_bytes > 0 && chip_.sm.tmem_bytes_per_clk > 0) {
+      step.demand[static_cast<std::size_t>(Pipe::tmem)] = step.tmem_bytes / chip_.sm.tmem_bytes_per_clk;
+      step.latency_cycles += chip_.latency.tmem_cycles;
+    }
     const double longest = std::max({fp32, alu, sfu});
     step.occupancy_cycles = std::max(issue, longest + chip_.vector.chain_serialization * (fp32 + alu + sfu - longest));
+    const double alone = std::max(chip_.vector.chain_serialization, chip_.vector.agent_serialization);
+    step.agent_cycles = std::max(issue, longest + alone * (fp32 + alu + sfu - longest));
     step.groups = std::max(1, static_cast<int>(std::lround(step.occupancy_cycles / kVectorGroupCycles)));
   }
 
@@ -280,13 +301,29 @@ class Selector {
   IsaTable table_;
   std::set<TileId> async_tiles_;  // register tiles that some asynchronous matrix op reads or writes
   int warps_ = 4;
+  double replication_ = 1;  // of the agent at hand
+  int shuffle_steps_ = 0;
 };
 
 }  // namespace
 
 std::string_view name_of(Pipe p) {
-  constexpr std::array<std::string_view, kPipeCount> kNames{"tensor", "fp32", "alu", "sfu", "issue", "smem"};
+  constexpr std::array<std::string_view, kPipeCount> kNames{"tensor", "fp32", "alu", "sfu", "issue", "smem", "tmem"};
   return kNames.at(static_cast<std::size_t>(p));
+}
+
+bool agent_uses_tmem(const ir::Program& program, const ir::Agent& agent) {
+  for (const auto& section : agent.sections) {
+    for (const Op& op : section) {
+      if (op.kind == OpKind::mma) continue;
+      for (const auto* tiles : {&op.in, &op.out}) {
+        for (TileId t : *tiles) {
+          if (program.tiles[static_cast<std::size_t>(t)].space == Space::tmem) return true;
+        }
+      }
+    }
+  }
+  return false;
 }
 
 SelectedKernel select_instructions(const ir::Kernel& kernel, const Chip& chip) {

@@ -15,8 +15,8 @@
 
 namespace attnsim {
 
-enum class Pipe : std::uint8_t { tensor, fp32, alu, sfu, issue, smem };
-inline constexpr std::size_t kPipeCount = 6;
+enum class Pipe : std::uint8_t { tensor, fp32, alu, sfu, issue, smem, tmem };
+inline constexpr std::size_t kPipeCount = 7;
 [[nodiscard]] std::string_view name_of(Pipe p);
 using PipeCycles = std::array<double, kPipeCount>;  // cycles of the SM's whole pipe (all sub-partitions) at its full rate
 
@@ -31,6 +31,7 @@ struct Step {
   std::vector<const ir::Op*> ops;  // into the kernel's program, in order; the kernel outlives the selection
   PipeCycles demand{};             // copies: issue only
   double occupancy_cycles = 0;     // exclusive time on the vector unit (chain) or tensor pipe (mma) at full SM width
+  double agent_cycles = 0;         // a chain: what it takes the agent when it has the unit to itself
   double latency_cycles = 0;       // dependent latency after the last group issues
   int groups = 1;                  // instruction groups that the pipes serve one by one
   bool async = false;              // agent goes on after issue
@@ -40,10 +41,14 @@ struct Step {
   double alu_ops = 0;
   double sfu_ops = 0;
   double exp_count = 0;
+  double polynomial_exps = 0;  // of those, computed on the lanes, with these lane operations:
+  double polynomial_fp32_ops = 0;
+  double polynomial_alu_ops = 0;
   double warp_instructions = 0;
   double tensor_flops = 0;
   int operand_bits = 16;  // of an MMA's A
   double smem_bytes = 0;
+  double tmem_bytes = 0;  // between tensor memory and registers; what MMAs read and write there is free
 };
 
 struct SelectedAgent {
@@ -55,6 +60,9 @@ struct SelectedKernel {
   const ir::Kernel* kernel = nullptr;
   std::vector<SelectedAgent> agents;
 };
+
+// Whether an agent's vector ops touch tensor memory: then each of its threads holds whole rows.
+[[nodiscard]] bool agent_uses_tmem(const ir::Program& program, const ir::Agent& agent);
 
 // Throws SimError when the chip's ISA table has no instruction for an op.
 [[nodiscard]] SelectedKernel select_instructions(const ir::Kernel& kernel, const Chip& chip);

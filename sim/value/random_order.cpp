@@ -144,8 +144,9 @@ class KernelRun {
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       const Instance* op = next_op(cta, a);
       if (op != nullptr && may_issue(cta, a, *op)) choices.push_back({a, -1, cta.issue_weight[a]});
-      for (std::size_t p = 0; p < cta.boards[a].pending().size(); ++p)
-        choices.push_back({a, static_cast<std::ptrdiff_t>(p), cta.complete_weight[a]});
+      for (std::size_t p = 0; p < cta.boards[a].pending().size(); ++p) {
+        if (cta.boards[a].may_complete(p)) choices.push_back({a, static_cast<std::ptrdiff_t>(p), cta.complete_weight[a]});
+      }
     }
     for (const Choice& c : choices) total += c.weight;
     if (total == 0) return false;

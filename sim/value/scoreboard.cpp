@@ -36,4 +36,13 @@ bool Scoreboard::blocks(const Instance& next) const {
   return false;
 }
 
+bool Scoreboard::may_complete(std::size_t index) const {
+  const auto ordered = [](const Instance& i) { return i.op->kind == ir::OpKind::mma && i.op->mma == ir::MmaKind::tcgen05; };
+  if (!ordered(pending_.at(index))) return true;
+  for (std::size_t i = 0; i < index; ++i) {
+    if (ordered(pending_[i])) return false;
+  }
+  return true;
+}
+
 }  // namespace attnsim::value

@@ -17,6 +17,8 @@ class Scoreboard {
   // Register tiles that the op reads must not be written by a pending op, those that it writes neither read nor written.
   // A signal waits for every pending op that touches its tiles, in any space.
   [[nodiscard]] bool blocks(const Instance& next) const;
+  // tcgen05 MMAs execute in issue order; everything else completes in any order.
+  [[nodiscard]] bool may_complete(std::size_t index) const;
 
  private:
   [[nodiscard]] bool same_storage(ir::TileId a, const Instance& at_a, ir::TileId b, const Instance& at_b) const;

@@ -67,8 +67,8 @@ TEST_CASE("every shipped chip loads, is named as its file and has a source for e
 TEST_CASE("the chips that the documentation promises are shipped") {
   const std::vector<std::string> names = chip_names();
   CHECK(std::is_sorted(names.begin(), names.end()));
-  for (const char* name :
-       {"a100-sxm-80gb", "h100-sxm", "h200", "l40s", "b200", "rtx-pro-6000", "mi300x", "rtx-4090", "tpu-like", "toy-sm80", "toy-sm90"}) {
+  for (const char* name : {"a100-sxm-80gb", "h100-sxm", "h200", "l40s", "b200", "gb200", "b300", "gb300", "rtx-pro-6000", "mi300x",
+                           "rtx-4090", "tpu-like", "toy-sm80", "toy-sm90"}) {
     CHECK(std::count(names.begin(), names.end(), name) == 1);
   }
 }

@@ -170,3 +170,69 @@ TEST_CASE("every shipped table loads, and extended tables keep what they do not 
   CHECK(load_isa_table("sm_90").mma.count(ir::MmaKind::mma_sync) == 1);
   CHECK(load_isa_table("sm_80").mma.count(ir::MmaKind::wgmma_ss) == 0);
 }
+
+namespace {
+
+// Tiles: 0 s [128 x 128] f32 in TMEM, 1 copy in registers, 2 p bf16 in TMEM, 3 row maximum.
+ir::Kernel tmem_kernel(std::vector<ir::Op> ops) {
+  ir::Kernel kernel;
+  ir::Program& p = kernel.program;
+  p.axes = {{"rows", ir::AxisKind::fixed, 128, 128, 0}, {"kv", ir::AxisKind::fixed, 128, 128, 0}};
+  p.tiles = {{"s", ir::Space::tmem, 0, 1, ir::DType::f32, 1, ir::kNone, ir::kNone},
+             {"copy", ir::Space::registers, 0, 1, ir::DType::f32, 1, ir::kNone, 0},
+             {"p", ir::Space::tmem, 0, 1, ir::DType::bf16, 1, 0, ir::kNone},
+             {"m", ir::Space::registers, 0, ir::kUnit, ir::DType::f32, 1, ir::kNone, 0}};
+  p.sections = {{"main", ir::SectionKind::once, ir::TripSource::runs}};
+  p.agents = {{"softmax", 4, 192, {std::move(ops)}}};
+  return kernel;
+}
+
+Chip blackwell() {
+  Chip c = chip();
+  c.isa = "sm_100";
+  c.sm.tmem_kib = 256;
+  c.sm.tmem_bytes_per_clk = 512;
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("a thread that reads rows from tensor memory reduces them without exchanges, three operands at a time") {
+  const ir::Kernel kernel =
+      tmem_kernel({op(ir::OpKind::unary, ir::Fn::copy, {0}, {1}), op(ir::OpKind::reduce_row, ir::Fn::maximum, {1}, {3})});
+  const Step chain = select_instructions(kernel, blackwell()).agents[0].sections[0][0];
+  CHECK(at(chain, Pipe::tmem) == Approx(128 * 128 * 4 / 512.0));
+  CHECK(at(chain, Pipe::alu) == Approx(128 * 128 / 2 / 64.0));
+  CHECK(chain.smem_bytes == 0);
+}
+
+TEST_CASE("packed arithmetic halves the issue slots and not the lane time") {
+  ir::Op scale = op(ir::OpKind::binary, ir::Fn::multiply, {1}, {1});
+  scale.scalar = 2;
+  const Step chain =
+      select_instructions(tmem_kernel({op(ir::OpKind::unary, ir::Fn::copy, {0}, {1}), scale}), blackwell()).agents[0].sections[0][0];
+  CHECK(at(chain, Pipe::fp32) == Approx(128));
+  CHECK(chain.warp_instructions == Approx(128 * 128 / 2 / 32.0));
+}
+
+TEST_CASE("a part of the exps moves from the SFU to the lanes, with six FP32 and two ALU operations each") {
+  ir::Op exponential = op(ir::OpKind::unary, ir::Fn::exp2, {1}, {1});
+  exponential.polynomial = 0.25;
+  const ir::Kernel kernel = tmem_kernel({op(ir::OpKind::unary, ir::Fn::copy, {0}, {1}), exponential});
+  const Step chain = select_instructions(kernel, blackwell()).agents[0].sections[0][0];
+  constexpr double kElements = 128 * 128;
+  CHECK(chain.exp_count == Approx(kElements));
+  CHECK(at(chain, Pipe::sfu) == Approx(0.75 * kElements / 16));
+  CHECK(at(chain, Pipe::fp32) == Approx(0.25 * kElements * 6 / 128));
+  CHECK(at(chain, Pipe::alu) == Approx(0.25 * kElements * 2 / 64));
+  Chip hopper = chip();
+  CHECK_THROWS_WITH(select_instructions(kernel, hopper), Catch::Contains("sm_90") && Catch::Contains("polynomial"));
+}
+
+TEST_CASE("an op that acts in a tenth of all executions costs a tenth") {
+  ir::Op rescale = op(ir::OpKind::binary, ir::Fn::multiply, {0, 3}, {0});
+  rescale.share = 0.1;
+  const Step chain = select_instructions(tmem_kernel({rescale}), blackwell()).agents[0].sections[0][0];
+  CHECK(at(chain, Pipe::fp32) == Approx(12.8));
+  CHECK(at(chain, Pipe::tmem) == Approx(0.1 * 2 * 128 * 128 * 4 / 512));
+}

@@ -31,7 +31,10 @@ inline Chip l40s() {
   return lowering_chip("l40s", "sm_89", 142, 99, {"mma_sync"});
 }
 inline Chip b200() {
-  return lowering_chip("b200", "sm_100", 148, 227, {"mma_sync", "tcgen05"});
+  Chip chip = lowering_chip("b200", "sm_100", 148, 227, {"mma_sync", "tcgen05"});
+  chip.sm.tmem_kib = 256;
+  chip.sm.tmem_bytes_per_clk = 512;
+  return chip;
 }
 inline Chip systolic() {
   return lowering_chip("systolic", "generic", 8, 128, {"systolic"});

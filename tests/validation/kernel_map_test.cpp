@@ -115,10 +115,12 @@ TEST_CASE("the shipped maps serve every library kernel that has a schedule, and 
       {"0.24.0", "vllm_flash_attn_fa3", "h200_sxm", "decode", 128, 1, true, "splitkv-decode-sm90"},
       {"0.24.0", "vllm_vit_flash_attn_fa3", "h100_sxm", "encoder", 72, 1, false, "fa3-sm90-varlen"},
       {"0.24.0", "vllm_flash_attn_fa4", "h100_sxm", "decode", 512, 1, true, "fa4-sm90-d512-decode"},
-      {"0.24.0", "vllm_flashinfer_trtllmdecode", "b200_sxm", "decode", 128, 1, true, "splitkv-decode-lastcta"},
-      {"0.24.0", "vllm_flashinfer_trtllmdecode", "b200_sxm", "decode", 512, 1, true, ""},
-      {"0.24.0", "vllm_flashinfer_trtllmprefill", "b200_sxm", "prefill", 128, 4096, true, ""},
-      {"0.24.0", "vllm_vit_flash_attn_fa4", "b200_sxm", "encoder", 64, 4096, false, ""},
+      {"0.24.0", "vllm_flashinfer_trtllmdecode", "b200_sxm", "decode", 128, 1, true, "trtllm-decode-sm100"},
+      {"0.24.0", "vllm_flashinfer_trtllmdecode", "gb300", "decode", 512, 1, true, "trtllm-decode-sm100"},
+      {"0.24.0", "vllm_flashinfer_trtllmprefill", "b200_sxm", "prefill", 128, 4096, true, "trtllm-prefill-sm100"},
+      {"0.24.0", "vllm_flashinfer_trtllmprefill", "b200_sxm", "prefill", 512, 4096, true, ""},
+      {"0.24.0", "vllm_vit_flash_attn_fa4", "b200_sxm", "encoder", 64, 4096, false, "fa4-sm100-varlen"},
+      {"0.24.0", "vllm_vit_flash_attn_fa4", "h100_sxm", "encoder", 64, 4096, false, ""},
   }));
   const KernelMaps::Found found = maps.find({.library = "vllm",
                                              .version = c.version,
@@ -143,6 +145,6 @@ TEST_CASE("the shipped maps serve every library kernel that has a schedule, and 
 }
 
 TEST_CASE("a device without a chip file has no chip") {
-  CHECK_FALSE(KernelMaps::load().chip_of("H100-PCIe-80GB"));
+  CHECK_FALSE(KernelMaps::load().chip_of("RTX 2080 Ti"));
   CHECK(KernelMaps::load().chip_of("h100_sxm") == "h100-sxm");
 }

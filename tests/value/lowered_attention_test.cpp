@@ -170,6 +170,9 @@ TEST_CASE("lowered prefill kernels agree with the reference in every order that 
                                                                    {"fa2-sm80-paged", test::a100()},
                                                                    {"fa3-sm90", test::h100()},
                                                                    {"fa3-sm90-paged", test::h100()},
+                                                                   {"fa4-sm100", test::b200()},
+                                                                   {"fa4-sm100-varlen", test::b200()},
+                                                                   {"trtllm-prefill-sm100", test::b200()},
                                                                    {"fused-generic", test::a100()},
                                                                    {"fused-generic", test::systolic()},
                                                                    {"naive-unfused", test::a100()}}));
@@ -185,17 +188,18 @@ TEST_CASE("lowered prefill kernels agree with the reference in every order that 
 }
 
 TEST_CASE("lowered kernels of further libraries agree with the reference", "[value]") {
-  const auto [schedule, chip] = GENERATE(table<std::string, Chip>({{"triton-fa-sm80", test::a100()},
-                                                                   {"triton-fa-masked-sm80", test::a100()},
-                                                                   {"xformers-sm80", test::a100()},
-                                                                   {"ffpa-sm80", test::a100()},
-                                                                   {"triton-fa-sm90", test::h100()},
-                                                                   {"triton-fa-masked-sm90", test::h100()},
-                                                                   {"fmha-ws-sm90", test::h100()},
-                                                                   {"fmha-coop-sm90", test::h100()},
-                                                                   {"fmha-pingpong-sm90", test::h100()},
-                                                                   {"cudnn-sm90", test::h100()},
-                                                                   {"fa2-cdna", test::lowering_chip("cdna", "cdna3", 304, 63, {"mma_sync"})}}));
+  const auto [schedule, chip] =
+      GENERATE(table<std::string, Chip>({{"triton-fa-sm80", test::a100()},
+                                         {"triton-fa-masked-sm80", test::a100()},
+                                         {"xformers-sm80", test::a100()},
+                                         {"ffpa-sm80", test::a100()},
+                                         {"triton-fa-sm90", test::h100()},
+                                         {"triton-fa-masked-sm90", test::h100()},
+                                         {"fmha-ws-sm90", test::h100()},
+                                         {"fmha-coop-sm90", test::h100()},
+                                         {"fmha-pingpong-sm90", test::h100()},
+                                         {"cudnn-sm90", test::h100()},
+                                         {"fa2-cdna", test::lowering_chip("cdna", "cdna3", 304, 63, {"mma_sync"})}}));
   check({schedule, chip, "dense", problem(1, 2, 1, {200}, {300}, 64)});
   check({schedule, chip, "causal", problem(2, 2, 1, {70}, {450}, 64)});
   check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
@@ -213,11 +217,15 @@ TEST_CASE("lowered prefill kernels agree with the reference at every compiled he
   check({"fa3-sm90", test::h100(), "dense", problem(1, 2, 2, {150}, {300}, d)});
   check({"fa3-sm90", test::h100(), "causal", problem(1, 2, 2, {200}, {200}, d)});
   check({"fa3-sm90-paged", test::h100(), "causal", problem(1, 4, 2, {100}, {250}, d)});
+  check({"trtllm-prefill-sm100", test::b200(), "causal", problem(1, 2, 1, {300}, {300}, d)});
+  if (d <= 128) check({"fa4-sm100", test::b200(), "dense", problem(1, 2, 2, {300}, {450}, d)});
 }
 
 TEST_CASE("lowered decode kernels agree with the reference, split or not", "[value]") {
-  const auto [schedule, chip] = GENERATE(table<std::string, Chip>(
-      {{"splitkv-decode", test::a100()}, {"splitkv-decode-sm90", test::h100()}, {"splitkv-decode-lastcta", test::b200()}}));
+  const auto [schedule, chip] = GENERATE(table<std::string, Chip>({{"splitkv-decode", test::a100()},
+                                                                   {"splitkv-decode-sm90", test::h100()},
+                                                                   {"splitkv-decode-lastcta", test::b200()},
+                                                                   {"trtllm-decode-sm100", test::b200()}}));
   check({schedule, chip, "dense", problem(1, 1, 1, {1}, {50}, 64)});
   check({schedule, chip, "causal", problem(2, 8, 2, {1}, {1500}, 128)});
   check({schedule, chip, "causal", problem(1, 4, 1, {1}, {3000}, 64)});

@@ -101,13 +101,53 @@ TEST_CASE("FA3 decode splits by the whole key length even under a window, which 
   for (const ir::RowTile& tile : kernel(pipeline, "attention").families[0].tiles) empty += tile.trips() == 0 ? 1 : 0;
   // The window of 1024 keys ends on a tile border: 8 tiles of 128 keys, one per split.
   CHECK(empty == 32 - 8);
-  CHECK(kernel(pipeline, "combine").families[0].tiles[0].peers == 32);
+  CHECK(kernel(pipeline, "combine").families[0].tiles[0].peers == 8);  // the combine skips the others
 }
 
 TEST_CASE("the last CTA's reduction is one kernel with as many CTAs as the free SMs allow") {
   const ir::Pipeline pipeline = lowered("causal", problem(1, 32, 8, 1, 65536, 128), "splitkv-decode-lastcta", test::b200());
   CHECK(kernel_names(pipeline) == std::vector<std::string>{"attention"});
   CHECK(items(pipeline, "attention") == 8 * 18);
+}
+
+TEST_CASE("TensorRT-LLM's splits count the keys of the window, and packed groups choose the rows of a tile") {
+  // 1024 + 255 keys: three splits of 512 for each of 8 KV heads.
+  CHECK(items(lowered("sliding-window", problem(1, 32, 8, 1, 131072, 128, window(1023)), "trtllm-decode-sm100", test::b200()),
+              "attention") == 8 * 3);
+  const auto rows = [](std::int64_t group) {
+    const ir::Pipeline p = lowered("causal", problem(1, group, 1, 1, 4096, 128), "trtllm-decode-sm100", test::b200());
+    return kernel(p, "attention").program.axes;
+  };
+  const auto padded = [](const std::vector<ir::Axis>& axes) {
+    int most = 0;
+    for (const ir::Axis& axis : axes) most = axis.kind == ir::AxisKind::item_rows ? std::max(most, axis.padded) : most;
+    return most;
+  };
+  CHECK(padded(rows(5)) == 16);
+  CHECK(padded(rows(17)) == 32);
+  CHECK(padded(rows(48)) == 64);
+}
+
+TEST_CASE("accumulators of two query tiles fill tensor memory at head_dim 128") {
+  const auto kib = [](std::int64_t d, const char* schedule) {
+    return lowered("dense", problem(1, 8, 8, 512, 512, d), schedule, test::b200());
+  };
+  // S and O of two tiles: 4 x 128 lanes x 128 columns x 4 bytes; P lies in S.
+  CHECK(kernel(kib(128, "fa4-sm100"), "attention").program.tmem_bytes() == 4 * 128 * 128 * 4);
+  CHECK(kernel(kib(64, "fa4-sm100"), "attention").program.tmem_bytes() == 2 * 128 * (128 + 64) * 4);
+  // One tile with two S, and O of 256 columns.
+  CHECK(kernel(kib(256, "trtllm-prefill-sm100"), "attention").program.tmem_bytes() == 128 * (2 * 128 + 256) * 4);
+  Chip half = test::b200();
+  half.sm.tmem_kib = 128;
+  CHECK(complaint("dense", problem(1, 8, 8, 512, 512, 128), "fa4-sm100", half).find("needs 256 KiB of tensor memory") != std::string::npos);
+}
+
+TEST_CASE("up to 128 rows run with one query tile") {
+  const auto agents = [](std::int64_t q) {
+    return kernel(lowered("dense", problem(1, 8, 8, q, 512, 64), "fa4-sm100-varlen", test::b200()), "attention").program.agents.size();
+  };
+  CHECK(agents(128) == 4);  // load, mma, softmax, correction
+  CHECK(agents(129) == 5);
 }
 
 TEST_CASE("SMEM of the tiles is that of the kernels") {
@@ -214,6 +254,22 @@ TEST_CASE("every schedule lowers wherever it is legal, and fused-generic everywh
   }
   CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::h100()).name == "fa3-sm90");
   CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 1, 512, 128), test::h100()).name == "splitkv-decode-sm90");
+  Chip ultra = test::b200();
+  ultra.isa = "sm_103";
+  const auto polynomial = [](const Chip& chip) {
+    double part = 0;
+    for (const ir::Agent& agent :
+         kernel(lowered("dense", problem(1, 2, 2, 512, 512, 128), "fa4-sm100", chip), "attention").program.agents) {
+      for (const auto& section : agent.sections) {
+        for (const ir::Op& op : section) part = std::max(part, op.polynomial);
+      }
+    }
+    return part;
+  };
+  CHECK(polynomial(test::b200()) == 0.125);
+  CHECK(polynomial(ultra) == 0);  // its SFU is twice as fast
+  CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::b200()).name == "fa4-sm100");
+  CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 1, 512, 128), test::b200()).name == "trtllm-decode-sm100");
   CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::l40s()).name == "fa2-sm80");
   CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 1, 512, 128), test::l40s()).name == "splitkv-decode");
   CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::systolic()).name == "fused-generic");

@@ -26,8 +26,8 @@ ir::TileId ProgramBuilder::smem(std::string name, ir::AxisId rows, ir::AxisId co
   return static_cast<ir::TileId>(program_.tiles.size()) - 1;
 }
 
-ir::TileId ProgramBuilder::tmem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype) {
-  program_.tiles.push_back({std::move(name), ir::Space::tmem, rows, cols, dtype, 1, ir::kNone, ir::kNone});
+ir::TileId ProgramBuilder::tmem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int stages, ir::TileId alias_of) {
+  program_.tiles.push_back({std::move(name), ir::Space::tmem, rows, cols, dtype, stages, alias_of, ir::kNone});
   return static_cast<ir::TileId>(program_.tiles.size()) - 1;
 }
 

@@ -17,7 +17,7 @@ class ProgramBuilder {
   ir::AxisId rows(std::string name, int padded, int row_offset = 0);
   ir::AxisId trip_columns(std::string name, int padded);
   ir::TileId smem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int stages = 1, ir::TileId alias_of = ir::kNone);
-  ir::TileId tmem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype);
+  ir::TileId tmem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int stages = 1, ir::TileId alias_of = ir::kNone);
   ir::TileId registers(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int agent);
   void slice(ir::TileId tile, int cols);  // Tile::slice_cols
   ir::TokenId token(std::string name, int arrivals = 1, int initial_count = 0, ir::TokenScope scope = ir::TokenScope::cta);

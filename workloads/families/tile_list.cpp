@@ -146,6 +146,13 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
                         plan.rule.tile_q, plan.rule.tile_kv, plan.rule.stages),
             fmt::format("up to {:.0f} KiB on {}", limit_kib, chip.name));
   }
+  const double tmem_kib = static_cast<double>(program.tmem_bytes()) / 1024;
+  if (tmem_kib > chip.sm.tmem_kib) {
+    illegal("/schedule", plan.schedule,
+            fmt::format("needs {:.0f} KiB of tensor memory per CTA for head_dim {} ({} x {} tile)", tmem_kib, plan.padded_qk,
+                        plan.rule.tile_q, plan.rule.tile_kv),
+            fmt::format("up to {:.0f} KiB on {}", chip.sm.tmem_kib, chip.name));
+  }
   if (program.threads() > chip.sm.max_threads) {
     illegal("/schedule", plan.schedule, fmt::format("needs {} threads per CTA", program.threads()),
             fmt::format("up to {} on {}", chip.sm.max_threads, chip.name));

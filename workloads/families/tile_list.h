@@ -53,6 +53,7 @@ struct TileListPlan {
   std::int64_t splits = 1;     // largest over the groups
   bool last_cta = false;       // the last CTA of a row tile combines
   int search_round_trips = 0;  // dependent reads per item of the search for it over the batch entries, on average
+  double exp2_polynomial = 0;  // on this chip
   bool empty_items = false;    // some item visits no KV tile
   [[nodiscard]] bool persistent() const { return grid.policy != ir::GridPolicy::one_item_per_cta; }
 };
@@ -64,10 +65,10 @@ struct TileListTensors {
   ir::TensorId o = ir::kNone;
   ir::TensorId lse = ir::kNone;
   ir::TensorId metadata = ir::kNone;
-  ir::TensorId o_partial = ir::kNone;    // splits > 1
-  ir::TensorId lse_partial = ir::kNone;  // splits > 1, base 2
-  ir::TensorId scores = ir::kNone;       // unfused: [slab x KV tile] blocks of [rows x tile_kv]
-  ir::TensorId weights = ir::kNone;      // unfused
+  ir::TensorId o_partial = ir::kNone;      // splits > 1
+  ir::TensorId lse_partial = ir::kNone;    // splits > 1, base 2
+  ir::TensorId scores = ir::kNone;         // unfused: [slab x KV tile] blocks of [rows x tile_kv]
+  ir::TensorId weights = ir::kNone;        // unfused
   ir::TensorId o_accumulator = ir::kNone;  // o_in_memory
 };
 
@@ -83,6 +84,8 @@ struct TileListTensors {
 
 // The fused kernel's program.
 [[nodiscard]] ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);
+// The same with accumulators in tensor memory.
+[[nodiscard]] ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);
 // Merges the partial results of the splits: one item per few rows, a loop over the splits.
 [[nodiscard]] ir::Kernel combine_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);
 // The three kernels of the unfused form: scores, softmax, output.

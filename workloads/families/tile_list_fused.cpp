@@ -40,14 +40,6 @@ OutStage out_stage(const TileListPlan& plan, const Schedule& schedule) {
   return plan.persistent() ? OutStage::none : OutStage::in_q;
 }
 
-// Dependent reads before the first load: scheduler, lengths, block table.
-ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips) {
-  ops::Ops list;
-  const ir::Access access{c.tensors.metadata, static_cast<int>(c.plan.slabs), 1, false, false, ir::RowFrom::zero, 0};
-  for (int i = 0; i < round_trips; ++i) list.push_back(ops::load(into, access, ir::CopyKind::plain));
-  return ops::with_role(list, "lookup");
-}
-
 ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t index, int agent, ir::AxisId kv, ir::AxisId d,
                            ir::AxisId dv) {
   const std::string suffix = c.plan.rule.consumers > 1 ? std::to_string(index) : "";
@@ -141,6 +133,13 @@ void add_reduction(ProgramBuilder& b, const FusedContext& c, int agent, int redu
 
 }  // namespace
 
+ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips) {
+  ops::Ops list;
+  const ir::Access access{c.tensors.metadata, static_cast<int>(c.plan.slabs), 1, false, false, ir::RowFrom::zero, 0};
+  for (int i = 0; i < round_trips; ++i) list.push_back(ops::load(into, access, ir::CopyKind::plain));
+  return ops::with_role(list, "lookup");
+}
+
 ir::Access rows_access(ir::TensorId tensor, int row_offset) {
   return {tensor, 1, 1, false, false, ir::RowFrom::item, row_offset};
 }
@@ -188,6 +187,7 @@ ops::Ops epilogue(const FusedContext& c, std::size_t index) {
 }
 
 ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+  if (plan.mma == ir::MmaKind::tcgen05) return tmem_program(plan, schedule, tensors);
   ProgramBuilder b;
   b.section("prologue", ir::SectionKind::once);
   b.section("main", ir::SectionKind::loop);

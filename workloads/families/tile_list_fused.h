@@ -71,6 +71,10 @@ struct PlacedRole {
 [[nodiscard]] ops::Ops load_role(const FusedContext& c, const std::string& role, int reader = ir::kNone);
 // The main loop of computing agent `index`, roles in the order of the schedule, tokens placed.
 [[nodiscard]] ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t index);
+// Masks S (register tile t.s) where the plan needs it.
+[[nodiscard]] ops::Ops mask_ops(const TileListPlan& plan, const ComputeTiles& t);
+// Dependent reads before the first load: scheduler, lengths, block table.
+[[nodiscard]] ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips);
 [[nodiscard]] ops::Ops epilogue(const FusedContext& c, std::size_t index);
 
 }  // namespace attnsim

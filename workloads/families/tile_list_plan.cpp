@@ -133,6 +133,8 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   }
   TileListPlan plan;
   plan.schedule = schedule.name;
+  const auto& polynomial_isas = schedule.exp2_polynomial_isas;
+  if (polynomial_isas.empty() || has(polynomial_isas, chip.isa)) plan.exp2_polynomial = schedule.exp2_polynomial;
   plan.mma = mma_of(schedule, chip);
   plan.head_dim_qk = static_cast<int>(problem.head_dim_qk);
   plan.head_dim_v = static_cast<int>(problem.head_dim_v);
@@ -169,6 +171,13 @@ bool visits_nothing(const std::vector<ir::ItemFamily>& families) {
   return false;
 }
 
+// Most keys that TensorRT-LLM's rule counts: the window, and what the first step of 256 keys may hold before it.
+std::int64_t attended_keys(const Band& band) {
+  constexpr std::int64_t kStep = 256;
+  if (band.lower <= -kUnbounded || band.upper >= kUnbounded) return kUnbounded;
+  return band.upper - band.lower + kStep;
+}
+
 void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
   // FA2 splits only what it packed into the rows of one tile.
   if (schedule.split == SplitPolicy::none || (schedule.pack_gqa_decode_only && !plan.packed)) return;
@@ -185,6 +194,7 @@ void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& sch
   for (BatchGroup& group : plan.groups) {
     // FA3 splits every batch entry by its own length, the others by the longest.
     input.kv_len = schedule.split == SplitPolicy::fa3 ? group.set.kv_len : plan.kv_len;
+    if (schedule.split == SplitPolicy::trtllm) input.kv_len = std::min(input.kv_len, attended_keys(group.set.band));
     input.blocks = ceil_div(input.kv_len, plan.rule.tile_kv);
     group.splits = split_count(schedule, input);
     plan.splits = std::max(plan.splits, group.splits);

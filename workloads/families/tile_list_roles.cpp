@@ -51,17 +51,6 @@ ops::Ops qk_release(const FusedContext& c, std::size_t index) {
   return list;
 }
 
-ops::Ops mask_role(const FusedContext& c, std::size_t index) {
-  const ComputeTiles& t = c.compute[index];
-  ops::Ops list;
-  if (!c.plan.masks) return list;
-  for (const ir::Relation& relation : relations(c.plan)) {
-    list.push_back(ops::when(c.plan.mask_when, ops::compare(relation, t.keep)));
-    list.push_back(ops::when(c.plan.mask_when, ops::select(t.s, t.keep, -std::numeric_limits<double>::infinity(), t.s)));
-  }
-  return list;
-}
-
 ops::Ops softmax_role(const FusedContext& c, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   const double scale = scale2(c.plan);
@@ -107,7 +96,7 @@ ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index
 ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::string& role, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   if (role == "qk") return qk_role(c, index);
-  if (role == "mask") return mask_role(c, index);
+  if (role == "mask") return mask_ops(c.plan, t);
   if (role == "softmax") return softmax_role(c, index);
   if (role == "convert_p") return {ops::convert(t.s, t.p)};
   if (role == "rescale") return rescale_role(c, index);
@@ -148,6 +137,16 @@ void place_pv_release(const FusedContext& c, std::vector<PlacedRole>& roles, std
 
 }  // namespace
 
+ops::Ops mask_ops(const TileListPlan& plan, const ComputeTiles& t) {
+  ops::Ops list;
+  if (!plan.masks) return list;
+  for (const ir::Relation& relation : relations(plan)) {
+    list.push_back(ops::when(plan.mask_when, ops::compare(relation, t.keep)));
+    list.push_back(ops::when(plan.mask_when, ops::select(t.s, t.keep, -std::numeric_limits<double>::infinity(), t.s)));
+  }
+  return list;
+}
+
 ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
   ops::Ops list;
   const ir::CopyKind copy = c.schedule.copy;
@@ -165,9 +164,11 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
     list.push_back(ops::load(c.shared.k, keys, copy, {c.tokens.k_full}));
   } else if (role == "load_v") {
     if (c.tokens.o_stored != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.o_stored, 1)));
-    if (c.guard_slots) list.push_back(ops::await(c.tokens.v_empty, c.plan.rule.stages));
+    const int stages = c.plan.rule.stages_v > 0 ? c.plan.rule.stages_v : c.plan.rule.stages;
+    if (c.guard_slots) list.push_back(ops::await(c.tokens.v_empty, stages));
     list.push_back(ops::load(c.shared.v, values, copy, {c.tokens.v_full}));
   }
+  for (ir::Op& op : list) op.whole_tile = op.kind == ir::OpKind::load && role != "load_q" && c.schedule.whole_tile_loads;
   require(!list.empty(), "unknown role in a schedule's loop");
   return list;
 }

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+// The fused program with accumulators in tensor memory (FA4's roles): load -> MMA issuer -> a softmax agent per query tile ->
+// correction -> epilogue. S and P of a query tile share their columns; the issuer's order (PV of the trip before, then QK^T)
+// keeps them apart, since tcgen05 MMAs of one agent execute in issue order. A lone query tile has two S instead, and QK^T comes
+// before PV of the trip before.
+//
+//   issuer, per query tile:   t-1 await p_full, o_ready   PV -> pv_done      t QK^T -> s_full
+//   softmax:                  await s_full   s   alpha -> stats   P -> p_full
+//   correction:               await stats    O *= alpha (where it changes) -> o_ready
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "sim/core/error.h"
+#include "workloads/families/tile_list_fused.h"
+
+namespace attnsim {
+
+using ir::Fn;
+using ir::When;
+
+namespace {
+
+constexpr int kPrologue = 0;
+constexpr int kMain = 1;
+constexpr int kEpilogue = 2;
+
+// What hangs on one query tile of 128 rows.
+struct QueryTile {
+  ComputeTiles t;                // q, o, row vectors; s is the softmax agent's copy in registers
+  ir::TileId s = ir::kNone;      // TMEM
+  ir::TileId p = ir::kNone;      // TMEM, in the columns of s
+  ir::TileId scale = ir::kNone;  // SMEM: alpha of a trip, in the end the sum
+  ir::TileId top = ir::kNone;    // SMEM: row maximum, in the end
+  // of the correction agent
+  ir::TileId alpha = ir::kNone;
+  ir::TileId sum = ir::kNone;
+  ir::TileId max = ir::kNone;
+  ir::TileId lse = ir::kNone;
+  ir::TileId o = ir::kNone;
+  ir::TokenId s_full = ir::kNone;
+  ir::TokenId p_full = ir::kNone;
+  ir::TokenId stats = ir::kNone;
+  ir::TokenId stats_empty = ir::kNone;
+  ir::TokenId o_ready = ir::kNone;
+  ir::TokenId pv_done = ir::kNone;
+  ir::TokenId o_staged = ir::kNone;
+  ir::TokenId o_stored = ir::kNone;
+};
+
+struct Agents {
+  int load = ir::kNone;
+  int issuer = ir::kNone;
+  std::vector<int> softmax;
+  int correction = ir::kNone;
+  int epilogue = ir::kNone;  // none: the correction agent stores O itself
+};
+
+const AgentSpec* spec_of(const Schedule& schedule, AgentKind kind) {
+  for (const AgentSpec& spec : schedule.agents) {
+    if (spec.kind == kind) return &spec;
+  }
+  return nullptr;
+}
+
+Agents make_agents(ProgramBuilder& b, const Schedule& schedule, const TileRule& rule) {
+  const auto add = [&](AgentKind kind, const std::string& suffix = "") {
+    const AgentSpec* spec = spec_of(schedule, kind);
+    if (spec == nullptr) return ir::kNone;
+    const bool computes = kind == AgentKind::consumer;
+    return b.agent(spec->name + suffix, computes && rule.warps > 0 ? rule.warps : spec->warps,
+                   computes && rule.registers_per_thread > 0 ? rule.registers_per_thread : spec->registers_per_thread);
+  };
+  Agents agents;
+  agents.load = add(AgentKind::producer);
+  agents.issuer = add(AgentKind::issuer);
+  for (int w = 0; w < rule.consumers; ++w) {
+    agents.softmax.push_back(add(AgentKind::consumer, rule.consumers > 1 ? std::to_string(w) : ""));
+  }
+  agents.correction = add(AgentKind::correction);
+  agents.epilogue = add(AgentKind::epilogue);
+  return agents;
+}
+
+QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents& agents, int index, ir::AxisId kv, ir::AxisId d,
+                          ir::AxisId dv) {
+  const TileListPlan& plan = c.plan;
+  const std::string suffix = plan.rule.consumers > 1 ? std::to_string(index) : "";
+  const int softmax = agents.softmax[static_cast<std::size_t>(index)];
+  const ir::AxisId rows = b.rows("rows" + suffix, c.rows_per_agent, index * c.rows_per_agent);
+  const auto vector = [&](const char* name, int agent) { return b.registers(name + suffix, rows, ir::kUnit, ir::DType::f32, agent); };
+  QueryTile x;
+  x.t.q = b.smem("q" + suffix, rows, d, plan.dtype);
+  const int stages = plan.rule.consumers == 1 ? 2 : 1;
+  x.s = b.tmem("s" + suffix, rows, kv, ir::DType::f32, stages);
+  x.p = b.tmem("p" + suffix, rows, kv, plan.dtype, stages, x.s);
+  x.t.o = b.tmem("o" + suffix, rows, dv, ir::DType::f32);
+  x.t.s = b.registers("scores" + suffix, rows, kv, ir::DType::f32, softmax);
+  if (plan.masks) x.t.keep = b.registers("keep" + suffix, rows, kv, ir::DType::pred, softmax);
+  x.t.m = vector("m", softmax);
+  x.t.m_new = vector("m_new", softmax);
+  x.t.m_safe = plan.cuts.upper || plan.cuts.lower ? vector("m_safe", softmax) : x.t.m_new;
+  x.t.m_scaled = vector("m_scaled", softmax);
+  x.t.alpha = vector("alpha", softmax);
+  x.t.l = vector("l", softmax);
+  x.t.row_sum = vector("row_sum", softmax);
+  x.scale = b.smem("scale" + suffix, rows, ir::kUnit, ir::DType::f32);
+  x.top = b.smem("top" + suffix, rows, ir::kUnit, ir::DType::f32);
+  x.alpha = vector("factor", agents.correction);
+  x.sum = vector("sum", agents.correction);
+  x.max = vector("max", agents.correction);
+  x.lse = vector("lse", agents.correction);
+  x.o = b.registers("o_registers" + suffix, rows, dv, ir::DType::f32, agents.correction);
+  x.t.o_out = plan.splits > 1 ? x.o : b.registers("o_out" + suffix, rows, dv, plan.dtype, agents.correction);
+  x.s_full = b.token("s_full" + suffix);
+  x.p_full = b.token("p_full" + suffix);
+  x.stats = b.token("stats" + suffix);
+  x.stats_empty = b.token("stats_empty" + suffix);
+  x.o_ready = b.token("o_ready" + suffix);
+  x.pv_done = b.token("pv_done" + suffix);
+  if (agents.epilogue != ir::kNone && plan.splits == 1) {
+    x.t.o_out = b.smem("o_stage" + suffix, rows, dv, plan.dtype);
+    x.o_staged = b.token("o_staged" + suffix);
+    x.o_stored = b.token("o_stored" + suffix);
+  }
+  return x;
+}
+
+// With one S a query tile, PV of the trip before comes first: QK^T writes over the P that it reads.
+ops::Ops issuer_loop(const FusedContext& c, const std::vector<QueryTile>& tiles) {
+  ops::Ops list;
+  for (std::size_t w = 0; w < tiles.size(); ++w) {
+    const QueryTile& x = tiles[w];
+    const bool last = w + 1 == tiles.size();
+    ops::Ops pv{ops::await(x.p_full), ops::await(x.o_ready)};
+    if (w == 0) pv.insert(pv.begin(), ops::await(c.tokens.v_full));
+    for (const bool first_trip : {true, false}) {
+      ir::Op op = ops::mma(x.p, c.shared.v, x.t.o, ir::MmaKind::tcgen05, false, !first_trip);
+      op.completes = {x.pv_done};
+      if (last) op.completes.push_back(c.tokens.v_empty);
+      pv.push_back(ops::when(first_trip ? When::first_trip : When::not_first_trip, op));
+    }
+    const std::size_t before = list.size();
+    ops::append(list, ops::with_role(pv, "pv", 1));
+    ops::Ops qk;
+    if (w == 0) qk.push_back(ops::when(When::first_trip, ops::await(c.tokens.q_full)));
+    if (w == 0) qk.push_back(ops::await(c.tokens.k_full));
+    ir::Op op = ops::mma(x.t.q, c.shared.k, x.s, ir::MmaKind::tcgen05, true, false);
+    op.completes = {x.s_full};
+    if (last) op.completes.push_back(c.tokens.k_empty);
+    qk.push_back(op);
+    qk = ops::with_role(qk, "qk");
+    const auto at = tiles.size() == 1 ? list.begin() + static_cast<std::ptrdiff_t>(before) : list.end();
+    list.insert(at, qk.begin(), qk.end());
+  }
+  return list;
+}
+
+// The factor goes to the correction agent as soon as the maximum is known.
+ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x) {
+  const ComputeTiles& t = x.t;
+  const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(c.plan.head_dim_qk));
+  ops::Ops read{ops::await(x.s_full), ops::unary(Fn::copy, x.s, t.s)};
+  if (c.tokens.q_empty != ir::kNone) read.push_back(ops::when(When::last_trip, ops::signal(c.tokens.q_empty)));
+  ops::Ops list = ops::with_role(read, "load_s");
+  ops::append(list, ops::with_role(mask_ops(c.plan, t), "mask"));
+  ops::Ops top{ops::reduce_row(Fn::maximum, t.s, t.m_new), ops::binary(Fn::maximum, t.m_new, t.m, t.m_new)};
+  if (t.m_safe != t.m_new) top.push_back(ops::unary(Fn::finite_or_zero, t.m_new, t.m_safe));
+  ops::append(top, {ops::binary(Fn::subtract, t.m, t.m_safe, t.alpha), ops::binary(Fn::multiply, t.alpha, scale, t.alpha),
+                    ops::unary(Fn::exp2, t.alpha, t.alpha), ops::binary(Fn::multiply, t.m_safe, scale, t.m_scaled),
+                    ops::await(x.stats_empty, 1), ops::unary(Fn::copy, t.alpha, x.scale), ops::signal(x.stats)});
+  ops::append(list, ops::with_role(top, "softmax"));
+  ir::Op exponential = ops::unary(Fn::exp2, t.s, t.s);
+  exponential.polynomial = c.plan.exp2_polynomial;
+  ops::append(list,
+              ops::with_role({ops::binary(Fn::multiply, t.s, scale, t.s), ops::binary(Fn::subtract, t.s, t.m_scaled, t.s), exponential},
+                             "softmax"));
+  ops::append(list, ops::with_role({ops::convert(t.s, x.p), ops::signal(x.p_full)}, "convert_p"));
+  ops::append(list, ops::with_role({ops::binary(Fn::multiply, t.l, t.alpha, t.l), ops::reduce_row(Fn::add, t.s, t.row_sum),
+                                    ops::binary(Fn::add, t.l, t.row_sum, t.l), ops::unary(Fn::copy, t.m_new, t.m)},
+                                   "softmax"));
+  return list;
+}
+
+ops::Ops correction_loop(const FusedContext& c, const std::vector<QueryTile>& tiles) {
+  ops::Ops list;
+  for (const QueryTile& x : tiles) {
+    ir::Op rescale = ops::when(When::not_first_trip, ops::binary(Fn::multiply, x.t.o, x.alpha, x.t.o));
+    rescale.share = c.schedule.rescale_share;
+    ops::append(list, ops::with_role({ops::await(x.stats), ops::unary(Fn::copy, x.scale, x.alpha), ops::signal(x.stats_empty),
+                                      ops::when(When::not_first_trip, ops::await(x.pv_done)), rescale, ops::signal(x.o_ready)},
+                                     "rescale"));
+  }
+  return list;
+}
+
+// An item that visits no KV tile has no O in tensor memory.
+ops::Ops read_output(const FusedContext& c, const QueryTile& x) {
+  ops::Ops list{ops::await(x.pv_done), ops::binary(Fn::multiply, x.t.o, x.alpha, x.o)};
+  if (!c.plan.empty_items) return list;
+  for (ir::Op& op : list) op.when = When::not_item_flag;
+  list.push_back(ops::when(When::item_flag, ops::zero(x.o)));
+  return list;
+}
+
+ops::Ops correction_end(const FusedContext& c, const QueryTile& x, int index) {
+  const bool split = c.plan.splits > 1;
+  const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(c.plan.head_dim_qk));
+  const int row_offset = index * c.rows_per_agent;
+  ir::Access to_o = rows_access(split ? c.tensors.o_partial : c.tensors.o, row_offset);
+  ir::Access to_lse = rows_access(split ? c.tensors.lse_partial : c.tensors.lse, row_offset);
+  if (split) {
+    to_o.slab_multiplier = to_lse.slab_multiplier = static_cast<int>(c.plan.splits);
+    to_o.add_split = to_lse.add_split = true;
+  }
+  ops::Ops list{ops::await(x.stats),        ops::unary(Fn::copy, x.scale, x.sum),       ops::unary(Fn::copy, x.top, x.max),
+                ops::signal(x.stats_empty), ops::unary(Fn::reciprocal, x.sum, x.alpha), ops::unary(Fn::finite_or_zero, x.alpha, x.alpha)};
+  ops::append(list, read_output(c, x));
+  list = ops::with_role(std::move(list), "normalize");
+  ops::Ops out;
+  if (x.o_stored != ir::kNone) {
+    if (c.plan.persistent()) out.push_back(ops::await(x.o_stored, 1));
+    ops::append(out, {ops::convert(x.o, x.t.o_out), ops::signal(x.o_staged)});
+  } else {
+    if (!split) out.push_back(ops::convert(x.o, x.t.o_out));
+    out.push_back(ops::store(x.t.o_out, to_o, ir::CopyKind::plain));
+  }
+  ops::append(
+      out, {ops::unary(Fn::log2, x.sum, x.lse), ops::binary(Fn::multiply, x.max, scale, x.max), ops::binary(Fn::add, x.lse, x.max, x.lse)});
+  if (!split) out.push_back(ops::binary(Fn::multiply, x.lse, std::numbers::ln2, x.lse));
+  out.push_back(ops::store(x.lse, to_lse, ir::CopyKind::plain));
+  ops::append(list, ops::with_role(out, "store"));
+  return list;
+}
+
+}  // namespace
+
+ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+  ProgramBuilder b;
+  b.section("prologue", ir::SectionKind::once);
+  b.section("main", ir::SectionKind::loop);
+  b.section("epilogue", ir::SectionKind::once);
+  const TileRule& rule = plan.rule;
+  const Agents agents = make_agents(b, schedule, rule);
+  FusedContext c{plan, schedule, tensors, {}, {}, {}, rule.tile_q / rule.consumers, true, true};
+  const ir::AxisId kv = b.trip_columns("kv", rule.tile_kv);
+  const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
+  const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);
+  c.shared.k = b.smem("k", kv, d, plan.dtype, rule.stages);
+  c.shared.v = b.smem("v", kv, dv, plan.dtype, rule.stages_v > 0 ? rule.stages_v : rule.stages);
+  if (schedule.item_global_round_trips > 0) {
+    c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, agents.load);
+  }
+  c.tokens.q_full = b.token("q_full", rule.consumers);
+  if (plan.persistent()) c.tokens.q_empty = b.token("q_empty", rule.consumers);
+  c.tokens.k_full = b.token("k_full");
+  c.tokens.k_empty = b.token("k_empty");
+  c.tokens.v_full = b.token("v_full");
+  c.tokens.v_empty = b.token("v_empty");
+  std::vector<QueryTile> tiles;
+  for (int w = 0; w < rule.consumers; ++w) {
+    tiles.push_back(make_query_tile(b, c, agents, w, kv, d, dv));
+    c.compute.push_back(tiles.back().t);
+  }
+
+  ops::append(b.ops(agents.load, kPrologue), lookup(c, c.shared.metadata, schedule.item_global_round_trips + plan.search_round_trips));
+  for (const RolePlacement& p : spec_of(schedule, AgentKind::producer)->loop) {
+    ops::append(b.ops(agents.load, kMain), ops::with_role(load_role(c, p.role), p.role, p.skew));
+  }
+  b.ops(agents.issuer, kMain) = issuer_loop(c, tiles);
+  b.ops(agents.correction, kMain) = correction_loop(c, tiles);
+  for (int w = 0; w < rule.consumers; ++w) {
+    const QueryTile& x = tiles[static_cast<std::size_t>(w)];
+    const int softmax = agents.softmax[static_cast<std::size_t>(w)];
+    ops::append(b.ops(softmax, kPrologue), ops::with_role({ops::zero(x.t.l), ops::zero(x.t.m),
+                                                           ops::binary(Fn::add, x.t.m, -std::numeric_limits<double>::infinity(), x.t.m)},
+                                                          "init"));
+    b.ops(softmax, kMain) = softmax_loop(c, x);
+    b.ops(softmax, kEpilogue) = ops::with_role(
+        {ops::await(x.stats_empty, 1), ops::unary(Fn::copy, x.t.l, x.scale), ops::unary(Fn::copy, x.t.m, x.top), ops::signal(x.stats)},
+        "softmax");
+    ops::append(b.ops(agents.correction, kEpilogue), correction_end(c, x, w));
+    if (x.o_stored == ir::kNone) continue;
+    ops::append(b.ops(agents.epilogue, kEpilogue),
+                ops::with_role({ops::await(x.o_staged),
+                                ops::store(x.t.o_out, rows_access(c.tensors.o, w * c.rows_per_agent), ir::CopyKind::tma, {x.o_stored})},
+                               "store"));
+  }
+  return b.take();
+}
+
+}  // namespace attnsim
