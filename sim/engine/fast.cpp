@@ -79,6 +79,7 @@ MachineResult spread_classes(const SelectedKernel& selected, const std::vector<i
 }  // namespace
 
 bool is_replayed(const ir::Kernel& kernel) {
+  if (kernel.grid.cluster > 1) return false;  // the replay knows no shared tiles
   return trips_of(kernel) <= kReplayTrips;
 }
 

@@ -566,10 +566,11 @@ class Machine {
     const std::int64_t part_rows = (rank + 1) * address.rows / step.sharers - first_row;
     const std::int64_t row_bytes = tensor.cols * ir::bits_of(tensor.dtype) / 8;
     const std::int64_t valid_bytes = part_rows * row_bytes;
-    const std::int64_t bytes = step.op->whole_tile ? step.padded_rows * row_bytes / step.sharers : valid_bytes;
+    const std::int64_t tile_bytes = (step.op->whole_tile ? step.padded_rows : address.rows) * row_bytes;
+    const std::int64_t bytes = step.op->whole_tile ? tile_bytes / step.sharers : valid_bytes;
     const std::int64_t id = new_transfer(slot, index, step, agent);
     TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
-    transfer.bytes = step.arrives ? address.rows * row_bytes : bytes;
+    transfer.bytes = step.arrives ? tile_bytes : bytes;
     transfer.is_store = step.kind == StepKind::store;
     transfer.blocks_agent = !step.async;
     transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
