@@ -45,6 +45,7 @@ double hbm_bytes_per_cycle(const Chip& chip) {
 std::int64_t resident_ctas(const GemmPlan& plan, const Schedule& schedule, const Chip& chip) {
   ir::SmLimits limits;
   limits.smem_bytes = static_cast<std::int64_t>(chip.sm.smem_kib * 1024);
+  limits.tmem_bytes = static_cast<std::int64_t>(chip.sm.tmem_kib * 1024);
   limits.registers = static_cast<std::int64_t>(chip.sm.registers_kib * 1024) / 4;
   limits.threads = chip.sm.max_threads;
   limits.ctas = chip.sm.max_ctas;
