@@ -54,7 +54,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     out.group_own_ticks = ticks(std::max(occupancy, overlaps ? step.agent_cycles / step.groups : 0) / width);
     out.group_smem_ticks = ticks(smem_cycles / step.groups);
     out.group_tmem_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::tmem)] / step.groups);
-    out.latency = config.dependent_latency ? ticks(step.latency_cycles) : 0;
+    out.latency = config.dependent_latency ? ticks(step.latency_cycles + step.stall_cycles) : 0;
     if (step.async) {
       out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
       for (ir::TileId t : op.out) out.busy_tiles.push_back(t);

@@ -138,7 +138,7 @@ class Selector {
     step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::tensor)];
     step.latency_cycles = step.async ? chip_.latency.wgmma_cycles : chip_.latency.mma_sync_cycles + chip_.latency.smem_cycles;
     step.groups = static_cast<int>(k) / rule->second.k;
-    if (b.slice_cols > 0) step.latency_cycles += slice_stalls(step, b);
+    if (b.slice_cols > 0) step.stall_cycles = slice_stalls(step, b);
     // Asynchronous MMAs of one agent run in issue order, so they wait for register operands only, not for each other.
     if (a.space == Space::registers) wait_for(step, op.in[0]);
     step.writes = op.out;

@@ -42,7 +42,7 @@ TEST_CASE("a matrix product counts 2 m n k FLOPs and moves each matrix once, wha
   }
 }
 
-TEST_CASE("softmax and layer norm read and write each element once at least; softmax takes one exponential per element") {
+TEST_CASE("softmax and layer norm read and write each element once at least and softmax takes one exponential per element") {
   const Chip chip = load_chip("a100-sxm-80gb");
   for (const std::int64_t columns : {128, 1024, 4096}) {
     for (const char* name : {"softmax", "layernorm"}) {
