@@ -92,6 +92,17 @@ const std::vector<Case> kCases{
        r.problem.params["alignment"] = std::string("bottom-right");
        r.chip.sm.alu_lanes = 1;
      }},
+    {"multicast", 0.8,
+     [](Request& r) {  // pairs of CTAs share tiles of B, twice as large as those of A, and L2 decides
+       r.chip = load_chip("h100-sxm");
+       r.variant = &variant("gemm");
+       r.problem = Problem{};
+       r.problem.m = r.problem.n = r.problem.k = 1024;
+       r.schedule = load_schedule("gemm-sm90");
+       r.schedule.gemm.tiles.resize(1);
+       r.schedule.gemm.splits = {1};
+       r.chip.l2.bandwidth_bytes_per_clk = 200;
+     }},
     {"cta_start", 1.5, [](Request& r) { r.chip.launch.cta_start_cycles = 50000; }},
 };
 
