@@ -135,8 +135,8 @@ TEST_CASE("accumulators of two query tiles fill tensor memory at head_dim 128") 
   // S and O of two tiles: 4 x 128 lanes x 128 columns x 4 bytes; P lies in S.
   CHECK(kernel(kib(128, "fa4-sm100"), "attention").program.tmem_bytes() == 4 * 128 * 128 * 4);
   CHECK(kernel(kib(64, "fa4-sm100"), "attention").program.tmem_bytes() == 2 * 128 * (128 + 64) * 4);
-  // One tile with two S, and O of 256 columns.
-  CHECK(kernel(kib(256, "trtllm-prefill-sm100"), "attention").program.tmem_bytes() == 128 * (2 * 128 + 256) * 4);
+  // One tile: two S of 64 columns, O of 256.
+  CHECK(kernel(kib(256, "trtllm-prefill-sm100"), "attention").program.tmem_bytes() == 128 * (2 * 64 + 256) * 4);
   Chip half = test::b200();
   half.sm.tmem_kib = 128;
   CHECK(complaint("dense", problem(1, 8, 8, 512, 512, 128), "fa4-sm100", half).find("needs 256 KiB of tensor memory") != std::string::npos);
@@ -258,8 +258,8 @@ TEST_CASE("every schedule lowers wherever it is legal, and fused-generic everywh
   ultra.isa = "sm_103";
   const auto polynomial = [](const Chip& chip) {
     double part = 0;
-    for (const ir::Agent& agent :
-         kernel(lowered("dense", problem(1, 2, 2, 512, 512, 128), "fa4-sm100", chip), "attention").program.agents) {
+    const ir::Pipeline pipeline = lowered("dense", problem(1, 2, 2, 512, 512, 128), "fa4-sm100", chip);
+    for (const ir::Agent& agent : kernel(pipeline, "attention").program.agents) {
       for (const auto& section : agent.sections) {
         for (const ir::Op& op : section) part = std::max(part, op.polynomial);
       }
