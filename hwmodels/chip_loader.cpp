@@ -174,14 +174,16 @@ class ChipParser {
     if (chip_.tensor.flop_per_clk_per_sm.empty()) {
       section("tensor")->issue("flop_per_clk_per_sm", "names no matrix rate", "at least one of f16, bf16, f8");
     }
-    check_instruction("wgmma", "sm_90");
-    check_instruction("tcgen05", "sm_100");
+    check_instruction("wgmma", {"sm_90"});
+    check_instruction("tcgen05", {"sm_100", "sm_103"});
   }
 
-  void check_instruction(const std::string& instruction, const std::string& isa) {
+  void check_instruction(const std::string& instruction, const std::vector<std::string>& isas) {
     const auto& names = chip_.tensor.instructions;
-    if (chip_.isa == isa || std::find(names.begin(), names.end(), instruction) == names.end()) return;
-    section("tensor")->issue("instructions", instruction + " does not exist on isa " + chip_.isa, instruction + " needs isa " + isa);
+    const bool exists = std::find(isas.begin(), isas.end(), chip_.isa) != isas.end();
+    if (exists || std::find(names.begin(), names.end(), instruction) == names.end()) return;
+    section("tensor")->issue("instructions", instruction + " does not exist on isa " + chip_.isa,
+                             fmt::format("{} needs isa {}", instruction, fmt::join(isas, " or ")));
   }
 
   FieldReader root_;

@@ -70,7 +70,8 @@ std::string_view name_of(Reason r) {
   return kNames.at(static_cast<std::size_t>(r));
 }
 
-std::vector<ResourceUse> attributed_use(const Attribution& a, double total_ticks, int sms, double smem_efficiency, const LaneDemand& demand) {
+std::vector<ResourceUse> attributed_use(const Attribution& a, double total_ticks, int sms, double smem_efficiency,
+                                        const LaneDemand& demand) {
   const double all = total_ticks * sms;
   const auto of = [&](Server s) { return static_cast<std::size_t>(s); };
   const auto plain = [&](Resource resource, Server s, double total) {

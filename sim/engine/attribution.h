@@ -55,9 +55,9 @@ inline constexpr std::size_t kReasonCount = 18;
 [[nodiscard]] std::string_view name_of(Reason r);
 
 struct Attribution {
-  std::vector<std::string> reasons;                                // names, [Reason..., then those of tokens and blocking loads]
-  std::array<double, kServerCount> busy_ticks{};                   // summed over SMs; l2, hbm: of the chip
-  std::array<std::vector<double>, kServerCount> idle_ticks;        // by reason
+  std::vector<std::string> reasons;                          // names, [Reason..., then those of tokens and blocking loads]
+  std::array<double, kServerCount> busy_ticks{};             // summed over SMs; l2, hbm: of the chip
+  std::array<std::vector<double>, kServerCount> idle_ticks;  // by reason
   [[nodiscard]] bool empty() const { return reasons.empty(); }
 };
 

@@ -51,9 +51,7 @@ class Tally {
   [[nodiscard]] std::size_t idle_reason(Server server, const Sm& sm, const SmState& state, const BusyFlags& busy, PortState port,
                                         bool more) const;
   void book_copy(Sm& sm, const SmState& state, const BusyFlags& busy, const MemorySystem& memory, int index, std::int64_t now, bool more);
-  void idle(Server server, std::size_t reason, double ticks) {
-    out_.idle_ticks[static_cast<std::size_t>(server)][reason] += ticks;
-  }
+  void idle(Server server, std::size_t reason, double ticks) { out_.idle_ticks[static_cast<std::size_t>(server)][reason] += ticks; }
 
   const MachineConfig& config_;
   Attribution out_;

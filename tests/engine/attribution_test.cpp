@@ -114,8 +114,7 @@ TEST_CASE("SMs without a CTA wait for dispatch while CTAs are to come, and form 
   const Booked b = book(kernel, chip, config);
   CHECK(b.busy(Server::vector) == Approx(3 * kExpCycles));
   CHECK(b.idle(Server::vector, "CTA dispatch") == Approx(100 + 200 + 300));
-  CHECK(b.idle(Server::vector, "no CTA left (tail)") + b.idle(Server::vector, "dependency latency") +
-            b.idle(Server::vector, "CTA start") ==
+  CHECK(b.idle(Server::vector, "no CTA left (tail)") + b.idle(Server::vector, "dependency latency") + b.idle(Server::vector, "CTA start") ==
         Approx(3 * b.cycles() - 3 * kExpCycles - 600));
 }
 

@@ -51,8 +51,10 @@ TEST_CASE("every schedule that a kernel map names is shipped") {
 
 TEST_CASE("every chip that a device name means is shipped") {
   const KernelMaps maps = KernelMaps::load();
-  for (const char* device : {"a100_sxm", "h100_sxm", "h200_sxm", "l40s", "b200_sxm", "gb200_sxm", "B300", "gb300_sxm", "rtx_pro_6000", "RTX 4090", "A100-SXM4-40GB", "A30", "A5000", "H100-PCIe-80GB", "H20", "L20", "L40", "L4",
-                             "RTX 3090", "RTX 3080 Laptop", "RTX 5090", "MI210", "MI325X", "MI355X"}) {
+  for (const char* device :
+       {"a100_sxm", "h100_sxm",        "h200_sxm", "l40s",  "b200_sxm",       "gb200_sxm", "B300", "gb300_sxm", "rtx_pro_6000",
+        "RTX 4090", "A100-SXM4-40GB",  "A30",      "A5000", "H100-PCIe-80GB", "H20",       "L20",  "L40",       "L4",
+        "RTX 3090", "RTX 3080 Laptop", "RTX 5090", "MI210", "MI325X",         "MI355X"}) {
     INFO(device);
     REQUIRE(maps.chip_of(device));
     const std::vector<std::string> names = chip_names();

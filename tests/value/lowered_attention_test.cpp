@@ -188,17 +188,18 @@ TEST_CASE("lowered prefill kernels agree with the reference in every order that 
 }
 
 TEST_CASE("lowered kernels of further libraries agree with the reference", "[value]") {
-  const auto [schedule, chip] = GENERATE(table<std::string, Chip>({{"triton-fa-sm80", test::a100()},
-                                                                   {"triton-fa-masked-sm80", test::a100()},
-                                                                   {"xformers-sm80", test::a100()},
-                                                                   {"ffpa-sm80", test::a100()},
-                                                                   {"triton-fa-sm90", test::h100()},
-                                                                   {"triton-fa-masked-sm90", test::h100()},
-                                                                   {"fmha-ws-sm90", test::h100()},
-                                                                   {"fmha-coop-sm90", test::h100()},
-                                                                   {"fmha-pingpong-sm90", test::h100()},
-                                                                   {"cudnn-sm90", test::h100()},
-                                                                   {"fa2-cdna", test::lowering_chip("cdna", "cdna3", 304, 63, {"mma_sync"})}}));
+  const auto [schedule, chip] =
+      GENERATE(table<std::string, Chip>({{"triton-fa-sm80", test::a100()},
+                                         {"triton-fa-masked-sm80", test::a100()},
+                                         {"xformers-sm80", test::a100()},
+                                         {"ffpa-sm80", test::a100()},
+                                         {"triton-fa-sm90", test::h100()},
+                                         {"triton-fa-masked-sm90", test::h100()},
+                                         {"fmha-ws-sm90", test::h100()},
+                                         {"fmha-coop-sm90", test::h100()},
+                                         {"fmha-pingpong-sm90", test::h100()},
+                                         {"cudnn-sm90", test::h100()},
+                                         {"fa2-cdna", test::lowering_chip("cdna", "cdna3", 304, 63, {"mma_sync"})}}));
   check({schedule, chip, "dense", problem(1, 2, 1, {200}, {300}, 64)});
   check({schedule, chip, "causal", problem(2, 2, 1, {70}, {450}, 64)});
   check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});

@@ -65,10 +65,10 @@ struct TileListTensors {
   ir::TensorId o = ir::kNone;
   ir::TensorId lse = ir::kNone;
   ir::TensorId metadata = ir::kNone;
-  ir::TensorId o_partial = ir::kNone;    // splits > 1
-  ir::TensorId lse_partial = ir::kNone;  // splits > 1, base 2
-  ir::TensorId scores = ir::kNone;       // unfused: [slab x KV tile] blocks of [rows x tile_kv]
-  ir::TensorId weights = ir::kNone;      // unfused
+  ir::TensorId o_partial = ir::kNone;      // splits > 1
+  ir::TensorId lse_partial = ir::kNone;    // splits > 1, base 2
+  ir::TensorId scores = ir::kNone;         // unfused: [slab x KV tile] blocks of [rows x tile_kv]
+  ir::TensorId weights = ir::kNone;        // unfused
   ir::TensorId o_accumulator = ir::kNone;  // o_in_memory
 };
 
