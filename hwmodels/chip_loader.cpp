@@ -180,8 +180,8 @@ class ChipParser {
 
   void check_instruction(const std::string& instruction, const std::vector<std::string>& isas) {
     const auto& names = chip_.tensor.instructions;
-    const bool exists = std::find(isas.begin(), isas.end(), chip_.isa) != isas.end();
-    if (exists || std::find(names.begin(), names.end(), instruction) == names.end()) return;
+    if (std::find(names.begin(), names.end(), instruction) == names.end()) return;
+    if (std::find(isas.begin(), isas.end(), chip_.isa) != isas.end()) return;
     section("tensor")->issue("instructions", instruction + " does not exist on isa " + chip_.isa,
                              fmt::format("{} needs isa {}", instruction, fmt::join(isas, " or ")));
   }

@@ -62,15 +62,6 @@ std::vector<MeasuredRow> read_natten_profiler(const CsvTable& table) {
   return read_unmapped(table, names, "no schedule for the profiled kernels (cuDNN, CUTLASS and NATTEN)");
 }
 
-std::vector<MeasuredRow> read_gemm(const CsvTable& table) {
-  return read_unmapped(table, {"device", "library", "kernel", "", "", "dtype", "time_ms", 1e3, {"m", "n", "k"}}, "no GEMM variant yet");
-}
-
-std::vector<MeasuredRow> read_operators(const CsvTable& table) {
-  return read_unmapped(table, {"device", "", "op", "", "", "dtype", "latency_us", 1, {"m", "n", "k"}},
-                       "no variant for plain operators yet");
-}
-
 std::vector<MeasuredRow> read_linear_attention(const CsvTable& table) {
   const ColumnNames names{
       "device", "library", "kernel", "pass", "table_id", "dtype", "time_ms", 1e3, {"batch", "seq_len", "heads_v", "heads_k", "dk", "dv"}};

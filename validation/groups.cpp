@@ -18,10 +18,11 @@ bool in_band(SizeBand band, double measured_us) {
   return band == SizeBand::all || (measured_us > kBandLimitUs) == (band == SizeBand::gt_50us);
 }
 
-using ShapeKey = std::tuple<std::string, std::string, std::string, std::string, std::string, std::array<std::int64_t, 7>>;
+using ShapeKey = std::tuple<std::string, std::string, std::string, std::string, std::string, std::array<std::int64_t, 10>>;
 ShapeKey shape_key(const MeasuredRow& row) {
-  return {row.file,  row.device, row.set,
-          row.dtype, row.pass,   {row.batch, row.q_heads, row.kv_heads, row.q_len, row.kv_len, row.head_dim_qk, row.head_dim_v}};
+  return {row.file, row.device,
+          row.set,  row.dtype,
+          row.pass, {row.batch, row.q_heads, row.kv_heads, row.q_len, row.kv_len, row.head_dim_qk, row.head_dim_v, row.m, row.n, row.k}};
 }
 
 // A pair with an unmapped side counts 100 %, as in `mape`.

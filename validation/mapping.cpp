@@ -16,6 +16,7 @@ std::shared_ptr<const Value> cached(std::map<std::string, std::shared_ptr<const 
 
 // A single query at the end of the keys sees all of them: the libraries clear the causal flag for it.
 std::string variant_of(const MeasuredRow& row) {
+  if (row.m > 0) return row.phase;
   if (row.window > 0) return "sliding-window";
   if (row.mask == MaskKind::causal && row.q_len > 1) return "causal";
   return "dense";
@@ -23,6 +24,13 @@ std::string variant_of(const MeasuredRow& row) {
 
 Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dtype) {
   Problem problem;
+  if (row.m > 0) {
+    problem.m = row.m;
+    problem.n = row.n;
+    problem.k = row.k;
+    problem.dtype = dtype;
+    return problem;
+  }
   problem.batch = row.batch;
   problem.q_heads = row.q_heads;
   problem.kv_heads = row.kv_heads;
@@ -118,6 +126,9 @@ Request MappedRow::request(const MeasuredRow& row, EngineKind engine) const {
 }
 
 std::string MappedRow::key() const {
+  if (problem.m > 0)
+    return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", chip->name, schedule->name, harness, variant->name, problem.m, problem.n, problem.k,
+                       ir::name_of(problem.dtype));
   std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip->name, schedule->name, harness, conditions.locked_mhz,
                                  conditions.extra_kernels.size(), variant->name, problem.batch, problem.q_heads, problem.kv_heads,
                                  problem.q_len[0], problem.kv_len[0], problem.head_dim_qk, problem.head_dim_v);

@@ -23,6 +23,7 @@ struct MeasuredRow {
   std::string set;    // rows of one set were timed together
   std::string dtype;  // as in the file
   std::int64_t batch = 0, q_heads = 0, kv_heads = 0, q_len = 0, kv_len = 0, head_dim_qk = 0, head_dim_v = 0;
+  std::int64_t m = 0, n = 0, k = 0;  // operators: phase is gemm, softmax or layernorm
   MaskKind mask = MaskKind::full;
   std::string mask_name;
   std::int64_t window = 0;        // keys that a query keeps, itself included; 0: no window

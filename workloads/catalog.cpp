@@ -18,6 +18,17 @@ struct DefaultRule {
   bool decode;
   std::array<const char*, 2> schedules;
 };
+// First legal name wins, whatever the problem's shape.
+struct OperatorRule {
+  std::string_view variant;
+  std::array<const char*, 3> schedules;
+};
+constexpr std::array kOperatorDefaults{
+    OperatorRule{"gemm", {"gemm-sm100", "gemm-sm90", "gemm-sm80"}},
+    OperatorRule{"softmax", {"softmax-pytorch", "", ""}},
+    OperatorRule{"layernorm", {"layernorm-pytorch", "", ""}},
+};
+
 constexpr std::array kDefaults{
     DefaultRule{"sm_90", false, {"fa3-sm90", "fa2-sm80"}},
     DefaultRule{"sm_90", true, {"splitkv-decode-sm90", "splitkv-decode"}},
@@ -93,6 +104,16 @@ std::vector<Schedule> legal_schedules(const Variant& variant, const Problem& pro
 
 Schedule default_schedule(const Variant& variant, const Problem& problem, const Chip& chip) {
   std::optional<ConfigError> last;
+  for (const OperatorRule& rule : kOperatorDefaults) {
+    if (rule.variant != variant.name) continue;
+    for (const char* name : rule.schedules) {
+      if (*name == '\0') continue;
+      Schedule schedule = load_schedule(name);
+      last = complaint(variant, problem, schedule, chip);
+      if (!last) return schedule;
+    }
+    throw *last;
+  }
   for (const DefaultRule& rule : kDefaults) {
     if ((!rule.isa.empty() && rule.isa != chip.isa) || rule.decode != problem.is_decode()) continue;
     for (const char* name : rule.schedules) {

@@ -15,13 +15,18 @@ std::filesystem::path harness_folder() {
 
 // Members that a fit may set, by their JSON names.
 const std::vector<std::string>& fittable() {
-  static const std::vector<std::string> kNames{"constant_us"};
+  static const std::vector<std::string> kNames{"constant_us", "clock.settle_us", "host_us.gemm", "host_us.softmax", "host_us.layernorm"};
   return kNames;
 }
 
 void read_clock(FieldReader reader, Conditions& conditions) {
   const std::string policy = reader.text("policy", {"locked", "boost", "sustained"});
   conditions.clock = policy == "locked" ? ClockPolicy::locked : policy == "sustained" ? ClockPolicy::sustained : ClockPolicy::boost;
+  if (reader.has("settle_us")) {
+    conditions.settle_us = reader.number("settle_us", {.min = 0, .max = 1e9});
+    if (conditions.clock != ClockPolicy::sustained)
+      reader.issue("settle_us", "has no meaning with clock policy " + policy, "only with policy sustained");
+  }
   if (conditions.clock == ClockPolicy::locked) {
     conditions.locked_mhz = reader.number("locked_mhz", {.min = 100, .max = 5000});
   } else if (reader.has("locked_mhz")) {
@@ -56,6 +61,7 @@ Conditions Harness::for_phase(const std::string& phase) const {
   Conditions phase_conditions = conditions;
   if (std::find(kv_cache_write_phases.begin(), kv_cache_write_phases.end(), phase) != kv_cache_write_phases.end())
     phase_conditions.extra_kernels.push_back(ExtraKernel::kv_cache_write);
+  if (const auto host = phase_host_us.find(phase); host != phase_host_us.end()) phase_conditions.host_us = host->second;
   return phase_conditions;
 }
 
@@ -95,6 +101,11 @@ Harness parse_harness(const JsonDocument& document) {
   harness.conditions.include_launch = root.boolean("include_launch", true);
   harness.conditions.launches = root.text("launches", {"graph", "plain"}, "graph") == "plain" ? LaunchKind::plain : LaunchKind::graph;
   harness.kv_cache_write_phases = names(root, "kv_cache_write_phases", {"prefill", "decode", "encoder"});
+  if (root.has("host_us")) {
+    FieldReader host = root.child("host_us");
+    for (const char* phase : {"gemm", "softmax", "layernorm"})
+      if (host.has(phase)) harness.phase_host_us[phase] = host.number(phase, {.min = 0, .max = 1e6});
+  }
   harness.fitted = names(root, "fitted", fittable());
   root.finish();
   return harness;

@@ -2,6 +2,7 @@
 // How a set of timings was taken, as data: workloads/harnesses/NAME.json.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct Harness {
   std::string source;
   Conditions conditions;                           // extra_kernels empty here
   std::vector<std::string> kv_cache_write_phases;  // phases whose rows contain the KV-cache write kernel
+  std::map<std::string, double> phase_host_us;     // Conditions::host_us by phase
   std::vector<std::string> fitted;                 // names of fitted members, at most four
 
   [[nodiscard]] Conditions for_phase(const std::string& phase) const;

@@ -39,7 +39,7 @@ std::vector<std::string> texts(FieldReader& reader, const std::string& key, bool
 }
 
 std::pair<std::int64_t, std::int64_t> range(FieldReader& reader, const std::string& key, std::int64_t max) {
-  if (!reader.has(key)) return {1, max};
+  if (!reader.has(key)) return {0, max};
   FieldReader child = reader.child(key);
   const std::int64_t low = child.integer("min", {.min = 1, .max = max}, 1);
   const std::int64_t high = child.integer("max", {.min = 1, .max = max}, max);

@@ -159,6 +159,59 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.regroup_copies = reader.boolean("regroup_copies", false);
 }
 
+GemmTile read_gemm_tile(FieldReader& reader) {
+  GemmTile tile;
+  tile.tile_m = small(reader, "tile_m", 8, kMostTile);
+  tile.tile_n = small(reader, "tile_n", 8, kMostTile);
+  tile.tile_k = small(reader, "tile_k", 8, kMostTile);
+  tile.stages = small(reader, "stages", 1, 16);
+  tile.consumers = small(reader, "consumers", 1, 8, 1);
+  tile.warp_columns = small(reader, "warp_columns", 1, 16, 1);
+  tile.cluster_m = small(reader, "cluster_m", 1, 16, 1);
+  tile.cluster_n = small(reader, "cluster_n", 1, 16, 1);
+  tile.pair = reader.boolean("pair", false);
+  tile.warps = small(reader, "warps", 1, 32, 0);
+  tile.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
+  return tile;
+}
+
+void read_gemm(FieldReader& reader, Schedule& s) {
+  s.mma = choice(reader, "mma", kMmaKinds);
+  s.copy = choice(reader, "copy", kCopyKinds);
+  for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
+  for (FieldReader& tile : reader.children("tiles")) s.gemm.tiles.push_back(read_gemm_tile(tile));
+  if (reader.has("splits")) {
+    s.gemm.splits.clear();
+    for (const std::int64_t n : reader.integers("splits", {.min = 1, .max = 256})) s.gemm.splits.push_back(static_cast<int>(n));
+  }
+  s.gemm.raster_panels = small(reader, "raster_panels", 1, 1024, 8);
+  s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
+}
+
+void read_rows(FieldReader& reader, Schedule& s) {
+  for (FieldReader& at : reader.children("rules")) {
+    RowRule rule;
+    rule.columns_max = small(at, "columns_max", 1, 1 << 24);
+    rule.rows = small(at, "rows", 1, 128, 1);
+    rule.warps = small(at, "warps", 1, 32);
+    rule.columns_per_thread = small(at, "columns_per_thread", 1, 64, 8);
+    rule.keep = at.boolean("keep", false);
+    rule.registers_per_thread = small(at, "registers_per_thread", 16, 256, 64);
+    s.rows.push_back(rule);
+  }
+  s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
+}
+
+void read_tile_list(FieldReader& reader, Schedule& s) {
+  s.form = reader.text("form", {"fused", "unfused"}, "fused");
+  for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
+  for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
+  complete_roles(s.agents);
+  for (FieldReader& rule : reader.children("tiles")) s.tiles.push_back(read_rule(rule));
+  read_kernel(reader, s);
+  read_grid(reader, s);
+}
+
 }  // namespace
 
 Schedule parse_schedule(const JsonDocument& document) {
@@ -170,15 +223,17 @@ Schedule parse_schedule(const JsonDocument& document) {
   std::vector<std::string> family_names;
   for (const Family& family : families()) family_names.emplace_back(family.name);
   s.family = reader.text("family", family_names, "tile-list");
-  s.form = reader.text("form", {"fused", "unfused"}, "fused");
   s.isas = read_texts(reader, "isas");
-  for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
-  for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
-  complete_roles(s.agents);
-  for (FieldReader& rule : reader.children("tiles")) s.tiles.push_back(read_rule(rule));
-  read_kernel(reader, s);
-  read_grid(reader, s);
-  if (reader.ok()) check_schedule(s, reader);
+  if (s.family == "gemm") {
+    read_gemm(reader, s);
+    if (reader.ok()) check_gemm(s, reader);
+  } else if (s.family == "rowwise") {
+    read_rows(reader, s);
+    if (reader.ok() && s.rows.empty()) reader.issue("rules", "is missing", "at least one rule");
+  } else {
+    read_tile_list(reader, s);
+    if (reader.ok()) check_schedule(s, reader);
+  }
   reader.finish();
   s.resolved_json = canonical(document.root);
   return s;

@@ -47,6 +47,36 @@ enum class SplitPolicy { none, fixed, fa2, fa3, trtllm };  // rules restated in 
 enum class Combine { none, kernel, last_cta };
 enum class MaskPolicy { partial_tiles, all_tiles, no_tiles };
 
+// One kernel of a GEMM library. Sizes of one CTA; the fastest by estimate_gemm (families/gemm.h) is taken.
+struct GemmTile {
+  int tile_m = 128;
+  int tile_n = 128;
+  int tile_k = 64;
+  int stages = 4;
+  int consumers = 1;     // computing agents, tile_m / consumers rows each
+  int warp_columns = 1;  // mma.sync: warps of the agent side by side along n
+  int cluster_m = 1;     // CTAs along m that share B, or
+  int cluster_n = 1;     // along n that share A
+  bool pair = false;     // the two CTAs of cluster_m multiply together, each holds half of B
+  int warps = 0;         // of one computing agent; 0: as the agent says
+  int registers_per_thread = 0;
+};
+struct GemmRules {
+  std::vector<GemmTile> tiles;
+  std::vector<int> splits{1};  // of k; partial sums are added by a kernel of their own
+  int raster_panels = 8;       // panels of tile_n columns that the grid walks together
+};
+
+// Rows of softmax and layer norm. The first rule that admits the number of columns is taken.
+struct RowRule {
+  int columns_max = 1024;
+  int rows = 1;  // rows of one CTA
+  int warps = 4;
+  int columns_per_thread = 8;  // of one load; 0: the whole row at once
+  bool keep = false;           // the row stays in registers; else every pass reads it again
+  int registers_per_thread = 64;
+};
+
 struct Schedule {
   std::string name;
   std::string description;
@@ -93,6 +123,8 @@ struct Schedule {
   int item_global_round_trips = 0;      // dependent L2 reads before an item's first load (scheduler, lengths, block table)
   bool prepare_kernel = false;  // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
   bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
+  GemmRules gemm;               // family gemm
+  std::vector<RowRule> rows;    // family rowwise
   std::string resolved_json;    // canonical text: part of a result's identity
 };
 

@@ -231,4 +231,26 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
   if (s.stage_o_in_v && s.agents.size() == 1) reader.issue("stage_o_in_v", "needs a producer that waits for the store", "false");
 }
 
+void check_gemm(const Schedule& s, FieldReader& reader) {
+  const bool alone = s.agents.size() == 1 && s.agents.front().kind == AgentKind::all;
+  const bool pair = s.agents.size() == 2 && s.agents[0].kind == AgentKind::producer && s.agents[1].kind == AgentKind::consumer;
+  if (!alone && !pair) reader.issue("agents", "do not make a kernel", "one agent of kind all, or a producer and a consumer");
+  if (s.gemm.tiles.empty()) reader.issue("tiles", "is missing", "at least one tile");
+  if (alone && ir::is_async(s.mma)) reader.issue("agents", "do not fit an asynchronous matrix instruction", "a producer and a consumer");
+  const int rows = s.mma == ir::MmaKind::mma_sync ? 16 : s.mma == ir::MmaKind::tcgen05 ? 128 : 64;
+  std::vector<FieldReader> readers = reader.children("tiles");
+  for (std::size_t i = 0; i < s.gemm.tiles.size(); ++i) {
+    const GemmTile& tile = s.gemm.tiles[i];
+    FieldReader& at = readers.at(i);
+    if (tile.tile_m % (rows * tile.consumers) != 0)
+      at.issue("tile_m", fmt::format("can't be shared by {} computing agents in units of {} rows", tile.consumers, rows),
+               fmt::format("multiples of {}", rows * tile.consumers));
+    if (alone && tile.consumers != 1) at.issue("consumers", "needs agents of kind consumer", "1");
+    if (tile.pair && (tile.cluster_m != 2 || s.mma != ir::MmaKind::tcgen05))
+      at.issue("pair", "is for tcgen05 in clusters of two CTAs along m", "cluster_m 2");
+    const bool engine = s.copy == ir::CopyKind::tma || s.copy == ir::CopyKind::tma_multicast;
+    if ((tile.cluster_m > 1 || tile.cluster_n > 1) && !engine) at.issue("cluster_m", "needs copies that multicast", "copy tma");
+  }
+}
+
 }  // namespace attnsim

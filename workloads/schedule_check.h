@@ -19,5 +19,7 @@ void complete_roles(std::vector<AgentSpec>& agents);
 // Agents, tiles and placement must make sense together: every value written before it is read, and read before the next trip
 // overwrites it. Issues go to the reader.
 void check_schedule(const Schedule& schedule, FieldReader& reader);
+// Family gemm: agents that make a kernel, tiles that the instruction and the agents can share.
+void check_gemm(const Schedule& schedule, FieldReader& reader);
 
 }  // namespace attnsim

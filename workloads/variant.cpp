@@ -58,6 +58,21 @@ const std::vector<Variant>& table() {
         {"right", std::int64_t{0}, "keys kept after the query's own; -1: all, 0: causal", {}},
         alignment_spec()},
        window_band},
+      {"gemm",
+       "gemm",
+       "matrix product C = A B of m x k by k x n, as a linear layer runs it",
+       "Dongarra et al., A Set of Level 3 Basic Linear Algebra Subprograms, 1990",
+       {},
+       nullptr,
+       ShapeKind::gemm},
+      {"softmax", "rowwise", "softmax of m rows of n columns", "Milakov and Gimelshein, arXiv 1805.02867", {}, nullptr, ShapeKind::rows},
+      {"layernorm",
+       "rowwise",
+       "layer norm of m rows of n columns, without scale and shift",
+       "Ba et al., arXiv 1607.06450",
+       {},
+       nullptr,
+       ShapeKind::rows},
   };
   return rows;
 }

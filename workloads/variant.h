@@ -27,6 +27,9 @@ struct Problem {
   std::vector<std::int64_t> kv_len;  // size 1 (all equal) or batch
   std::int64_t head_dim_qk = 128;
   std::int64_t head_dim_v = 128;
+  std::int64_t m = 0;  // operators: C [m x n] = A [m x k] B [k x n], or m rows of n columns; 0 for attention
+  std::int64_t n = 0;
+  std::int64_t k = 0;
   ir::DType dtype = ir::DType::bf16;
   Params params;  // of the variant, defaults filled in
 
@@ -55,13 +58,17 @@ struct Band {
   [[nodiscard]] bool is_dense() const { return lower <= -kUnbounded && upper >= kUnbounded; }
 };
 
+// What a shape names: batch, heads, lengths and head_dim; m, n, k; or m, n.
+enum class ShapeKind { attention, gemm, rows };
+
 struct Variant {
   std::string_view name;
-  std::string_view family;  // lowering: "tile-list"
+  std::string_view family;  // lowering: "tile-list", "gemm", "rowwise"
   std::string_view description;
   std::string_view paper;
   std::vector<ParamSpec> params;
   Band (*band)(const Problem&, std::int64_t q_len, std::int64_t kv_len) = nullptr;  // tile-list family
+  ShapeKind shape = ShapeKind::attention;
 };
 
 // The visible table. One line per variant.

@@ -237,11 +237,13 @@ class Counter {
   void count_copy(const Step& step, const ir::Section& section, ServerCycles& per_item) {
     const ir::Op& op = *step.ops.front();
     const double bytes = copy_bytes(program_, section, op, tensors_, item_);
-    const double sharers = op.copy == ir::CopyKind::tma_multicast ? std::max(kernel_.grid.cluster, 1) : 1;
+    const bool shared = op.copy == ir::CopyKind::tma_multicast || op.pair;
+    const double sharers = shared ? std::max(kernel_.grid.cluster, 1) : 1;
+    const double arriving = op.pair ? bytes / 2 : bytes;
     const ir::Tile& tile = program_.tiles[static_cast<std::size_t>(copied_tile(op))];
     if (tile.space == ir::Space::smem) {
-      per_item[static_cast<std::size_t>(Server::smem)] = bytes / chip_.sm.smem_bytes_per_clk;
-      work_.counts.smem_bytes += share_ * slabs_ * bytes;
+      per_item[static_cast<std::size_t>(Server::smem)] = arriving / chip_.sm.smem_bytes_per_clk;
+      work_.counts.smem_bytes += share_ * slabs_ * arriving;
     }
     per_item[static_cast<std::size_t>(Server::l2_port)] = bytes / sharers / chip_.sm.l2_port_bytes_per_clk;
     work_.counts.l2_bytes += share_ * slabs_ * bytes / sharers;

@@ -69,23 +69,18 @@ Json kernel_json(const KernelResult& kernel) {
   for (const ResourceUse& use : kernel.resources)
     resources.push_back(
         {{"resource", std::string(name_of(use.resource))}, {"busy_fraction", use.busy_fraction}, {"idle_fraction", use.idle_fraction}});
-  return {{"name", kernel.name},
-          {"time_us", kernel.time_us},
-          {"launch_us", kernel.launch_us},
-          {"limiter", kernel.limiter},
-          {"items", kernel.items},
-          {"ctas", kernel.ctas},
-          {"ctas_per_sm", kernel.ctas_per_sm},
-          {"l2_hit_rate", kernel.l2_hit_rate},
-          {"spread", kernel.spread},
-          {"extrapolated", kernel.extrapolated},
-          {"ladder", ladder_json(kernel.ladder)},
+  return {{"name", kernel.name},           {"time_us", kernel.time_us},           {"start_us", kernel.start_us},
+          {"launch_us", kernel.launch_us}, {"limiter", kernel.limiter},           {"items", kernel.items},
+          {"ctas", kernel.ctas},           {"ctas_per_sm", kernel.ctas_per_sm},   {"l2_hit_rate", kernel.l2_hit_rate},
+          {"spread", kernel.spread},       {"extrapolated", kernel.extrapolated}, {"ladder", ladder_json(kernel.ladder)},
           {"resources", resources}};
 }
 
 }  // namespace
 
 std::string shape_text(const Problem& p) {
+  if (p.k > 0) return fmt::format("m {}, n {}, k {}, {}", p.m, p.n, p.k, ir::name_of(p.dtype));
+  if (p.m > 0) return fmt::format("{} rows of {} columns, {}", p.m, p.n, ir::name_of(p.dtype));
   const std::string head_dim = p.head_dim_qk == p.head_dim_v ? fmt::format("head_dim {}", p.head_dim_qk)
                                                              : fmt::format("head_dim {}/{}", p.head_dim_qk, p.head_dim_v);
   return fmt::format("batch {}, heads {}/{}, q_len {}, kv_len {}, {}, {}", p.batch, p.q_heads, p.kv_heads, lengths_text(p.q_len),

@@ -7,9 +7,9 @@
 //   2. else those at work on another unit: that unit is busy, or, while nothing there is, the latency of its result;
 //   3. else those that wait before work for another unit: what they wait for;
 //   4. else agents in their start latency.
-// A copy that is waited for is told by what it does: its bytes come from HBM, from L2, its latency runs, or it was not issued yet.
-// When no agent is left that uses the unit: stores drain, or the CTA has no more work for it. Without a CTA: the next one is being
-// dispatched, or none is left (tail).
+// A token is named with the agents that signal it. A copy that is waited for is told by what it does: its bytes come from HBM, from L2, its
+// latency runs, or it was not issued yet. When no agent is left that uses the unit: stores drain, or the CTA has no more work for it.
+// Without a CTA: the next one is being dispatched, or none is left (tail).
 //
 // Bandwidth shared by the chip (L2, HBM) that nobody draws is split evenly among the SMs; each SM's part has the reason for which
 // that SM does not draw more.

@@ -43,6 +43,7 @@ MachineConfig whole_chip(const ir::Kernel& kernel, const Chip& chip, const Condi
   MachineConfig config;
   config.sms = chip.sm.count;
   config.ctas_per_sm = ctas_per_sm(kernel, chip);
+  config.gpcs = chip.sm.gpcs;
   config.clock_mhz = clock_mhz;
   const auto per_tick = [](double bytes_per_cycle) { return bytes_per_cycle / static_cast<double>(kTicksPerCycle); };
   const double hbm = per_cycle(GigabytesPerSecond(chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency), Megahertz(clock_mhz)).count();
@@ -55,6 +56,8 @@ MachineConfig whole_chip(const ir::Kernel& kernel, const Chip& chip, const Condi
   config.smem_bandwidth = has_effect(conditions, "smem_bandwidth");
   config.chain_overlap = has_effect(conditions, "chain_overlap");
   config.mask_cost = has_effect(conditions, "mask_cost");
+  config.multicast = has_effect(conditions, "multicast");
+  config.rates.receivers = config.multicast ? std::max(1, kernel.grid.cluster) : 1;
   config.cta_start = has_effect(conditions, "cta_start");
   config.start_offsets = has_effect(conditions, "start_offsets");
   return config;

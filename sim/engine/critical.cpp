@@ -101,13 +101,21 @@ void CriticalRecorder::on_copy(const CopyEvent& event) {
   if (event.miss_bytes > 0) node(event.step).from_hbm = true;
 }
 
-// The hold that ended last, not after t: what the step's progress until t hung on.
+// What the step's progress until t hung on: the hold that ended at t, else one under way at t, else the one that ended last. One that
+// begins at t counts where it was queued for: the step waited for its holder until then.
 const CriticalRecorder::Hold* CriticalRecorder::binding_hold(const Node& n, double t) const {
   const Hold* best = nullptr;
+  const auto rank = [&](const Hold& h) { return h.end > t + kSameCycle ? 1 : h.end > t - kSameCycle ? 2 : 0; };
+  const auto better = [&](const Hold& a, const Hold& b) {
+    if (rank(a) != rank(b)) return rank(a) > rank(b);
+    if (rank(a) == 0 && a.end != b.end) return a.end > b.end;
+    return a.unit < b.unit;
+  };
   for (std::int64_t i = n.last_hold; i >= 0; i = holds_[static_cast<std::size_t>(i)].earlier) {
     const Hold& h = holds_[static_cast<std::size_t>(i)];
-    if (h.end > t + kSameCycle) continue;
-    if (best == nullptr || h.end > best->end || (h.end == best->end && h.unit < best->unit)) best = &h;
+    const bool queued = h.after != 0 && h.begin > h.asked + kSameCycle;
+    if (h.begin > t + kSameCycle || (h.begin > t - kSameCycle && !queued)) continue;
+    if (best == nullptr || better(h, *best)) best = &h;
   }
   return best;
 }
@@ -132,7 +140,7 @@ void CriticalRecorder::walk(double end_cycle) {
     const Node& n = node(id);
     if (const Hold* h = binding_hold(n, t)) {
       add(&n, "latency", h->end, t);
-      add(&n, unit_text(h->unit, n.from_hbm), h->begin, h->end);
+      add(&n, unit_text(h->unit, n.from_hbm), h->begin, std::min(h->end, t));
       t = h->begin;
       if (h->begin > h->asked + kSameCycle) {
         if (h->after != 0) {

@@ -3,123 +3,165 @@
 
 #include <algorithm>
 #include <limits>
-#include <queue>
 
 namespace attnsim {
 
 namespace {
 
-// Items in grid order over SMs with `slots` places each. An item among k on an SM progresses at 1 / duration(k).
-class Distribution {
+// Time of an item that shares the SM with k - 1 others all along.
+double duration(const ItemCost& cost, std::size_t k, int slots) {
+  if (k <= 1 || slots <= 1) return cost.alone_ticks;
+  const double share = static_cast<double>(k - 1) / static_cast<double>(slots - 1);
+  return cost.alone_ticks + (cost.shared_ticks * slots - cost.alone_ticks) * share;
+}
+
+// A slot of an SM with the item that it holds, were the SM to stay as full as it is.
+struct Slot {
+  double end = 0;
+  int sm = 0;
+  const ItemCost* cost = nullptr;
+  [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
+};
+
+// Slots in order of their ends. A new end is mostly the latest or near it, so it is moved in from the back; the whole slides along
+// an array and returns to its start now and then.
+class SlotQueue {
  public:
-  Distribution(int sms, int slots) : slots_(slots), sms_(static_cast<std::size_t>(sms)) {
-    for (int sm = 0; sm < sms; ++sm) queue_.push({0, sm, 0});
-  }
+  explicit SlotQueue(std::size_t places) : slots_(places * 8 + 8) {}
 
-  void add(const ItemCost& cost) {
-    while (true) {  // the least loaded SM with a free place, else the first to finish an item
-      if (filled_ < static_cast<std::int64_t>(sms_.size()) * slots_) {
-        place(static_cast<int>(filled_ % static_cast<std::int64_t>(sms_.size())), cost);
-        ++filled_;
-        return;
-      }
-      const int sm = finish_next();
-      if (sm >= 0) {
-        place(sm, cost);
-        return;
-      }
+  [[nodiscard]] std::size_t size() const { return end_ - begin_; }
+  [[nodiscard]] const Slot& operator[](std::size_t i) const { return slots_[begin_ + i]; }
+  Slot pop() { return slots_[begin_++]; }
+  void push(const Slot& slot) {
+    if (end_ == slots_.size()) {
+      std::copy(slots_.begin() + static_cast<std::ptrdiff_t>(begin_), slots_.end(), slots_.begin());
+      end_ -= begin_;
+      begin_ = 0;
     }
-  }
-
-  double drain() {
-    while (!queue_.empty()) finish_next();
-    return end_;
+    std::size_t hole = end_++;
+    for (; hole > begin_ && slot.before(slots_[hole - 1]); --hole) slots_[hole] = slots_[hole - 1];
+    slots_[hole] = slot;
   }
 
  private:
-  struct Running {
-    double left = 1;  // fraction
-    const ItemCost* cost = nullptr;
-  };
-  struct Sm {
-    double now = 0;
-    std::vector<Running> running;
-    std::int64_t version = 0;
-  };
-  struct Next {
-    double time = 0;
-    int sm = 0;
-    std::int64_t version = 0;
-    bool operator>(const Next& other) const { return time != other.time ? time > other.time : sm > other.sm; }
-  };
-
-  [[nodiscard]] double duration(const ItemCost& cost, std::size_t k) const {
-    if (k <= 1 || slots_ <= 1) return cost.alone_ticks;
-    const double share = static_cast<double>(k - 1) / static_cast<double>(slots_ - 1);
-    return cost.alone_ticks + (cost.shared_ticks * slots_ - cost.alone_ticks) * share;
-  }
-
-  void place(int index, const ItemCost& cost) {
-    Sm& sm = sms_[static_cast<std::size_t>(index)];
-    sm.running.push_back({1, &cost});
-    schedule(index);
-  }
-
-  void schedule(int index) {
-    Sm& sm = sms_[static_cast<std::size_t>(index)];
-    ++sm.version;
-    if (sm.running.empty()) return;
-    double soonest = std::numeric_limits<double>::infinity();
-    for (const Running& r : sm.running) soonest = std::min(soonest, r.left * duration(*r.cost, sm.running.size()));
-    queue_.push({sm.now + soonest, index, sm.version});
-  }
-
-  // Ends the earliest item; returns its SM, or -1 for a stale entry.
-  int finish_next() {
-    const Next next = queue_.top();
-    queue_.pop();
-    Sm& sm = sms_[static_cast<std::size_t>(next.sm)];
-    if (next.version != sm.version || sm.running.empty()) return -1;
-    const double elapsed = next.time - sm.now;
-    std::size_t done = 0;
-    for (std::size_t i = 0; i < sm.running.size(); ++i) {
-      sm.running[i].left -= elapsed / duration(*sm.running[i].cost, sm.running.size());
-      if (sm.running[i].left < sm.running[done].left) done = i;
-    }
-    sm.now = next.time;
-    end_ = std::max(end_, next.time);
-    sm.running.erase(sm.running.begin() + static_cast<std::ptrdiff_t>(done));
-    schedule(next.sm);
-    return next.sm;
-  }
-
-  int slots_;
-  std::vector<Sm> sms_;
-  std::priority_queue<Next, std::vector<Next>, std::greater<>> queue_;
-  std::int64_t filled_ = 0;
-  double end_ = 0;
+  std::vector<Slot> slots_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
 };
+
+// End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().
+double drain(std::vector<Slot> running, int slots) {
+  double now = 0;
+  while (!running.empty()) {
+    const std::size_t k = running.size();
+    now = running.front().end;
+    running.erase(running.begin());
+    for (Slot& slot : running) slot.end = now + (slot.end - now) / duration(*slot.cost, k, slots) * duration(*slot.cost, k - 1, slots);
+    std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
+  }
+  return now;
+}
+
+// Longest items that fit one after the other into the makespan, from which on the beginning is spread evenly, and those that
+// are then still placed one by one.
+constexpr double kManyItems = 400;
+constexpr double kPlacedItems = 30;
+
+// Items at the beginning of the grid that need not be placed one by one: whole rounds over all places.
+std::int64_t even_items(const ir::Kernel& kernel, const CostTable& costs, std::int64_t places, int slots) {
+  double total = 0;
+  double longest = 0;
+  double items = 0;
+  for (std::size_t f = 0; f < costs.size(); ++f) {
+    const auto slabs = static_cast<double>(kernel.families[f].slab_count);
+    for (const ItemCost* cost : costs[f]) {
+      const double held = duration(*cost, static_cast<std::size_t>(slots), slots);
+      total += held * slabs;
+      items += slabs;
+      longest = std::max(longest, held);
+    }
+  }
+  const double rounds = total / static_cast<double>(places);
+  if (rounds <= kManyItems * longest) return 0;
+  return static_cast<std::int64_t>(items * (1 - kPlacedItems * longest / rounds)) / places * places;
+}
 
 }  // namespace
 
-Makespan distribute(const ir::Kernel& kernel, ClassCosts& costs, const MachineConfig& whole, bool waves) {
-  const ir::ItemSequence sequence(kernel);
-  const auto cost_at = [&](std::int64_t position) -> const ItemCost& { return costs.cost(class_of(*sequence.at(position).tile)); };
-  const double start = sequence.size() > 0 ? cost_at(0).start_ticks : 0;
+CostTable cost_table(const ir::Kernel& kernel, ClassCosts& costs) {
+  CostTable table;
+  table.reserve(kernel.families.size());
+  for (const ir::ItemFamily& family : kernel.families) {
+    std::vector<const ItemCost*>& row = table.emplace_back();
+    row.reserve(family.tiles.size());
+    for (const ir::RowTile& tile : family.tiles) row.push_back(&costs.cost(class_of(tile)));
+  }
+  return table;
+}
+
+double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int slots) {
+  const std::size_t places = static_cast<std::size_t>(sms) * static_cast<std::size_t>(slots);
+  std::int64_t even = even_items(kernel, costs, static_cast<std::int64_t>(places), slots);
+  double done = 0;
+  SlotQueue queue(places);
+  bool full = false;  // every place has been taken
+  each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
+    const ItemCost& cost = *costs[family][tile];
+    const double held = duration(cost, static_cast<std::size_t>(slots), slots);
+    const std::int64_t spread = std::min(count, even);
+    done += held * static_cast<double>(spread);
+    even -= spread;
+    count -= spread;
+    for (; count > 0; --count) {
+      if (queue.size() < places) {
+        queue.push({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+        full = queue.size() == places;
+        continue;
+      }
+      const Slot freed = queue.pop();
+      queue.push({freed.end + held, freed.sm, &cost});
+    }
+  });
+  std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));
+  for (std::size_t i = 0; i < queue.size(); ++i) left[static_cast<std::size_t>(queue[i].sm)].push_back(queue[i]);
+  double end = 0;
+  for (std::vector<Slot>& running : left) {
+    if (!full) {
+      for (Slot& slot : running) slot.end = duration(*slot.cost, running.size(), slots);
+      std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
+    }
+    end = std::max(end, drain(std::move(running), slots));
+  }
+  return end;
+}
+
+Makespan distribute(const ir::Kernel& kernel, const CostTable& costs, const MachineConfig& whole, bool waves) {
+  Makespan out;
+  const auto first = std::find_if(kernel.families.begin(), kernel.families.end(),
+                                  [](const ir::ItemFamily& family) { return family.slab_count > 0 && !family.tiles.empty(); });
+  if (first == kernel.families.end()) return out;
+  const bool descending = kernel.grid.tile_order == ir::TileOrder::descending;
+  const auto& row = costs[static_cast<std::size_t>(first - kernel.families.begin())];
+  out.start_ticks = (descending ? row.back() : row.front())->start_ticks;
   if (!waves) {
-    double total = 0;
-    for (std::int64_t i = 0; i < sequence.size(); ++i) total += cost_at(i).shared_ticks;
-    return {total / whole.sms, start};
+    each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
+      out.ticks += costs[family][tile]->shared_ticks * static_cast<double>(count) / whole.sms;
+    });
+  } else if (kernel.grid.policy == ir::GridPolicy::persistent_static && whole.ctas_per_sm == 1) {
+    std::vector<double> load(static_cast<std::size_t>(whole.sms), 0);
+    std::size_t next = 0;
+    each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
+      const double ticks = costs[family][tile]->shared_ticks;
+      for (; count > 0; --count) {
+        load[next] += ticks;
+        next = next + 1 == load.size() ? 0 : next + 1;
+      }
+    });
+    out.ticks = *std::max_element(load.begin(), load.end());
+  } else {
+    out.ticks = makespan(kernel, costs, whole.sms, whole.ctas_per_sm);
   }
-  const auto slots = static_cast<std::int64_t>(whole.sms) * whole.ctas_per_sm;
-  if (kernel.grid.policy == ir::GridPolicy::persistent_static && whole.ctas_per_sm == 1) {
-    std::vector<double> load(static_cast<std::size_t>(slots), 0);
-    for (std::int64_t i = 0; i < sequence.size(); ++i) load[static_cast<std::size_t>(i % slots)] += cost_at(i).shared_ticks;
-    return {*std::max_element(load.begin(), load.end()), start};
-  }
-  Distribution distribution(whole.sms, whole.ctas_per_sm);
-  for (std::int64_t i = 0; i < sequence.size(); ++i) distribution.add(cost_at(i));
-  return {distribution.drain(), start};
+  return out;
 }
 
 }  // namespace attnsim

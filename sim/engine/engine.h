@@ -28,6 +28,7 @@ struct Simulation {
   double clock_mhz = 0;
   double energy_j = 0;
   EngineKind kind = EngineKind::detailed;
+  int fallbacks = 0;  // kernels that `fast` played in detail
 };
 // Loop trips times agents: the work of a `detailed` run.
 [[nodiscard]] double loop_trips(const ir::Pipeline& pipeline);

@@ -22,7 +22,7 @@ double occupancy_cycles(const Step& step, const MachineConfig& config) {
 }
 
 PlannedStep plan_step(const Step& step, double width, const ir::Program& program, const Chip& chip, const MachineConfig& config,
-                      const std::set<ir::TokenId>& copy_tokens) {
+                      const std::set<ir::TokenId>& copy_tokens, int cluster) {
   PlannedStep out;
   const ir::Op& op = *step.ops.front();
   out.kind = step.kind;
@@ -54,7 +54,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     out.group_own_ticks = ticks(std::max(occupancy, overlaps ? step.agent_cycles / step.groups : 0) / width);
     out.group_smem_ticks = ticks(smem_cycles / step.groups);
     out.group_tmem_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::tmem)] / step.groups);
-    out.latency = config.dependent_latency ? ticks(step.latency_cycles) : 0;
+    out.latency = config.dependent_latency ? ticks(step.latency_cycles + step.stall_cycles) : 0;
     if (step.async) {
       out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
       for (ir::TileId t : op.out) out.busy_tiles.push_back(t);
@@ -75,6 +75,8 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / (chip.sm.smem_bytes_per_clk * chip.sm.smem_efficiency);
   }
   const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
+  if (config.multicast && (op.copy == ir::CopyKind::tma_multicast || op.pair)) out.sharers = std::max(1, cluster);
+  out.arrives = !op.pair;
   out.latency = config.load_latency && engine ? ticks(chip.latency.copy_engine_cycles) : 0;
   return out;
 }
@@ -85,6 +87,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
   const ir::Program& program = selected.kernel->program;
   KernelPlan plan;
   plan.policy = selected.kernel->grid.policy;
+  plan.cluster = std::max(1, selected.kernel->grid.cluster);
   for (const ir::Section& section : program.sections) {
     plan.is_loop.push_back(section.kind == ir::SectionKind::loop ? 1 : 0);
     plan.is_peers.push_back(section.trips == ir::TripSource::peers ? 1 : 0);
@@ -106,7 +109,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
       auto& steps = out.sections.emplace_back();
       int max_skew = 0;
       for (const Step& step : agent.sections[s]) {
-        steps.push_back(plan_step(step, agent.width, program, chip, config, copy_tokens));
+        steps.push_back(plan_step(step, agent.width, program, chip, config, copy_tokens, plan.cluster));
         max_skew = std::max(max_skew, step.skew);
       }
       out.max_skew.push_back(max_skew);

@@ -24,7 +24,9 @@ struct PlannedStep {
   int groups = 1;
   int distance = 0;
   int arrivals = 1;
-  int position = 0;  // of the first op in the agent's section
+  int sharers = 1;      // CTAs of a cluster that fetch a tile together, each its part
+  bool arrives = true;  // the parts of the others arrive too (multicast); else they stay in the others' SMEM (pairs)
+  int position = 0;     // of the first op in the agent's section
   ir::TokenId token = ir::kNone;
   std::int64_t padded_rows = 1;      // of the copied tile
   ir::AxisId rows_axis = ir::kUnit;  // of the copied tile, or of an mma's result
@@ -52,6 +54,7 @@ struct KernelPlan {
   std::vector<PlannedAgent> agents;
   std::vector<char> is_loop;  // by section
   std::vector<char> is_peers;
+  int cluster = 1;                   // CTAs launched together on SMs of one GPC
   std::vector<int> token_share;      // signals of one agent per phase
   std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;

@@ -58,13 +58,15 @@ class Machine {
       switch (event.kind) {
         case Event::Kind::wake: advance(event.a, event.b, event.time); break;
         case Event::Kind::arrive: arrive(event.a, event.time); break;
-        case Event::Kind::launch: launch(event.a, event.time); break;
+        case Event::Kind::launch: launch_cluster(event.a, event.time); break;
         case Event::Kind::mma_start: start_mma(event.a, event.time); break;
       }
     }
     check_finished();
     for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
     result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
+    for (const SmState& sm : sms_) result_.drain_ticks.push_back(result_.ticks - sm.empty_since);
+    std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
     result_.spread = spread();
     if (tally_) finish_books();
     if (trace_) trace_->finish(result_.ticks);
@@ -74,7 +76,8 @@ class Machine {
  private:
   // --- grid ---
   void setup_grid() {
-    const auto slots = static_cast<std::int64_t>(config_.sms) * config_.ctas_per_sm;
+    group_sms();
+    const auto slots = static_cast<std::int64_t>(groups_.size()) * cluster_ * config_.ctas_per_sm;
     switch (plan_.policy) {
       case ir::GridPolicy::one_item_per_cta: lists_ = sequence_.size(); break;
       case ir::GridPolicy::persistent_static:
@@ -84,13 +87,56 @@ class Machine {
     result_.ctas = lists_;
     // Round-robin over SMs: the dispatcher picks the SM with the most free slots.
     for (int slot = 0; slot < config_.ctas_per_sm; ++slot) {
-      for (int sm = 0; sm < config_.sms; ++sm) push(launch_slot(0), Event::Kind::launch, sm, 0);
+      for (std::size_t group = 0; group < groups_.size(); ++group) {
+        push(launch_slot(0), Event::Kind::launch, static_cast<std::int32_t>(group), 0);
+      }
     }
+  }
+
+  // SMs that hold a cluster together: neighbours of one GPC. GPCs are made of pairs of SMs, some of them have one pair more.
+  void group_sms() {
+    constexpr int kPair = 2;
+    cluster_ = config_.sms >= plan_.cluster ? plan_.cluster : 1;
+    group_of_sm_.assign(sms_.size(), -1);
+    if (cluster_ == 1) {
+      for (int sm = 0; sm < config_.sms; ++sm) add_group(sm);
+      return;
+    }
+    int begin = 0;
+    for (int gpc = 0; gpc < config_.gpcs; ++gpc) {
+      const int end = gpc + 1 == config_.gpcs ? config_.sms : config_.sms / kPair * (gpc + 1) / config_.gpcs * kPair;
+      for (int sm = begin; sm + cluster_ <= end; sm += cluster_) add_group(sm);
+      begin = end;
+    }
+    if (groups_.empty()) throw SimError("kernel " + kernel_.name + ": no GPC holds a cluster of " + std::to_string(cluster_) + " CTAs");
+  }
+
+  void add_group(int sm) {
+    for (int i = 0; i < cluster_; ++i) group_of_sm_[static_cast<std::size_t>(sm + i)] = static_cast<int>(groups_.size());
+    groups_.push_back({sm, std::vector<int>(static_cast<std::size_t>(cluster_), 0)});
   }
 
   std::int64_t launch_slot(std::int64_t now) {
     next_launch_ = std::max(next_launch_ + plan_.launch_interval, now);
     return next_launch_;
+  }
+
+  void launch_cluster(int group, std::int64_t now) {
+    for (int i = 0; i < cluster_; ++i) {
+      const int sm = groups_[static_cast<std::size_t>(group)].first_sm + i;
+      if (tally_ && i > 0) close_books(sm, now);
+      launch(sm, now);
+    }
+  }
+
+  // Another cluster starts when each of its SMs has a place.
+  void free_place(int sm, std::int64_t now) {
+    const int index = group_of_sm_[static_cast<std::size_t>(sm)];
+    SmGroup& group = groups_[static_cast<std::size_t>(index)];
+    ++group.free[static_cast<std::size_t>(sm - group.first_sm)];
+    if (std::find(group.free.begin(), group.free.end(), 0) != group.free.end()) return;
+    for (int& places : group.free) --places;
+    if (next_list_ < lists_) push(launch_slot(now), Event::Kind::launch, index, 0);
   }
 
   void launch(int sm, std::int64_t now) {
@@ -165,12 +211,13 @@ class Machine {
     if (trace_) trace_->retire(slot, now);
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     if (--sm.resident == 0) {
+      sm.empty_since = now;
       const double cycles = to_cycles(Ticks(now - sm.resident_since)).count();
       result_.resident_cycles += cycles;
       offset_cycles_[static_cast<std::size_t>(cta.sm % kStartOffsets)] += cycles;
     }
     free_slots_.push_back(slot);
-    if (next_list_ < lists_) push(launch_slot(now), Event::Kind::launch, cta.sm, 0);
+    free_place(cta.sm, now);
   }
 
   // --- agents ---
@@ -210,7 +257,7 @@ class Machine {
   [[nodiscard]] int sm_of(const Event& event) const {
     switch (event.kind) {
       case Event::Kind::wake: return ctas_[static_cast<std::size_t>(event.a)].sm;
-      case Event::Kind::launch: return event.a;
+      case Event::Kind::launch: return groups_[static_cast<std::size_t>(event.a)].first_sm;
       case Event::Kind::arrive:
       case Event::Kind::mma_start: break;
     }
@@ -513,11 +560,17 @@ class Machine {
     const VisitedTile visited = plan_.is_loop[agent.section] ? visit(agent, trip) : VisitedTile{};
     const TileAddress address = address_of(access, step.rows_axis, kernel_.program, agent.item, visited);
     const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(access.tensor)];
-    const std::int64_t valid_bytes = address.rows * tensor.cols * ir::bits_of(tensor.dtype) / 8;
-    const std::int64_t bytes = step.op->whole_tile ? step.padded_rows * tensor.cols * ir::bits_of(tensor.dtype) / 8 : valid_bytes;
+    // CTAs of a cluster fetch a shared tile in parts of its rows.
+    const std::int64_t rank = cta.id % step.sharers;
+    const std::int64_t first_row = rank * address.rows / step.sharers;
+    const std::int64_t part_rows = (rank + 1) * address.rows / step.sharers - first_row;
+    const std::int64_t row_bytes = tensor.cols * ir::bits_of(tensor.dtype) / 8;
+    const std::int64_t valid_bytes = part_rows * row_bytes;
+    const std::int64_t tile_bytes = (step.op->whole_tile ? step.padded_rows : address.rows) * row_bytes;
+    const std::int64_t bytes = step.op->whole_tile ? tile_bytes / step.sharers : valid_bytes;
     const std::int64_t id = new_transfer(slot, index, step, agent);
     TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
-    transfer.bytes = bytes;
+    transfer.bytes = step.arrives ? tile_bytes : bytes;
     transfer.is_store = step.kind == StepKind::store;
     transfer.blocks_agent = !step.async;
     transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
@@ -525,7 +578,7 @@ class Machine {
     std::int64_t miss = 0;
     if (bytes > 0) {
       if (config_.cache != nullptr) {
-        const L2Outcome outcome = config_.cache->access(access.tensor, address.slab, address.row, address.rows, transfer.is_store);
+        const L2Outcome outcome = config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, transfer.is_store);
         if (!transfer.is_store) {
           hit = outcome.hit_bytes + bytes - valid_bytes;
           miss = outcome.miss_bytes;
@@ -557,8 +610,9 @@ class Machine {
     if (transfer.parts == 0) {
       push(now + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
     } else {
-      if (miss > 0) memory_.submit(static_cast<double>(now), cta.sm, miss, true, id);
-      if (hit > 0) memory_.submit(static_cast<double>(now), cta.sm, hit, false, id);
+      const bool multicast = step.sharers > 1 && step.arrives;
+      if (miss > 0) memory_.submit(static_cast<double>(now), cta.sm, miss, true, id, multicast);
+      if (hit > 0) memory_.submit(static_cast<double>(now), cta.sm, hit, false, id, multicast);
     }
     ++agent.op;
     add_busy(step, agent);
@@ -718,6 +772,9 @@ class Machine {
   ir::ItemSequence sequence_;
   MemorySystem memory_;
   std::vector<SmState> sms_;
+  int cluster_ = 1;
+  std::vector<SmGroup> groups_;
+  std::vector<int> group_of_sm_;
   std::vector<CtaState> ctas_;
   std::vector<std::int32_t> free_slots_;
   std::vector<int> agents_through_;  // by item, beside checkpoints only

@@ -34,6 +34,7 @@ struct Checkpoint {
 struct MachineConfig {
   int sms = 1;
   int ctas_per_sm = 1;
+  int gpcs = 1;  // over which the SMs are spread in pairs; clusters stay inside one
   double clock_mhz = 0;
   MemoryRates rates;
   L2Cache* cache = nullptr;  // nullptr: `hit_fraction` of the loaded bytes hit
@@ -46,6 +47,7 @@ struct MachineConfig {
   bool chain_overlap = true;
   bool mask_cost = true;
   bool cta_start = true;
+  bool multicast = true;
   bool count_work = true;                          // pipe demands and work counts of the result
   std::vector<Checkpoint>* checkpoints = nullptr;  // one per item, in order of their ends
   bool start_offsets = true;
@@ -68,6 +70,7 @@ struct MachineResult {
   std::array<double, kWaitCount> wait_cycles{};  // summed over agents
   double spread = 0;                             // relative half-range of the time per trip over start offsets
   double resident_cycles = 0;                    // SM cycles with at least one CTA
+  std::vector<std::int64_t> drain_ticks;         // `detailed`: from each SM's last CTA to the end, longest first
   double cta_cycles = 0;                         // from launch to retirement, summed over CTAs; 0: not played
   WorkCounts counts;
   Attribution attribution;  // empty unless asked for

@@ -17,7 +17,7 @@ struct Event {
   enum class Kind : std::uint8_t { wake, arrive, launch, mma_start };
   std::int64_t time = 0;
   std::uint64_t order = 0;  // among events of one tick: what completes before what issues, then by age
-  std::int32_t a = 0;       // wake: CTA slot; arrive, mma_start: transfer; launch: SM
+  std::int32_t a = 0;       // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
   std::int32_t b = 0;       // wake: agent
   Kind kind = Kind::wake;
 
@@ -178,6 +178,13 @@ struct SmState {
   std::int64_t issue_free = 0;
   int resident = 0;
   std::int64_t resident_since = 0;
+  std::int64_t empty_since = 0;
+};
+
+// SMs that hold the CTAs of one cluster, one each.
+struct SmGroup {
+  int first_sm = 0;
+  std::vector<int> free;  // places left by CTAs that have ended, per SM
 };
 
 struct TransferState {

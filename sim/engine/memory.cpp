@@ -6,10 +6,39 @@
 
 namespace attnsim {
 
-void MemorySystem::submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag) {
+namespace {
+
+// Max-min fair: every flow of a class gets min(limit of the class, one common level) of the capacity.
+template <std::size_t N>
+void share(double capacity, const std::array<double, N>& flows, std::array<double, N>& limits) {
+  double demand = 0;
+  for (std::size_t i = 0; i < N; ++i) demand += flows[i] * limits[i];
+  if (demand <= capacity) return;
+  // Classes below the common level keep their limit; the level rises as each of them leaves.
+  std::array<bool, N> satisfied{};
+  double left = capacity;
+  double level = 0;
+  for (bool changed = true; changed;) {
+    changed = false;
+    double count = 0;
+    for (std::size_t i = 0; i < N; ++i) count += satisfied[i] ? 0 : flows[i];
+    level = count > 0 ? std::max(0.0, left) / count : level;
+    for (std::size_t i = 0; i < N; ++i) {
+      if (satisfied[i] || flows[i] == 0 || limits[i] > level) continue;
+      satisfied[i] = true;
+      left -= flows[i] * limits[i];
+      changed = true;
+    }
+  }
+  for (std::size_t i = 0; i < N; ++i) limits[i] = satisfied[i] ? limits[i] : level;
+}
+
+}  // namespace
+
+void MemorySystem::submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast) {
   move_to(now);
   auto& port = ports_[static_cast<std::size_t>(sm)];
-  port.push({static_cast<double>(bytes), from_hbm, tag});
+  port.push({static_cast<double>(bytes), flow(from_hbm, multicast), tag});
   if (port.size() == 1) {
     start_head(sm);
     set_rates();
@@ -25,17 +54,23 @@ void MemorySystem::write_back(double now, double bytes) {
 double MemorySystem::next_end() {
   if (next_end_ >= 0) return next_end_;
   next_end_ = std::numeric_limits<double>::infinity();
-  for (const Class* c : {&hit_, &miss_}) {
-    if (!c->active.empty()) next_end_ = std::min(next_end_, now_ + std::max(0.0, c->active.top().finish - c->served) / c->rate);
+  for (const Class& c : flows_) {
+    if (!c.active.empty()) next_end_ = std::min(next_end_, now_ + std::max(0.0, c.active.top().finish - c.served) / c.rate);
   }
   return next_end_;
 }
 
 MemorySystem::Class& MemorySystem::next_class() {
-  const auto remaining = [&](const Class& c) {
-    return c.active.empty() ? std::numeric_limits<double>::infinity() : std::max(0.0, c.active.top().finish - c.served) / c.rate;
-  };
-  return remaining(hit_) <= remaining(miss_) ? hit_ : miss_;
+  Class* first = nullptr;
+  double least = std::numeric_limits<double>::infinity();
+  for (Class& candidate : flows_) {
+    if (candidate.active.empty()) continue;
+    const double remaining = std::max(0.0, candidate.active.top().finish - candidate.served) / candidate.rate;
+    if (first != nullptr && remaining >= least) continue;
+    first = &candidate;
+    least = remaining;
+  }
+  return *first;
 }
 
 int MemorySystem::next_sm() {
@@ -45,16 +80,23 @@ int MemorySystem::next_sm() {
 PortState MemorySystem::port_state(int sm) const {
   const auto& port = ports_[static_cast<std::size_t>(sm)];
   if (port.size() == 0) return PortState::idle;
-  return port.front().from_hbm ? PortState::miss : PortState::hit;
+  return is_miss(port.front().flow) ? PortState::miss : PortState::hit;
+}
+
+std::size_t MemorySystem::port_flow(int sm) const {
+  const auto& port = ports_[static_cast<std::size_t>(sm)];
+  return port.size() == 0 ? 0 : port.front().flow;
 }
 
 MemoryTotals MemorySystem::totals(double now) const {
   const double elapsed = std::max(0.0, now - now_);
-  const double hits = static_cast<double>(hit_.active.size()) * hit_.rate;
-  const double misses = static_cast<double>(miss_.active.size()) * miss_.rate;
+  const MemoryUse moving = use();
   const double written_back = std::min(write_back_bytes_, write_back_rate_ * elapsed);
-  return {hit_.served + hit_.rate * elapsed, miss_.served + miss_.rate * elapsed, l2_unused_ + (rates_.l2 - hits - misses) * elapsed,
-          hbm_unused_ + (rates_.hbm - misses) * elapsed - written_back};
+  MemoryTotals totals;
+  for (std::size_t i = 0; i < kFlows; ++i) totals.arrived[i] = (flows_[i].served + flows_[i].rate * elapsed) * (rates_.port / port_of(i));
+  totals.l2_unused = l2_unused_ + (rates_.l2 - moving.l2) * elapsed;
+  totals.hbm_unused = hbm_unused_ + (rates_.hbm - moving.hbm_reads) * elapsed - written_back;
+  return totals;
 }
 
 std::int64_t MemorySystem::pop(double& end) {
@@ -79,8 +121,7 @@ void MemorySystem::move_to(double now) {
     l2_unused_ = at.l2_unused;
     hbm_unused_ = at.hbm_unused;
   }
-  hit_.served += hit_.rate * elapsed;
-  miss_.served += miss_.rate * elapsed;
+  for (Class& c : flows_) c.served += c.rate * elapsed;
   now_ = now;
   if (write_back_bytes_ > 0) {
     write_back_bytes_ = std::max(0.0, write_back_bytes_ - write_back_rate_ * elapsed);
@@ -90,26 +131,27 @@ void MemorySystem::move_to(double now) {
 
 void MemorySystem::start_head(int sm) {
   const Transfer& head = ports_[static_cast<std::size_t>(sm)].front();
-  Class& c = head.from_hbm ? miss_ : hit_;
+  Class& c = flows_[head.flow];
   c.active.push({c.served + head.bytes, sequence_++, sm});
 }
 
 void MemorySystem::set_rates() {
   next_end_ = -1;
-  const auto hits = static_cast<double>(hit_.active.size());
-  const auto misses = static_cast<double>(miss_.active.size());
-  write_back_rate_ = write_back_bytes_ > 0 ? (misses > 0 ? rates_.hbm / 2 : rates_.hbm) : 0;
-  const double hbm_share = misses > 0 ? std::min(rates_.port, (rates_.hbm - write_back_rate_) / misses) : 0;
-  miss_.rate = hbm_share;
-  hit_.rate = rates_.port;
-  if (misses * hbm_share + hits * rates_.port <= rates_.l2) return;
-  const double even = rates_.l2 / (hits + misses);
-  if (even <= hbm_share) {
-    miss_.rate = even;
-    hit_.rate = even;
-  } else {
-    hit_.rate = std::min(rates_.port, (rates_.l2 - misses * hbm_share) / std::max(1.0, hits));
+  std::array<double, kFlows> count{};
+  std::array<double, kFlows> rate{};
+  for (std::size_t i = 0; i < kFlows; ++i) {
+    count[i] = static_cast<double>(flows_[i].active.size());
+    rate[i] = port_of(i);
   }
+  const std::array<double, 2> misses{count[flow(true, false)], count[flow(true, true)]};
+  const bool reads = misses[0] + misses[1] > 0;
+  write_back_rate_ = write_back_bytes_ > 0 ? (reads ? rates_.hbm / 2 : rates_.hbm) : 0;
+  std::array<double, 2> from_hbm{rate[flow(true, false)], rate[flow(true, true)]};
+  share(rates_.hbm - write_back_rate_, misses, from_hbm);
+  rate[flow(true, false)] = from_hbm[0];
+  rate[flow(true, true)] = from_hbm[1];
+  share(rates_.l2, count, rate);
+  for (std::size_t i = 0; i < kFlows; ++i) flows_[i].rate = rate[i];
 }
 
 }  // namespace attnsim

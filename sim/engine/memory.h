@@ -4,6 +4,7 @@
 // of HBM while reads are active. Latency is added by the caller.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <queue>
 #include <vector>
@@ -15,6 +16,7 @@ struct MemoryRates {
   double port = 0;
   double l2 = 0;
   double hbm = 0;
+  double receivers = 1;  // SMs that a multicast transfer reaches: each port takes what all fetch, so an SM's own part moves slower
 };
 
 // What is moving now, bytes per tick over the whole chip.
@@ -26,11 +28,13 @@ struct MemoryUse {
 
 enum class PortState : std::uint8_t { idle, hit, miss };
 
+// Transfers move in four flows: hits and misses of L2, for one port or as parts of a multicast.
+inline constexpr std::size_t kFlows = 4;
+
 // Integrals since the start, bytes.
 struct MemoryTotals {
-  double served_hit = 0;  // that each active transfer of the class received
-  double served_miss = 0;
-  double l2_unused = 0;  // bandwidth that nobody drew
+  std::array<double, kFlows> arrived{};  // at the port of each active transfer of the flow
+  double l2_unused = 0;                  // bandwidth that nobody drew
   double hbm_unused = 0;
 };
 
@@ -39,7 +43,7 @@ class MemorySystem {
   MemorySystem(int sms, MemoryRates rates, bool keep_totals = false)
       : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {}
 
-  void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag);
+  void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast = false);
   void write_back(double now, double bytes);
   // Tick at which the pending write-backs would be through if nothing else came.
   [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }
@@ -51,17 +55,24 @@ class MemorySystem {
   [[nodiscard]] int next_sm();
 
   [[nodiscard]] PortState port_state(int sm) const;
+  [[nodiscard]] std::size_t port_flow(int sm) const;  // of its transfer; 0 when idle
   // With keep_totals. At `now`, before anything that happens then; no change of rates lies between the last call and `now`.
   [[nodiscard]] MemoryTotals totals(double now) const;
   [[nodiscard]] MemoryUse use() const {
-    const double misses = static_cast<double>(miss_.active.size()) * miss_.rate;
-    return {misses + static_cast<double>(hit_.active.size()) * hit_.rate, misses, write_back_rate_};
+    double all = 0;
+    double misses = 0;
+    for (std::size_t i = 0; i < kFlows; ++i) {
+      const double moving = static_cast<double>(flows_[i].active.size()) * flows_[i].rate;
+      all += moving;
+      if (is_miss(i)) misses += moving;
+    }
+    return {all, misses, write_back_rate_};
   }
 
  private:
   struct Transfer {
     double bytes = 0;
-    bool from_hbm = false;
+    std::size_t flow = 0;
     std::int64_t tag = 0;
   };
   // Transfers of a port, first come first served; its storage stays.
@@ -109,8 +120,10 @@ class MemorySystem {
   MemoryRates rates_;
   std::vector<Port> ports_;
   bool keeps_totals_;
-  Class hit_;
-  Class miss_;
+  [[nodiscard]] static constexpr std::size_t flow(bool from_hbm, bool multicast) { return (from_hbm ? 1U : 0U) + (multicast ? 2U : 0U); }
+  [[nodiscard]] static constexpr bool is_miss(std::size_t flow) { return flow % 2 == 1; }
+  [[nodiscard]] double port_of(std::size_t flow) const { return flow >= 2 ? rates_.port / rates_.receivers : rates_.port; }
+  std::array<Class, kFlows> flows_;
   double now_ = 0;
   double l2_unused_ = 0;
   double hbm_unused_ = 0;

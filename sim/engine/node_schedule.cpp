@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "sim/engine/chip_share.h"
 
@@ -38,6 +39,14 @@ double NodeSchedule::launch_gap_us(const State& state, const ir::Kernel& kernel)
   return plain ? chip_.launch.stream_kernel_us : chip_.launch.dependent_kernel_us;
 }
 
+double NodeSchedule::head_start_us(const ir::Kernel& kernel, const State& previous) const {
+  const std::int64_t per_sm = ctas_per_sm(kernel, chip_);
+  const bool has_lists = kernel.grid.policy == ir::GridPolicy::lists;
+  const std::int64_t ctas = has_lists ? static_cast<std::int64_t>(kernel.grid.lists.size()) : ir::ItemSequence(kernel).size();
+  const std::int64_t sms = std::min<std::int64_t>((ctas + per_sm - 1) / per_sm, static_cast<std::int64_t>(previous.drains_us.size()));
+  return sms == 0 ? 0 : std::min(cta_start_us_, previous.drains_us[static_cast<std::size_t>(sms - 1)]);
+}
+
 NodeStart NodeSchedule::start_of(int index) const {
   const State& state = states_[static_cast<std::size_t>(index)];
   double ready = 0;
@@ -50,7 +59,7 @@ NodeStart NodeSchedule::start_of(int index) const {
   const bool directly_after = std::find(state.after.begin(), state.after.end(), state.previous_kernel) != state.after.end();
   if (kernel.grid.programmatic_launch && directly_after) {
     const State& previous = states_[static_cast<std::size_t>(state.previous_kernel)];
-    if (previous.end_us >= start) start -= std::min(previous.drain_us, cta_start_us_);
+    if (previous.end_us >= start) start -= head_start_us(kernel, previous);
   }
   return {index, start, start - free};
 }
@@ -68,11 +77,11 @@ NodeStart NodeSchedule::next() const {
   return first;
 }
 
-void NodeSchedule::done(const NodeStart& node, double duration_us, double drain_us) {
+void NodeSchedule::done(const NodeStart& node, double duration_us, std::vector<double> drains_us) {
   State& state = states_[static_cast<std::size_t>(node.node)];
   state.done = true;
   state.end_us = node.start_us + duration_us;
-  state.drain_us = drain_us;
+  state.drains_us = std::move(drains_us);
   if (state.runs == Runs::kernel) chip_free_us_ = std::max(chip_free_us_, state.end_us);
   if (state.runs == Runs::transfer) link_free_us_ = std::max(link_free_us_, state.end_us);
   end_us_ = std::max(end_us_, state.end_us);

@@ -8,8 +8,9 @@
 //   launch.kernel_us (if the harness counts it)  nothing before it: no kernel in its stream, no kernel or transfer that it depends on
 //   launch.dependent_kernel_us                   otherwise, in a CUDA graph; launch.stream_kernel_us with plain launches
 //   0                                            programmatic launch, after a kernel of its stream
-// A kernel with programmatic launch directly after another starts its CTAs on the SMs that the other has left: what the other's SMs
-// idle at its end, on average, is taken off the CTA start, which is why its gap may be negative.
+// A kernel with programmatic launch directly after another starts its CTAs on the SMs that the other has left, as many as its first
+// wave needs: for how long the last of those stood empty at the other's end is taken off the CTA start, which is why its gap may be
+// negative.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +33,8 @@ class NodeSchedule {
   NodeSchedule(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions, double clock_mhz);
   // Of the nodes whose predecessors are done, the one that starts first; ties in the pipeline's order.
   [[nodiscard]] NodeStart next() const;
-  // `drain_us`: mean time that an SM was empty before the kernel's end.
-  void done(const NodeStart& node, double duration_us, double drain_us = 0);
+  // `drains_us`: for how long each SM was empty before the kernel's end, longest first.
+  void done(const NodeStart& node, double duration_us, std::vector<double> drains_us = {});
   [[nodiscard]] double end_us() const { return end_us_; }
 
  private:
@@ -45,9 +46,10 @@ class NodeSchedule {
     bool fed = false;          // a kernel or transfer comes before it
     bool done = false;
     double end_us = 0;
-    double drain_us = 0;
+    std::vector<double> drains_us;
   };
   [[nodiscard]] NodeStart start_of(int node) const;
+  [[nodiscard]] double head_start_us(const ir::Kernel& kernel, const State& previous) const;
   [[nodiscard]] double launch_gap_us(const State& state, const ir::Kernel& kernel) const;
 
   const ir::Pipeline& pipeline_;

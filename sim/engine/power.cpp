@@ -14,10 +14,11 @@ double dynamic_energy_j(const WorkCounts& counts, const Chip& chip, double clock
   return (core_pj * scale + counts.hbm_bytes * p.hbm_pj_per_byte) * 1e-12;
 }
 
-double sustained_clock_mhz(const WorkCounts& counts, const Chip& chip, double time_s, double clock_mhz, double memory_bound) {
+double sustained_clock_mhz(const WorkCounts& counts, const Chip& chip, double time_s, double clock_mhz, double memory_bound,
+                           double settle_s) {
   for (double f = chip.clock.boost_mhz; f > chip.clock.min_mhz; f -= chip.clock.step_mhz) {
     const double time = time_s * (memory_bound + (1 - memory_bound) * clock_mhz / f);
-    if (chip.power.idle_w + dynamic_energy_j(counts, chip, f) / time <= chip.power.cap_w) return f;
+    if (chip.power.idle_w + dynamic_energy_j(counts, chip, f) / std::max(time, settle_s) <= chip.power.cap_w) return f;
   }
   return chip.clock.min_mhz;
 }

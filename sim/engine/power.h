@@ -13,7 +13,9 @@ namespace attnsim {
 [[nodiscard]] double dynamic_energy_j(const WorkCounts& counts, const Chip& chip, double clock_mhz);
 
 // Highest clock step in [min_mhz, boost_mhz] at which idle power + energy / time stays below the cap. `time_s` was simulated
-// at `clock_mhz`; the part `memory_bound` (0..1) of it does not follow the SM clock.
-[[nodiscard]] double sustained_clock_mhz(const WorkCounts& counts, const Chip& chip, double time_s, double clock_mhz, double memory_bound);
+// at `clock_mhz`; the part `memory_bound` (0..1) of it does not follow the SM clock. Of a call shorter than `settle_s` the control has
+// seen, when the timing ends, only the share time / settle_s of its energy.
+[[nodiscard]] double sustained_clock_mhz(const WorkCounts& counts, const Chip& chip, double time_s, double clock_mhz, double memory_bound,
+                                         double settle_s = 0);
 
 }  // namespace attnsim

@@ -6,6 +6,7 @@
 
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/l2_cache.h"
+#include "sim/engine/panel_residency.h"
 
 namespace attnsim {
 
@@ -100,7 +101,7 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
             if (step.kind != StepKind::load && step.kind != StepKind::store) continue;
             const ir::Tensor& tensor = tensors[static_cast<std::size_t>(step.op->access.tensor)];
             const std::int64_t rows = step.op->whole_tile ? times * step.padded_rows : copied_rows(step, program, family, tile, times);
-            const double bytes = static_cast<double>(rows) * row_bytes(tensor) * slabs;
+            const double bytes = static_cast<double>(rows) * row_bytes(tensor) * slabs / step.sharers;
             out.l2_bytes += bytes;
             if (step.kind == StepKind::load) out.loaded_bytes += bytes;
           }
@@ -122,7 +123,15 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   double stored = 0;
   const double footprint = L2Cache::footprint_bytes(tensors);
   const auto in_flight = static_cast<double>(config.sms) * config.ctas_per_sm;
+  const bool panels = walks_panels(kernel);
+  if (panels) {
+    const PanelTraffic traffic = panel_traffic(kernel, tensors, static_cast<std::int64_t>(config.sms) * config.ctas_per_sm, l2);
+    loaded = traffic.loaded;
+    fetched = traffic.fetched;
+    stored = traffic.stored;
+  }
   for (const ir::Agent& agent : kernel.program.agents) {
+    if (panels) break;
     for (std::size_t s = 0; s < agent.sections.size(); ++s) {
       for (const ir::Op& op : agent.sections[s]) {
         if (op.kind != ir::OpKind::load && op.kind != ir::OpKind::store) continue;

@@ -135,11 +135,15 @@ KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, con
   return out;
 }
 
-// Mean cycles that an SM was empty before the kernel's end: those without a CTA less the dispatcher's ramp at its start.
-double empty_at_the_end(const MachineResult& played, const MachineConfig& config, const Chip& chip) {
-  const double empty = to_cycles(Ticks(played.ticks)).count() - played.resident_cycles / config.sms;
-  const double ramp = config.cta_start ? (config.sms - 1) / (2 * chip.launch.ctas_per_clk) : 0;
-  return std::max(0.0, empty - ramp);
+// How long each SM was empty before the kernel's end, longest first. `fast` knows of the SMs that got no CTA only.
+std::vector<double> drains_us(const MachineResult& played, const MachineConfig& config, double clock_mhz) {
+  std::vector<double> out;
+  for (const std::int64_t ticks : played.drain_ticks) out.push_back(to_cycles(Ticks(ticks)).count() / clock_mhz);
+  if (!out.empty()) return out;
+  const auto unused = std::max<std::int64_t>(0, config.sms - played.ctas);
+  out.assign(static_cast<std::size_t>(unused), to_cycles(Ticks(played.ticks)).count() / clock_mhz);
+  out.resize(static_cast<std::size_t>(config.sms), 0);
+  return out;
 }
 
 class Simulator {
@@ -157,19 +161,20 @@ class Simulator {
 
   Simulation run() {
     double clock = start_clock();
-    Pass pass = settle(clock, false);
-    if (conditions_.clock == ClockPolicy::sustained && has_effect(conditions_, "clock")) {
+    const bool listened = options_.listener != nullptr && (kind_ == EngineKind::detailed || options_.sample_long_runs);
+    const bool watched = listened || options_.attribute;
+    const bool searches = conditions_.clock == ClockPolicy::sustained && has_effect(conditions_, "clock");
+    Pass pass = settle(clock, watched && !searches);
+    if (searches) {
       for (int round = 0; round < 2; ++round) {
         const double memory_bound = std::min(1.0, pass.hbm_busy_us / std::max(1e-9, pass.time_us));
-        const double next = sustained_clock_mhz(pass.counts, chip_, pass.time_us * 1e-6, clock, memory_bound);
+        const double next = sustained_clock_mhz(pass.counts, chip_, pass.time_us * 1e-6, clock, memory_bound, conditions_.settle_us * 1e-6);
         if (next == clock) break;
         clock = next;
         pass = settle(clock, false);
       }
+      if (watched) pass = settle(clock, true);  // again, now that the clock is settled
     }
-    // Again for those who watch, now that the clock is settled.
-    const bool listened = options_.listener != nullptr && (kind_ == EngineKind::detailed || options_.sample_long_runs);
-    if (listened || options_.attribute) pass = settle(clock, true);
     Simulation out;
     out.kernels = std::move(pass.kernels);
     out.time_us = pass.time_us;
@@ -185,13 +190,20 @@ class Simulator {
     return locked ? conditions_.locked_mhz : chip_.clock.boost_mhz;
   }
 
+  // Whether some kernel leaves its lines in the L2 model.
+  bool keeps_cache() const {
+    if (kind_ == EngineKind::detailed) return true;
+    return std::any_of(selected_.begin(), selected_.end(),
+                       [](const SelectedKernel& s) { return s.kernel != nullptr && is_replayed(*s.kernel); });
+  }
+
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
   Pass settle(double clock, bool watched) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
     L2Cache cache(chip_.l2_effective(), pipeline_.tensors());
     const double footprint = L2Cache::footprint_bytes(pipeline_.tensors());
     const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
-    if (warm && kind_ == EngineKind::detailed) (void)play_all(cache, clock, false);
+    if (warm && keeps_cache()) (void)play_all(cache, clock, false);
     return play_all(cache, clock, watched);
   }
 
@@ -202,7 +214,7 @@ class Simulator {
     for (NodeStart start = schedule.next(); start.node >= 0; start = schedule.next()) {
       const int index = start.node;
       const auto n = static_cast<std::size_t>(index);
-      double drain_us = 0;
+      std::vector<double> drained_us;
       const ir::Node& node = pipeline_.nodes()[n];
       KernelResult& result = pass.kernels[n];
       if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) {
@@ -213,10 +225,10 @@ class Simulator {
         if (watched && !sampled) config.listener = options_.listener;
         config.attribute = watched && options_.attribute && kind_ == EngineKind::detailed;
         MachineResult played;
+        if (has_effect(conditions_, "l2_hits")) config.cache = &cache;
         if (kind_ == EngineKind::fast) {
           played = play_fast(selected_[n], pipeline_.tensors(), chip_, conditions_, config);
         } else {
-          if (has_effect(conditions_, "l2_hits")) config.cache = &cache;
           played = play(selected_[n], pipeline_.tensors(), chip_, config);
           if (!has_effect(conditions_, "waves")) spread_evenly(played, config);
         }
@@ -224,7 +236,7 @@ class Simulator {
         result = describe(*kernel, played, config, clock, chip_);
         result.extrapolated = kind_ == EngineKind::fast;
         result.launch_us = start.gap_us;
-        drain_us = empty_at_the_end(played, config, chip_) / clock;
+        drained_us = drains_us(played, config, clock);
         pass.hbm_busy_us += result.counts.hbm_bytes / (config.rates.hbm * static_cast<double>(kTicksPerCycle)) / clock;
         add(pass.counts, result.counts);
       } else if (const auto* transfer = std::get_if<ir::Transfer>(&node.work)) {
@@ -240,7 +252,7 @@ class Simulator {
         result.time_us = gap.time.count() * 1e-3;
       }
       result.start_us = start.start_us;
-      schedule.done(start, result.time_us, drain_us);
+      schedule.done(start, result.time_us, std::move(drained_us));
     }
     pass.time_us = schedule.end_us();
     return pass;

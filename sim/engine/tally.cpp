@@ -45,17 +45,39 @@ Server next_work(const KernelPlan& plan, const PlannedAgent& agent, std::size_t 
   return server;
 }
 
+// The agents that signal a token or whose copies complete it: "consumer0 +1".
+std::string signallers_of(const ir::Program& program, ir::TokenId token) {
+  std::string first;
+  int more = 0;
+  for (const ir::Agent& agent : program.agents) {
+    bool signals = false;
+    for (const auto& section : agent.sections) {
+      for (const ir::Op& op : section) {
+        signals = signals || (op.kind == ir::OpKind::signal && op.token == token);
+        signals = signals || std::find(op.completes.begin(), op.completes.end(), token) != op.completes.end();
+      }
+    }
+    if (!signals) continue;
+    if (first.empty())
+      first = agent.name;
+    else
+      ++more;
+  }
+  return more > 0 ? first + " +" + std::to_string(more) : first;
+}
+
 }  // namespace
 
 Tally::Tally(const KernelPlan& plan, const ir::Program& program, const MachineConfig& config)
     : config_(config), sms_(static_cast<std::size_t>(config.sms)) {
   for (std::size_t r = 0; r < kReasonCount; ++r) out_.reasons.emplace_back(name_of(static_cast<Reason>(r)));
-  const auto add_row = [&](const std::string& name) {
+  const auto add_row = [&](const std::string& name, const std::string& signallers) {
     for (const std::string_view state : kCopyText) out_.reasons.push_back("copy " + name + std::string(state));
-    out_.reasons.push_back("token " + name);
+    out_.reasons.push_back("token " + name + " (" + signallers + ")");
   };
-  for (const ir::Token& token : program.tokens) add_row(token.name);
-  add_row("of a blocking load");  // after the tokens
+  for (std::size_t t = 0; t < program.tokens.size(); ++t)
+    add_row(program.tokens[t].name, signallers_of(program, static_cast<ir::TokenId>(t)));
+  add_row("of a blocking load", "-");  // after the tokens
   for (auto& row : out_.idle_ticks) row.assign(out_.reasons.size(), 0);
   for (const PlannedAgent& agent : plan.agents) {
     auto& sections = next_.emplace_back();
@@ -183,7 +205,8 @@ void Tally::book_copy(Sm& sm, const SmState& state, const BusyFlags& busy, const
     idle(Server::hbm, reason, hbm_left);
   } else {
     const bool miss = port == PortState::miss;
-    const double bytes = miss ? totals.served_miss - sm.served_miss : totals.served_hit - sm.served_hit;
+    const std::size_t flow = memory.port_flow(index);
+    const double bytes = totals.arrived[flow] - sm.arrived[flow];
     const double moving = std::clamp(bytes / config_.rates.port, 0.0, elapsed);
     const double full_rate = elapsed > 0 ? moving / elapsed : 0;
     out_.busy_ticks[static_cast<std::size_t>(Server::copy)] += moving;
@@ -193,8 +216,7 @@ void Tally::book_copy(Sm& sm, const SmState& state, const BusyFlags& busy, const
     idle(Server::hbm, at(miss ? Reason::port_rate : Reason::port_hits), hbm_left * full_rate);
     idle(Server::hbm, at(Reason::l2_shared), hbm_left * (1 - full_rate));
   }
-  sm.served_hit = totals.served_hit;
-  sm.served_miss = totals.served_miss;
+  sm.arrived = totals.arrived;
   sm.l2_unused = totals.l2_unused;
   sm.hbm_unused = totals.hbm_unused;
 }

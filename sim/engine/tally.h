@@ -39,8 +39,7 @@ class Tally {
   struct Sm {
     std::int64_t last = 0;
     int loads = 0;  // issued and not arrived
-    double served_hit = 0;
-    double served_miss = 0;
+    std::array<double, kFlows> arrived{};
     double l2_unused = 0;
     double hbm_unused = 0;
     std::vector<Waiting> waiting;

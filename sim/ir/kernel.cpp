@@ -43,8 +43,9 @@ Item ItemSequence::at(std::int64_t position) const {
     const std::int64_t start = index / (section * tiles) * section;
     const std::int64_t width = std::min(section, family.slab_count - start);
     index -= start * tiles;
-    slab = start + index % width;
-    tile = index / width;
+    const std::int64_t together = tiles % kernel_->grid.cluster_tiles == 0 ? kernel_->grid.cluster_tiles : 1;
+    slab = start + index / together % width;
+    tile = index / (together * width) * together + index % together;
   }
   if (kernel_->grid.tile_order == TileOrder::descending) tile = tiles - 1 - tile;
   const std::int64_t ways = kernel_->grid.interleave;

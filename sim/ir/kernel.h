@@ -62,6 +62,7 @@ struct Grid {
   std::int64_t section_slabs = 0;                // with Fastest::slabs: slabs handled before the next section starts; 0 = all
   std::int64_t interleave = 0;                   // > 1 (divides slab_count): visit slabs 0, n/i, 2n/i, ..., then 1, n/i + 1, ...
   int cluster = 1;                               // CTAs per cluster; a cluster occupies that many SMs of one GPC at once
+  int cluster_tiles = 1;                         // with Fastest::slabs: row tiles of a slab that follow one another (divides their count)
   bool programmatic_launch = false;              // may start while its predecessor drains
   std::vector<std::vector<std::int64_t>> lists;  // GridPolicy::lists: positions in the grid order
 };

@@ -151,7 +151,10 @@ struct Op {
   MmaKind mma = MmaKind::mma_sync;
   bool a_transposed = false;
   bool b_transposed = false;  // B given as [n x k], as K in Q K^T
+  int warp_columns = 1;       // mma_sync: warps side by side along n, the others along m; each side's operand is read once per warp row
   bool accumulate = false;
+  // mma: two CTAs of a cluster multiply together and each holds half of B (tcgen05 cta_group::2); load: of such a B, the CTA's half
+  bool pair = false;
   // load, store
   CopyKind copy = CopyKind::plain;
   Access access;

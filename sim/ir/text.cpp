@@ -78,7 +78,8 @@ std::string action(const Program& p, const Op& op, const std::vector<Tensor>& te
   switch (op.kind) {
     case OpKind::load:
     case OpKind::gather:
-      return fmt::format("{} = {} {} {}", results(p, op), info(op.kind).name, name_of(op.copy), place(op.access, tensors));
+      return fmt::format("{} = {} {} {}{}", results(p, op), info(op.kind).name, name_of(op.copy), place(op.access, tensors),
+                         op.pair ? ", half per CTA of a pair" : "");
     case OpKind::store:
     case OpKind::scatter:
     case OpKind::atomic:
@@ -86,7 +87,8 @@ std::string action(const Program& p, const Op& op, const std::vector<Tensor>& te
     case OpKind::mma: {
       const auto side = [&](std::size_t i, bool transposed) { return tile_name(p, op.in.at(i)) + (transposed ? "^T" : ""); };
       return fmt::format("{} {} mma {} {} {}", results(p, op), op.accumulate ? "+=" : "=", name_of(op.mma), side(0, op.a_transposed),
-                         side(1, op.b_transposed));
+                         side(1, op.b_transposed)) +
+             (op.pair ? " in pairs of CTAs" : "") + (op.warp_columns > 1 ? fmt::format(" with {} columns of warps", op.warp_columns) : "");
     }
     case OpKind::unary:
     case OpKind::binary: return fmt::format("{} = {}({})", results(p, op), name_of(op.fn), operands(p, op));
@@ -131,6 +133,7 @@ std::string grid_text(const Grid& g) {
   if (g.section_slabs > 0) text += fmt::format(" in sections of {}", g.section_slabs);
   if (g.interleave > 1) text += fmt::format(", slabs interleaved by {}", g.interleave);
   if (g.cluster > 1) text += fmt::format(", clusters of {}", g.cluster);
+  if (g.cluster_tiles > 1) text += fmt::format(", {} tiles together", g.cluster_tiles);
   if (g.programmatic_launch) text += ", programmatic launch";
   text += "\n";
   for (std::size_t c = 0; c < g.lists.size(); ++c) {

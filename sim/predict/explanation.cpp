@@ -12,7 +12,10 @@ Explanation explain_workload(const RunConfig& config, std::size_t index, const E
   Explanation out;
   const ir::Pipeline pipeline = lower(*request.variant, request.problem, request.schedule, request.chip, request.conditions.extra_kernels);
   CriticalRecorder recorder;
-  const Simulation watched = simulate(pipeline, request.chip, request.conditions,
+  Conditions settled = request.conditions;  // at the clock that the prediction found
+  settled.clock = ClockPolicy::locked;
+  settled.locked_mhz = outcome.result.clock_mhz;
+  const Simulation watched = simulate(pipeline, request.chip, settled,
                                       {.kind = request.engine, .listener = &recorder, .attribute = true, .sample_long_runs = true});
   require(watched.kernels.size() == outcome.result.kernels.size(), "the watched run has the kernels of the prediction");
   for (std::size_t k = 0; k < watched.kernels.size(); ++k) outcome.result.kernels[k].resources = watched.kernels[k].resources;

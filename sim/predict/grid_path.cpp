@@ -22,7 +22,8 @@ Split split_first(const std::string& path) {
   return {path.substr(0, dot), path.substr(dot + 1)};
 }
 
-const std::vector<std::string> kShapeNames{"batch", "q_heads", "kv_heads", "q_len", "kv_len", "head_dim", "head_dim_qk", "head_dim_v"};
+const std::vector<std::string> kShapeNames{"batch",       "q_heads",    "kv_heads", "q_len", "kv_len", "head_dim",
+                                           "head_dim_qk", "head_dim_v", "m",        "n",     "k"};
 const std::vector<std::string> kOfWorkload{"variant", "schedule", "shape", "dtype", "params"};
 const std::vector<std::string> kOfRun{"chip", "harness", "engine"};
 

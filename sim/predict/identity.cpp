@@ -21,6 +21,11 @@ Json json_of(const Params& params) {
 }
 
 Json json_of(const Problem& p) {
+  if (p.m > 0) {
+    Json shape = {{"m", p.m}, {"n", p.n}, {"dtype", std::string(ir::name_of(p.dtype))}, {"params", json_of(p.params)}};
+    if (p.k > 0) shape["k"] = p.k;
+    return shape;
+  }
   return {{"batch", p.batch},           {"q_heads", p.q_heads},
           {"kv_heads", p.kv_heads},     {"q_len", p.q_len},
           {"kv_len", p.kv_len},         {"head_dim_qk", p.head_dim_qk},
@@ -49,6 +54,8 @@ Json json_of(const Conditions& c) {
                      {"include_launch", c.include_launch},
                      {"extra_kernels", extras},
                      {"without", c.without}};
+  if (c.settle_us > 0) conditions["settle_us"] = c.settle_us;
+  if (c.host_us > 0) conditions["host_us"] = c.host_us;
   if (c.launches != LaunchKind::graph) conditions["launches"] = "plain";
   if (c.clock == ClockPolicy::locked) conditions["locked_mhz"] = c.locked_mhz;
   return conditions;

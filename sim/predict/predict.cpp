@@ -40,9 +40,10 @@ std::string bottleneck_of(const std::vector<KernelResult>& kernels) {
   return gaps > longest->time_us ? "launch" : longest->limiter;
 }
 
-std::map<std::string, double> harness_parts(const Conditions& conditions, const std::vector<KernelResult>& kernels) {
+std::map<std::string, double> harness_parts(const Conditions& conditions, const std::vector<KernelResult>& kernels, double gpu_us) {
   std::map<std::string, double> parts;
   if (conditions.constant_us > 0) parts["constant"] = conditions.constant_us;
+  if (conditions.host_us > gpu_us) parts["host"] = conditions.host_us - gpu_us;
   for (std::size_t i = 0; i < std::min(conditions.extra_kernels.size(), kernels.size()); ++i)  // lowered first, in this order
     parts[kernels[i].name] += kernels[i].time_us + kernels[i].launch_us;
   return parts;
@@ -51,7 +52,7 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
 // No measurement file holds windowed prefill: rows of full or causal calls don't vouch for it.
 std::string validated_phase(const Variant& variant, const Problem& problem) {
   const std::string phase = phase_of(variant, problem);
-  if (phase == "decode" || variant.band == nullptr) return phase;
+  if (phase == "decode" || variant.band == nullptr || variant.shape != ShapeKind::attention) return phase;
   const bool windowed = variant.band(problem, problem.q_len_of(0), problem.kv_len_of(0)).lower > -kUnbounded;
   return windowed ? "windowed " + phase : phase;
 }
@@ -80,9 +81,11 @@ Result predict(const Request& request) {
     result.counts.hbm_bytes += simulation.kernels[i].counts.hbm_bytes;
   }
   result.bottleneck = bottleneck_of(simulation.kernels);
-  result.harness_us = harness_parts(request.conditions, simulation.kernels);
+  const double gpu_us = simulation.time_us + request.conditions.constant_us;
+  result.harness_us = harness_parts(request.conditions, simulation.kernels, gpu_us);
+  if (request.conditions.host_us > gpu_us) result.bottleneck = "host";
   result.kernels = std::move(simulation.kernels);
-  result.ladder.time_us[kSimulated] = simulation.time_us + request.conditions.constant_us;
+  result.ladder.time_us[kSimulated] = std::max(gpu_us, request.conditions.host_us);
   result.ladder.limiter[kSimulated] = result.bottleneck;
   if (request.measured_us) {
     const auto measured = static_cast<std::size_t>(Rung::measured);

@@ -27,6 +27,15 @@ ir::DType dtype_named(const std::string& name) {
   return ir::DType::bf16;
 }
 
+constexpr double kMostFlops = static_cast<double>(std::numeric_limits<std::int64_t>::max()) / 4;
+
+// m, n, k of an operator.
+void read_operator(FieldReader& shape, ShapeKind kind, Problem& p) {
+  p.m = std::max<std::int64_t>(1, shape.integer("m", {.min = 1, .max = kMaxLength}));
+  p.n = std::max<std::int64_t>(1, shape.integer("n", {.min = 1, .max = kMaxLength}));
+  if (kind == ShapeKind::gemm) p.k = std::max<std::int64_t>(1, shape.integer("k", {.min = 1, .max = kMaxLength}));
+}
+
 // FLOPs of the unmasked problem, in floating point so that an overflow shows.
 double dense_flops(const Problem& p) {
   double pairs = 0;
@@ -83,11 +92,20 @@ Problem read_problem(FieldReader& workload, const Variant* variant) {
   Problem p;
   const bool has_shape = workload.has("shape");
   if (!has_shape) {
-    workload.issue("shape", "is missing", "an object with q_heads, q_len and head_dim");
+    const ShapeKind kind = variant == nullptr ? ShapeKind::attention : variant->shape;
+    workload.issue("shape", "is missing",
+                   kind == ShapeKind::gemm   ? "an object with m, n and k"
+                   : kind == ShapeKind::rows ? "an object with m and n"
+                                             : "an object with q_heads, q_len and head_dim");
     (void)workload.raw("shape");
   }
   FieldReader shape = workload.child("shape");
-  if (has_shape && shape.json().is_object()) {
+  if (has_shape && shape.json().is_object() && variant != nullptr && variant->shape != ShapeKind::attention) {
+    read_operator(shape, variant->shape, p);
+    const double flops = 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(std::max<std::int64_t>(1, p.k));
+    if (flops > kMostFlops)
+      workload.issue("shape", fmt::format("needs {:.3g} FLOPs, more than 64-bit counters hold", flops), "at most 2.3e18 FLOPs");
+  } else if (has_shape && shape.json().is_object()) {
     p.batch = std::max<std::int64_t>(1, shape.integer("batch", {.min = 1, .max = kMaxCount}, 1));
     const std::int64_t q_heads = shape.integer("q_heads", {.min = 1, .max = kMaxCount});  // 0 after an issue
     p.q_heads = std::max<std::int64_t>(1, q_heads);
@@ -105,7 +123,7 @@ Problem read_problem(FieldReader& workload, const Variant* variant) {
     } else {
       p.head_dim_qk = p.head_dim_v = shape.integer("head_dim", {.min = 1, .max = kMaxHeadDim});
     }
-    if (dense_flops(p) > static_cast<double>(std::numeric_limits<std::int64_t>::max()) / 4)
+    if (dense_flops(p) > kMostFlops)
       workload.issue("shape", fmt::format("needs {:.3g} FLOPs unmasked, more than 64-bit counters hold", dense_flops(p)),
                      "at most 2.3e18 FLOPs");
   }

@@ -41,10 +41,12 @@ Reference baseline_of(const RunConfig& config, const WorkloadConfig& workload, c
     }
     case BaselineMode::automatic: break;
   }
-  Request request = mask_free(base_request(config, workload), variant("dense"));
+  // An operator has no mask; its baseline is its own fastest schedule.
+  const bool attention = workload.variant->shape == ShapeKind::attention;
+  Request request = mask_free(base_request(config, workload), attention ? variant("dense") : *workload.variant);
   const std::vector<Schedule> schedules = legal_schedules(*request.variant, request.problem, request.chip);
-  const std::string how =
-      schedules.size() == 1 ? "the only legal dense schedule" : fmt::format("fastest of {} legal dense schedules", schedules.size());
+  const std::string how = schedules.size() == 1 ? fmt::format("the only legal {} schedule", request.variant->name)
+                                                : fmt::format("fastest of {} legal {} schedules", schedules.size(), request.variant->name);
   return {located(config.file, workload.pointer, [&] { return fastest(std::move(request), schedules, predictor); }), how};
 }
 

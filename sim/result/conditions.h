@@ -23,8 +23,10 @@ enum class ExtraKernel { kv_cache_write };
 struct Conditions {
   ClockPolicy clock = ClockPolicy::boost;
   double locked_mhz = 0;  // ClockPolicy::locked
+  double settle_us = 0;   // ClockPolicy::sustained: shorter calls end, with their repetitions, before the power control acts in full
   L2Start l2 = L2Start::cold;
   double constant_us = 0;      // harness floor on top of the launches
+  double host_us = 0;          // host work of a call, beside the GPU's work of the call before: no call takes less
   bool include_launch = true;  // chip.launch.kernel_us counts
   LaunchKind launches = LaunchKind::graph;
   std::vector<ExtraKernel> extra_kernels;

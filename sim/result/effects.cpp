@@ -25,6 +25,7 @@ const std::vector<Effect>& effects() {
       {"launch", "off: kernel launches and the gaps between kernels of a stream take no time"},
       {"clock", "off: the SM clock is the chip's highest, whatever the policy and the power cap say"},
       {"mask_cost", "off: masked tiles cost what unmasked tiles cost; their mask ops are free"},
+      {"multicast", "off: CTAs of a cluster fetch the tiles that they share each for itself"},
       {"cta_start", "off: CTAs start and end at once and dispatch is unlimited"},
   };
   return kEffects;

@@ -124,9 +124,12 @@ class Selector {
     step.tensor_flops = 2 * m * n * k;
     step.operand_bits = ir::bits_of(a.dtype);
     const double element_bytes = step.operand_bits / 8.0;
-    const double b_readers = rule->second.b_read_per_warp ? std::min(static_cast<double>(warps_), m / rule->second.m) : 1;
-    if (a.space == Space::smem) step.smem_bytes += m * k * element_bytes;
-    if (b.space == Space::smem) step.smem_bytes += b_readers * n * k * element_bytes;
+    // Warps stand in a grid over the result: each of its rows reads all of B, each of its columns all of A.
+    const bool per_warp = rule->second.b_read_per_warp;
+    const double a_readers = per_warp ? op.warp_columns : 1;
+    const double b_readers = per_warp ? std::clamp(static_cast<double>(warps_) / op.warp_columns, 1.0, m / rule->second.m) : 1;
+    if (a.space == Space::smem) step.smem_bytes += a_readers * m * k * element_bytes;
+    if (b.space == Space::smem) step.smem_bytes += b_readers * n * k * element_bytes / (op.pair ? 2 : 1);
     const double instructions = m * n * k / (static_cast<double>(rule->second.m) * rule->second.n * rule->second.k);
     step.warp_instructions = step.async ? k / rule->second.k * warps_ : instructions;
     step.demand[static_cast<std::size_t>(Pipe::tensor)] = step.tensor_flops / (rate * rule->second.rate_fraction * chip_.tensor.efficiency);
@@ -135,7 +138,7 @@ class Selector {
     step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::tensor)];
     step.latency_cycles = step.async ? chip_.latency.wgmma_cycles : chip_.latency.mma_sync_cycles + chip_.latency.smem_cycles;
     step.groups = static_cast<int>(k) / rule->second.k;
-    if (b.slice_cols > 0) step.latency_cycles += slice_stalls(step, b);
+    if (b.slice_cols > 0) step.stall_cycles = slice_stalls(step, b);
     // Asynchronous MMAs of one agent run in issue order, so they wait for register operands only, not for each other.
     if (a.space == Space::registers) wait_for(step, op.in[0]);
     step.writes = op.out;
@@ -164,7 +167,7 @@ class Selector {
     step.demand[static_cast<std::size_t>(Pipe::issue)] = step.warp_instructions / chip_.sm.issue_per_clk;
     step.demand[static_cast<std::size_t>(Pipe::alu)] = step.alu_ops / chip_.sm.alu_lanes;
     if (tile(id).space == Space::smem) {
-      step.smem_bytes = bytes(id);
+      step.smem_bytes = bytes(id) / (op.pair ? 2 : 1);
       step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
     }
     step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::issue)];

@@ -48,11 +48,11 @@ TEST_CASE("explain's JSON has reasons, critical sequence, counters and what woul
   }
 }
 
-TEST_CASE("--brief leaves out what would help") {
+TEST_CASE("explain --brief leaves out what would help") {
   for (const Json& workload : explain("--brief")["workloads"]) CHECK_FALSE(workload["explanation"].contains("what_would_help"));
 }
 
-TEST_CASE("--measured ranks what would explain the time, nearest first") {
+TEST_CASE("explain --measured ranks what would explain the time, nearest first") {
   const Json document = explain("--brief --workload causal-512 --measured 0.1ms");
   REQUIRE(document["workloads"].size() == 1);
   const Json& measured = document["workloads"][0]["explanation"]["measured"];
@@ -66,7 +66,7 @@ TEST_CASE("--measured ranks what would explain the time, nearest first") {
   }
 }
 
-TEST_CASE("--without switches effects off in run and explain") {
+TEST_CASE("explain --without switches effects off in run and explain") {
   const auto time_of = [](const std::string& options) {
     const Finished run = command("run", "--json " + options);
     REQUIRE(run.exit_code == 0);

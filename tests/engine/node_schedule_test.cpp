@@ -26,6 +26,9 @@ ir::Transfer transfer(const std::string& name) {
 
 Chip launching_chip() {
   Chip chip = toy_chip();
+  chip.sm.max_ctas = 1;
+  chip.sm.registers_kib = 256;
+  chip.sm.smem_kib = 228;
   chip.launch.kernel_us = 5;
   chip.launch.dependent_kernel_us = 2;
   chip.launch.stream_kernel_us = 3;
@@ -37,7 +40,7 @@ struct Played {
   std::map<std::string, NodeStart> starts;
   double end_us = 0;
 };
-Played played(const ir::Pipeline& pipeline, const std::map<std::string, double>& duration_us, double drain_us = 0,
+Played played(const ir::Pipeline& pipeline, const std::map<std::string, double>& duration_us, const std::vector<double>& drains_us = {},
               const Conditions& conditions = {}) {
   const Chip chip = launching_chip();
   NodeSchedule schedule(pipeline, chip, conditions, 1000);
@@ -45,7 +48,7 @@ Played played(const ir::Pipeline& pipeline, const std::map<std::string, double>&
   for (NodeStart start = schedule.next(); start.node >= 0; start = schedule.next()) {
     const std::string name = pipeline.nodes()[static_cast<std::size_t>(start.node)].name();
     out.starts[name] = start;
-    schedule.done(start, duration_us.at(name), drain_us);
+    schedule.done(start, duration_us.at(name), drains_us);
   }
   out.end_us = schedule.end_us();
   return out;
@@ -94,7 +97,7 @@ TEST_CASE("kernels of two streams share the chip one after the other, and hide e
   CHECK(p.end_us == 45);
 }
 
-TEST_CASE("transfers share the link one after the other; host gaps hold nothing") {
+TEST_CASE("transfers share the link one after the other and host gaps hold nothing") {
   ir::PipelineBuilder builder("links");
   builder.add(transfer("x"), 0);
   builder.add(transfer("y"), 1);
@@ -105,19 +108,34 @@ TEST_CASE("transfers share the link one after the other; host gaps hold nothing"
   CHECK(p.end_us == 20);
 }
 
-TEST_CASE("a programmatic launch hides its CTA start in its predecessor's drain, and no more than that") {
-  ir::PipelineBuilder builder("pdl");
-  builder.add(named("a"));
-  builder.add(named("b", true));
-  const ir::Pipeline pipeline = builder.build();
-  // CTA start is 1 us.
-  CHECK(played(pipeline, {{"a", 10}, {"b", 20}}, 0).starts.at("b").start_us == 15);
-  CHECK(played(pipeline, {{"a", 10}, {"b", 20}}, 0.25).starts.at("b").start_us == 14.75);
-  CHECK(played(pipeline, {{"a", 10}, {"b", 20}}, 3).starts.at("b").start_us == 14);
-  CHECK(played(pipeline, {{"a", 10}, {"b", 20}}, 3).end_us == 34);
+TEST_CASE("a programmatic launch hides its CTA start where its predecessor has left enough SMs, and no more than that") {
+  // CTA start is 1 us; one CTA per SM; of four SMs the predecessor leaves one 3 us before its end, one 0.5, one 0.25, one at the end.
+  const std::vector<double> drains{3, 0.5, 0.25, 0};
+  const auto start_with = [&](std::int64_t ctas, const Conditions& conditions = {}) {
+    ir::PipelineBuilder builder("pdl");
+    builder.add(named("a"));
+    ir::Kernel b = named("b", true);
+    b.families[0].slab_count = ctas;
+    builder.add(b);
+    return played(builder.build(), {{"a", 10}, {"b", 20}}, drains, conditions);
+  };
+  CHECK(start_with(1).starts.at("b").start_us == 14);
+  CHECK(start_with(1).starts.at("b").gap_us == -1);
+  CHECK(start_with(1).end_us == 34);
+  CHECK(start_with(2).starts.at("b").start_us == 14.5);
+  CHECK(start_with(3).starts.at("b").start_us == 14.75);
+  CHECK(start_with(4).starts.at("b").start_us == 15);
+  CHECK(start_with(400).starts.at("b").start_us == 15);
   Conditions without;
   without.without = {"cta_start"};
-  CHECK(played(pipeline, {{"a", 10}, {"b", 20}}, 3, without).starts.at("b").start_us == 15);
+  CHECK(start_with(1, without).starts.at("b").start_us == 15);
+}
+
+TEST_CASE("a kernel without programmatic launch waits for its predecessor's end, whatever that leaves") {
+  ir::PipelineBuilder builder("plain");
+  builder.add(named("a"));
+  builder.add(named("b"));
+  CHECK(played(builder.build(), {{"a", 10}, {"b", 20}}, {3, 3}).starts.at("b").start_us == 17);
 }
 
 TEST_CASE("plain launches take the stream's gap, graph launches the node's, programmatic ones none") {
@@ -130,7 +148,7 @@ TEST_CASE("plain launches take the stream's gap, graph launches the node's, prog
   plain.launches = LaunchKind::plain;
   const std::map<std::string, double> durations{{"a", 10}, {"b", 20}, {"c", 30}};
   CHECK(played(pipeline, durations).end_us == 5 + 10 + 2 + 20 + 30);
-  CHECK(played(pipeline, durations, 0, plain).end_us == 5 + 10 + 3 + 20 + 30);
+  CHECK(played(pipeline, durations, {}, plain).end_us == 5 + 10 + 3 + 20 + 30);
 }
 
 TEST_CASE("a launch that the harness does not count costs nothing, the gaps between kernels still do") {
@@ -139,5 +157,5 @@ TEST_CASE("a launch that the harness does not count costs nothing, the gaps betw
   builder.add(named("b"));
   Conditions conditions;
   conditions.include_launch = false;
-  CHECK(played(builder.build(), {{"a", 10}, {"b", 20}}, 0, conditions).end_us == 10 + 2 + 20);
+  CHECK(played(builder.build(), {{"a", 10}, {"b", 20}}, {}, conditions).end_us == 10 + 2 + 20);
 }

@@ -61,6 +61,7 @@ TEST_CASE("where one resource decides, the time goes down as that resource goes 
   Request request = toy();
   SECTION("HBM at a trickle: T ~ 1 / bandwidth") {
     request.chip.hbm.bandwidth_gb_per_s = 5;
+    request.chip.hbm.efficiency = 0.2;
     const Sensitivities helps = what_would_help(request);
     REQUIRE_FALSE(helps.chip.empty());
     const Sensitivity* hbm = find(helps.chip, "hbm.bandwidth_gb_per_s");

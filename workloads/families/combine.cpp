@@ -14,6 +14,16 @@ int rows_of(int padded_v) {
   return padded_v % 128 == 0 ? 4 : padded_v % 64 == 0 ? 8 : 16;
 }
 
+// Splits up to the last one that visits a KV tile; the kernel knows the others by their LSE and skips them
+// (flash_attn hopper/flash_fwd_combine_kernel.h).
+int filled_splits(const ir::ItemFamily& items) {
+  int filled = 1;
+  for (const ir::RowTile& tile : items.tiles) {
+    if (!tile.runs.empty()) filled = std::max(filled, tile.split + 1);
+  }
+  return filled;
+}
+
 }  // namespace
 
 ir::Kernel combine_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
@@ -59,7 +69,9 @@ ir::Kernel combine_kernel(const TileListPlan& plan, const Schedule& schedule, co
   kernel.name = "combine";
   kernel.program = b.take();
   kernel.grid.programmatic_launch = schedule.programmatic_launch;
-  for (const BatchGroup& group : plan.groups) {
+  const std::vector<ir::ItemFamily> items = item_families(plan, schedule);
+  for (std::size_t g = 0; g < plan.groups.size(); ++g) {
+    const BatchGroup& group = plan.groups[g];
     ir::ItemFamily family;
     family.slab_begin = group.slab_begin;
     family.slab_count = group.slab_count;
@@ -68,7 +80,7 @@ ir::Kernel combine_kernel(const TileListPlan& plan, const Schedule& schedule, co
       ir::RowTile tile;
       tile.row_begin = row;
       tile.rows = std::min<std::int64_t>(tile_rows, group.set.rows() - row);
-      tile.peers = static_cast<int>(group.splits);
+      tile.peers = filled_splits(items[g]);
       family.tiles.push_back(tile);
     }
     kernel.families.push_back(std::move(family));

@@ -7,7 +7,7 @@ namespace attnsim {
 
 bool Problem::is_decode() const {
   constexpr std::int64_t kMostDecodeTokens = 8;  // speculative decoding included
-  return std::all_of(q_len.begin(), q_len.end(), [](std::int64_t n) { return n <= kMostDecodeTokens; });
+  return m == 0 && std::all_of(q_len.begin(), q_len.end(), [](std::int64_t tokens) { return tokens <= kMostDecodeTokens; });
 }
 
 }  // namespace attnsim

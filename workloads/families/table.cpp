@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "workloads/families/gemm.h"
+#include "workloads/families/rowwise.h"
 #include "workloads/families/tile_list.h"
 
 namespace attnsim {
@@ -11,6 +13,8 @@ namespace {
 
 constexpr std::array kFamilies{
     Family{"tile-list", "softmax attention over a list of KV tiles per query tile: dense, causal, windows", lower_tile_list},
+    Family{"gemm", "matrix products in tiles, k split where a library would", lower_gemm},
+    Family{"rowwise", "passes over the rows of a matrix: softmax, layer norm", lower_rowwise},
 };
 
 }  // namespace

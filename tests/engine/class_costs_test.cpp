@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/engine/class_costs.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/support/toy_machine.h"
+
+using namespace attnsim;
+using namespace attnsim::test;
+
+namespace {
+
+// 64 x 64 exponentials on 16 lanes.
+constexpr double kExpTicks = 64 * 64 / 16.0 * static_cast<double>(kTicksPerCycle);
+
+ItemClass loop_of(std::int64_t full) {
+  ItemClass c;
+  c.full = full;
+  c.partial_first = false;
+  return c;
+}
+
+}  // namespace
+
+TEST_CASE("a loop of constant service times costs its trips, played, interpolated or prolonged") {
+  const Chip chip = toy_chip();
+  const ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 5);
+  const SelectedKernel selected = select_instructions(kernel, chip);
+  ClassCosts costs(selected, {}, chip, toy_config(), 1);
+  for (const std::int64_t trips : {1, 2, 3, 5, 8, 9, 24, 25, 1000, 100000}) {
+    CAPTURE(trips);
+    CHECK(costs.cost(loop_of(trips)).shared_ticks == Approx(kExpTicks * static_cast<double>(trips)));
+    CHECK(costs.cost(loop_of(trips)).alone_ticks == Approx(kExpTicks * static_cast<double>(trips)));
+  }
+}
+
+TEST_CASE("the cost of a long loop that two agents share is what a play of it takes per item") {
+  Chip chip = toy_chip();
+  chip.latency.sfu_cycles = 22;
+  for (const std::int64_t trips : {6, 17, 60}) {
+    const ir::Kernel kernel = kernel_of({{exp_of(0)}, {exp_of(1)}}, static_cast<int>(trips), 40);
+    const SelectedKernel selected = select_instructions(kernel, chip);
+    const MachineConfig config = toy_config();
+    const double played = static_cast<double>(play(selected, {}, chip, config).ticks) / 40;
+    const ir::Kernel longest = kernel_of({{exp_of(0)}, {exp_of(1)}}, 1000, 1);  // more trips than are played one by one
+    const SelectedKernel estimated = select_instructions(longest, chip);
+    ClassCosts costs(estimated, {}, chip, config, 1);
+    CAPTURE(trips);
+    CHECK(costs.cost(loop_of(trips)).shared_ticks == Approx(played).epsilon(0.01));
+  }
+}
