@@ -63,7 +63,7 @@ std::shared_ptr<const Harness> Catalog::harness(const std::string& name) {
 std::optional<ir::DType> dtype_of(const std::string& name) {
   if (name == "bf16") return ir::DType::bf16;
   if (name == "fp16" || name == "fp16/f16acc") return ir::DType::f16;
-  if (name == "fp8") return ir::DType::f8;
+  if (name == "fp8" || name == "mxfp8") return ir::DType::f8;
   return std::nullopt;
 }
 
