@@ -69,7 +69,7 @@ TEST_CASE("the columns of the listing line up") {
     line = text.find('\n', line + 1);
     const std::string figure = text.substr(line + 3, text.find(' ', line + 3) - line - 3);
     INFO(figure);
-    if (figure != "isa") CHECK(text.compare(line + status, 9, figure == "latency.tmem_cycles" ? "published" : "estimated") == 0);
+    CHECK(text.compare(line + status, 9, figure.find("tmem") != std::string::npos ? "published" : "estimated") == 0);
   }
   CHECK_THAT(text, Catch::Contains("derived at 1000 MHz"));
 }

@@ -139,7 +139,7 @@ TEST_CASE("a streamed operand stalls at each slice, by the drain or by the part 
   const auto stalls = [&](double fetch_cycles, int stages) {
     c.latency.l2_cycles = fetch_cycles;
     kernel.program.tiles[3].stages = stages;
-    return select_instructions(kernel, c).agents[0].sections[0][0].latency_cycles - (25 + 31);
+    return select_instructions(kernel, c).agents[0].sections[0][0].stall_cycles;
   };
   CHECK(stalls(0, 2) == Approx(3 * (25 + 31 + 20)));
   // SMEM is busiest: one read of Q and four of K, 16 columns at a time.
