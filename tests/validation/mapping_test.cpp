@@ -104,8 +104,8 @@ TEST_CASE("rows of unknown devices, kernels and types are unmapped with a reason
   row.device = "abacus";
   CHECK_THAT(map_row(row, maps, catalog).unmapped, Contains("abacus"));
   row = decode_row();
-  row.dtype = "mxfp8";
-  CHECK_THAT(map_row(row, maps, catalog).unmapped, Contains("mxfp8"));
+  row.dtype = "nvfp4";
+  CHECK_THAT(map_row(row, maps, catalog).unmapped, Contains("nvfp4"));
   row = decode_row();
   row.no_mapping = "no backward pass yet";
   CHECK(map_row(row, maps, catalog).unmapped == "no backward pass yet");
