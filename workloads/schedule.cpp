@@ -224,6 +224,7 @@ Schedule parse_schedule(const JsonDocument& document) {
   for (const Family& family : families()) family_names.emplace_back(family.name);
   s.family = reader.text("family", family_names, "tile-list");
   s.isas = read_texts(reader, "isas");
+  s.dtypes = read_texts(reader, "dtypes");
   if (s.family == "gemm") {
     read_gemm(reader, s);
     if (reader.ok()) check_gemm(s, reader);

@@ -84,6 +84,7 @@ struct Schedule {
   std::string family = "tile-list";
   std::string form = "fused";               // "fused" or "unfused" (three kernels)
   std::vector<std::string> isas;            // chips whose isa is listed may run it; empty = any
+  std::vector<std::string> dtypes;          // element types that it is compiled for; empty = any
   ir::MmaKind mma = ir::MmaKind::mma_sync;  // QK^T; PV takes rs/ss from p_in_smem where it is wgmma
   ir::CopyKind copy = ir::CopyKind::cp_async;
   std::vector<int> head_dims;  // padded sizes that the kernel is compiled for, ascending

@@ -76,11 +76,12 @@ ir::Kernel combine_kernel(const TileListPlan& plan, const Schedule& schedule, co
     family.slab_begin = group.slab_begin;
     family.slab_count = group.slab_count;
     family.loop_extent = group.splits;
+    const int filled = filled_splits(items[g]);
     for (std::int64_t row = 0; row < group.set.rows(); row += tile_rows) {
       ir::RowTile tile;
       tile.row_begin = row;
       tile.rows = std::min<std::int64_t>(tile_rows, group.set.rows() - row);
-      tile.peers = filled_splits(items[g]);
+      tile.peers = filled;
       family.tiles.push_back(tile);
     }
     kernel.families.push_back(std::move(family));

@@ -128,6 +128,10 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   if (!schedule.isas.empty() && !has(schedule.isas, chip.isa)) {
     illegal("/schedule", schedule.name, fmt::format("does not run on {} ({})", chip.name, chip.isa), joined(schedule.isas));
   }
+  if (!schedule.dtypes.empty() && !has(schedule.dtypes, std::string(ir::name_of(problem.dtype)))) {
+    illegal("/dtype", std::string(ir::name_of(problem.dtype)), fmt::format("is no element type of schedule {}", schedule.name),
+            joined(schedule.dtypes));
+  }
   if (chip.tensor_flop_per_clk(std::string(ir::name_of(problem.dtype))) <= 0) {
     illegal("/dtype", std::string(ir::name_of(problem.dtype)), fmt::format("has no matrix unit on {}", chip.name));
   }
