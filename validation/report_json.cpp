@@ -79,9 +79,8 @@ std::string report_json(std::span<const Group> groups, std::span<const RowOutcom
 }
 
 std::string accuracy_json(std::span<const RowOutcome> outcomes, const std::string& model_version) {
-  OrderedJson root;
-  root["model_version"] = model_version;
-  root["entries"] = OrderedJson::array();
+  std::string text = "{\n \"model_version\": " + OrderedJson(model_version).dump() + ",\n \"entries\": [";
+  const char* separator = "\n  ";
   for (const Split split : {Split::all, Split::calibration, Split::test}) {
     for (const Group& group : group_outcomes(half_of(outcomes, split))) {
       if (group.errors.rows == 0) continue;
@@ -89,10 +88,11 @@ std::string accuracy_json(std::span<const RowOutcome> outcomes, const std::strin
       entry["chip"] = group.chip;
       entry["schedules"] = group.schedules;
       entry["split"] = split_name(split);
-      root["entries"].push_back(std::move(entry));
+      text += separator + entry.dump();  // one line each
+      separator = ",\n  ";
     }
   }
-  return root.dump(1) + "\n";
+  return text + "\n ]\n}\n";
 }
 
 }  // namespace attnsim
