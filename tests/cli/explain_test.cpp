@@ -49,7 +49,8 @@ TEST_CASE("explain's JSON has reasons, critical sequence, counters and what woul
 }
 
 TEST_CASE("explain --brief leaves out what would help") {
-  for (const Json& workload : explain("--brief")["workloads"]) CHECK_FALSE(workload["explanation"].contains("what_would_help"));
+  const Json document = explain("--brief");
+  for (const Json& workload : document.at("workloads")) CHECK_FALSE(workload["explanation"].contains("what_would_help"));
 }
 
 TEST_CASE("explain --measured ranks what would explain the time, nearest first") {
