@@ -64,9 +64,6 @@ struct LatencyModel {  // latency.*, SM cycles unless named
 struct VectorModel {  // vector.*
   // Time of a chain of element-wise ops between the maximum (0) and the sum (1) of its pipes' times.
   double chain_serialization = 0.8;
-  // The same for the agent that runs the chain: one warp per scheduler overlaps its pipes less than several do together. The
-  // larger of the two holds.
-  double agent_serialization = 0;
 };
 
 struct ClockModel {      // clock.*

@@ -50,8 +50,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   if (step.kind == StepKind::chain || step.kind == StepKind::mma) {
     const double occupancy = occupancy_cycles(step, config) / step.groups;
     out.group_ticks = ticks(occupancy);
-    const bool overlaps = step.kind == StepKind::chain && config.chain_overlap;
-    out.group_own_ticks = ticks(std::max(occupancy, overlaps ? step.agent_cycles / step.groups : 0) / width);
+    out.group_own_ticks = ticks(occupancy / width);
     out.group_smem_ticks = ticks(smem_cycles / step.groups);
     out.group_tmem_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::tmem)] / step.groups);
     out.latency = config.dependent_latency ? ticks(step.latency_cycles + step.stall_cycles) : 0;

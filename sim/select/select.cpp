@@ -291,8 +291,6 @@ class Selector {
     }
     const double longest = std::max({fp32, alu, sfu});
     step.occupancy_cycles = std::max(issue, longest + chip_.vector.chain_serialization * (fp32 + alu + sfu - longest));
-    const double alone = std::max(chip_.vector.chain_serialization, chip_.vector.agent_serialization);
-    step.agent_cycles = std::max(issue, longest + alone * (fp32 + alu + sfu - longest));
     step.groups = std::max(1, static_cast<int>(std::lround(step.occupancy_cycles / kVectorGroupCycles)));
   }
 

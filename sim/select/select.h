@@ -31,7 +31,6 @@ struct Step {
   std::vector<const ir::Op*> ops;  // into the kernel's program, in order; the kernel outlives the selection
   PipeCycles demand{};             // copies: issue only
   double occupancy_cycles = 0;     // exclusive time on the vector unit (chain) or tensor pipe (mma) at full SM width
-  double agent_cycles = 0;         // a chain: what it takes the agent when it has the unit to itself
   double latency_cycles = 0;       // dependent latency after the last group issues
   double stall_cycles = 0;         // of a streamed operand between its slices; shrinks where SMEM is the slower, so no part of a bound
   int groups = 1;                  // instruction groups that the pipes serve one by one

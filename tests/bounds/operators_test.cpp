@@ -4,21 +4,15 @@
 
 #include "hwmodels/chip_loader.h"
 #include "sim/bounds/bounds.h"
+#include "tests/support/operator_shape.h"
 #include "workloads/catalog.h"
 #include "workloads/families/gemm.h"
 #include "workloads/lower.h"
 
 using namespace attnsim;
+using test::shape;
 
 namespace {
-
-Problem shape(std::int64_t m, std::int64_t n, std::int64_t k = 0) {
-  Problem p;
-  p.m = m;
-  p.n = n;
-  p.k = k;
-  return p;
-}
 
 Bounds bounds_of(const char* variant_name, const Problem& p, const Chip& chip) {
   const Variant& v = variant(variant_name);

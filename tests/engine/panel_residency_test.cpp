@@ -4,20 +4,14 @@
 #include <catch2/catch.hpp>
 
 #include "hwmodels/chip_loader.h"
+#include "tests/support/operator_shape.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 
 using namespace attnsim;
+using test::shape;
 
 namespace {
-
-Problem shape(std::int64_t m, std::int64_t n, std::int64_t k = 0) {
-  Problem p;
-  p.m = m;
-  p.n = n;
-  p.k = k;
-  return p;
-}
 
 constexpr double kAmple = 1e12;
 

@@ -3,22 +3,16 @@
 
 #include "hwmodels/chip_loader.h"
 #include "sim/value/value_run.h"
+#include "tests/support/operator_shape.h"
 #include "tests/support/value_checks.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 #include "workloads/reference/operators.h"
 
 using namespace attnsim;
+using test::shape;
 
 namespace {
-
-Problem shape(std::int64_t m, std::int64_t n, std::int64_t k = 0) {
-  Problem p;
-  p.m = m;
-  p.n = n;
-  p.k = k;
-  return p;
-}
 
 std::vector<double> random_matrix(std::int64_t rows, std::int64_t cols, std::uint64_t seed) {
   value::CounterRng rng(seed);
