@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which keys a query keeps, in one head of one batch entry: the index set of the tile-list family. One subclass per shape of index set
+// (band, expression, block list, n-D neighbourhood), each with the closed forms that it has; none builds a q_len x kv_len matrix.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace attnsim {
+
+// Consecutive KV tiles that a row tile visits. Partial tiles hold at least one pair that is kept and one that is not (the columns
+// of a ragged last tile that do not exist count as not kept); full tiles keep every pair; absent tiles stand in no run.
+struct TileRun {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+  bool partial = false;
+  friend bool operator==(const TileRun&, const TileRun&) = default;
+};
+
+// Half-open range.
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  [[nodiscard]] bool empty() const { return begin >= end; }
+};
+
+// Key k is kept by query q when lower <= k - (q + shift) <= upper; kUnbounded: no such bound.
+inline constexpr std::int64_t kUnbounded = INT64_MAX / 4;
+struct Band {
+  std::int64_t shift = 0;
+  std::int64_t lower = -kUnbounded;
+  std::int64_t upper = kUnbounded;
+  [[nodiscard]] bool is_dense() const { return lower <= -kUnbounded && upper >= kUnbounded; }
+};
+
+class Mask {
+ public:
+  Mask(std::int64_t q_len, std::int64_t kv_len) : q_len_(q_len), kv_len_(kv_len) {}
+  virtual ~Mask() = default;
+  [[nodiscard]] std::int64_t q_len() const { return q_len_; }
+  [[nodiscard]] std::int64_t kv_len() const { return kv_len_; }
+
+  // The definition; what tests compare everything else with. 0 <= q < q_len, 0 <= k < kv_len.
+  [[nodiscard]] virtual bool keeps(std::int64_t q, std::int64_t k) const = 0;
+  // KV tiles of `tile_kv` keys visited by the queries, ascending, neighbours of one kind merged. Exact.
+  [[nodiscard]] virtual std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) const = 0;
+  // Kept (query, key) pairs in a rectangle. Exact.
+  [[nodiscard]] virtual std::int64_t kept(Range queries, Range keys) const = 0;
+  // The band, where the mask is one: libraries have special kernels and split rules for bands.
+  [[nodiscard]] virtual std::optional<Band> band() const { return std::nullopt; }
+
+ private:
+  std::int64_t q_len_;
+  std::int64_t kv_len_;
+};
+
+// Query heads [first_head, first_head + heads) of a batch entry that share a mask.
+struct HeadMask {
+  std::int64_t first_head = 0;
+  std::int64_t heads = 1;
+  std::shared_ptr<const Mask> mask;
+};
+
+}  // namespace attnsim
