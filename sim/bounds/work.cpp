@@ -17,7 +17,7 @@ using ir::OpKind;
 
 bool is_mask_work(const ir::Op& op) {
   return op.role == "mask" || op.kind == OpKind::iota || op.kind == OpKind::compare || op.kind == OpKind::select ||
-         op.fn == Fn::logical_and;
+         op.fn == Fn::logical_and || op.fn == Fn::logical_or || op.fn == Fn::logical_not;
 }
 
 // Lane operations of a step's ops on one pipe, by their own rules: what the step's contracted total is shared out by.
@@ -177,9 +177,7 @@ class Counter {
     out.tile = item.tile;
     for (std::size_t a = 0; a < selected_.agents.size(); ++a) {
       double held = 0;
-      const bool rows_in_threads = agent_uses_tmem(program_, program_.agents[a]);
-      replication_ = rows_in_threads ? table_.tmem_row_vector_replication : table_.row_vector_replication;
-      shuffle_steps_ = rows_in_threads ? table_.tmem_reduce_shuffle_steps : table_.reduce_shuffle_steps;
+      layout_ = lane_layout(table_, program_, program_.agents[a]);
       for (std::size_t s = 0; s < program_.sections.size(); ++s) {
         for (const Step& step : selected_.agents[a].sections[s]) {
           acting_ = trip_count(acting_runs(*item.tile, program_.sections[s], step.when));
@@ -275,23 +273,23 @@ class Counter {
     }
   }
 
-  [[nodiscard]] bool is_row_vector(ir::TileId id) const { return program_.tiles[static_cast<std::size_t>(id)].cols == ir::kUnit; }
+  [[nodiscard]] double copies_of(ir::TileId id) const { return replication(layout_, program_.tiles[static_cast<std::size_t>(id)]); }
 
   void count_lanes(const Step& step, const ir::Section& section) {
     std::array<LaneShare, 4> lanes{};  // by VectorPipe
     for (const ir::Op* op : step.ops) {
-      const ElementwiseRule& rule = *elementwise_rule(table_, *op);
+      const ElementwiseRule& rule = *elementwise_rule(table_, program_, *op);
       const OpExtent extent = op_extent(program_, section, *op, item_);
       const double useful = is_useful(*op, section) ? extent.useful : 0;
       const bool reduces = op->kind == OpKind::reduce_row || op->kind == OpKind::reduce_col;
-      const double replication = is_row_vector(reduces ? op->in[0] : op->out[0]) ? replication_ : 1;
-      const double per_element = rule.instructions / rule.elements * rule.width * replication * op->share;
+      const double copies = copies_of(reduces ? op->in[0] : op->out[0]);
+      const double per_element = rule.instructions / rule.elements * rule.width * copies * op->share;
       LaneShare& share = lanes[static_cast<std::size_t>(rule.pipe)];
       share.padded += extent.padded * per_element;
       share.useful += useful * per_element;
       if (reduces) {  // exchanges between lanes, made once per tile: needed by the tiling alone
         const double results = acting_ * static_cast<double>(program_.padded_elements(op->out[0]));
-        share.padded += results * (is_row_vector(op->out[0]) ? replication_ : 1) * shuffle_steps_ * rule.instructions / rule.elements;
+        share.padded += results * copies_of(op->out[0]) * layout_.shuffle_steps * rule.instructions / rule.elements;
       }
       if (op->fn != Fn::exp2) continue;
       share.padded_exp += extent.padded * per_element;
@@ -321,8 +319,7 @@ class Counter {
   double slabs_ = 0;
   double acting_ = 0;
   double share_ = 1;
-  double replication_ = 1;  // of the agent at hand
-  int shuffle_steps_ = 0;
+  LaneLayout layout_;  // of the agent at hand
   bool certain_ = true;
 };
 

@@ -163,6 +163,7 @@ class Checker {
         for (const TileId in : op.in) check_fits(in, op.out[0]);
         ensure(op.scalar.has_value(), "select needs a fill");
         break;
+      case OpKind::iota:
       case OpKind::compare: count_operands(op, 0, 1); break;
       case OpKind::reduce_row:
         count_operands(op, 1, 1);

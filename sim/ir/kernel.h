@@ -38,6 +38,7 @@ struct ItemFamily {
   std::int64_t loop_extent = 0;  // valid columns of the loop dimension (kv_len)
   std::int64_t shift = 0;        // of Relation::shift_coefficient, where families differ
   std::vector<RowTile> tiles;
+  std::vector<std::int64_t> parameters = {};  // of Relation::parameter
 };
 
 struct Item {

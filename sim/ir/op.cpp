@@ -14,11 +14,11 @@ constexpr std::array kOpTable{
     OpInfo{OpKind::scatter, "scatter", OpClass::copy, "rows by index to a global tensor"},
     OpInfo{OpKind::atomic, "atomic", OpClass::copy, "read-modify-write of a global tensor"},
     OpInfo{OpKind::view, "view", OpClass::free, "slice, concatenate or reshape; moves nothing"},
-    OpInfo{OpKind::iota, "iota", OpClass::elementwise, "row or column coordinates"},
+    OpInfo{OpKind::iota, "iota", OpClass::elementwise, "a linear form of the coordinates"},
     OpInfo{OpKind::compare, "compare", OpClass::elementwise, "predicate tile of a linear relation of coordinates"},
     OpInfo{OpKind::mma, "mma", OpClass::matrix, "D = A B (+ D)"},
     OpInfo{OpKind::unary, "unary", OpClass::elementwise, "element-wise function of one tile"},
-    OpInfo{OpKind::binary, "binary", OpClass::elementwise, "element-wise function of two tiles; a column vector broadcasts"},
+    OpInfo{OpKind::binary, "binary", OpClass::elementwise, "element-wise function of two tiles; vectors broadcast"},
     OpInfo{OpKind::reduce_row, "reduce_row", OpClass::reduction, "one value per row"},
     OpInfo{OpKind::reduce_col, "reduce_col", OpClass::reduction, "one value per column"},
     OpInfo{OpKind::broadcast, "broadcast", OpClass::free, "column vector to tile"},
@@ -74,8 +74,10 @@ std::string_view name_of(DType t) {
 }
 
 std::string_view name_of(Fn fn) {
-  constexpr std::array<std::string_view, 14> kNames{"none", "copy",     "negate",   "exp2",    "log2",    "reciprocal",  "finite_or_zero",
-                                                    "add",  "subtract", "multiply", "maximum", "minimum", "logical_and", "zero"};
+  constexpr std::array<std::string_view, 23> kNames{"none",           "copy",       "negate",   "exp2",        "log2",         "reciprocal",
+                                                    "finite_or_zero", "add",        "subtract", "multiply",    "maximum",      "minimum",
+                                                    "logical_and",    "zero",       "absolute", "logical_not", "floor_divide", "modulo",
+                                                    "less",           "less_equal", "equal",    "logical_or",  "bit_and"};
   return kNames.at(static_cast<std::size_t>(fn));
 }
 

@@ -55,7 +55,16 @@ enum class Fn : std::uint8_t {
   maximum,
   minimum,
   logical_and,  // binary, reduce
-  zero          // unary without operand: fills the output with 0
+  zero,         // unary without operand: fills the output with 0
+  absolute,
+  logical_not,   // unary; 1 where the operand is 0
+  floor_divide,  // binary, rounds down
+  modulo,        // binary, a - floor_divide(a, b) * b
+  less,          // binary; comparisons and logic give 0 or 1, and anything but 0 is true
+  less_equal,
+  equal,
+  logical_or,
+  bit_and  // binary, of integers
 };
 
 enum class DType : std::uint8_t { f32, f16, bf16, f8, i32, pred };

@@ -23,7 +23,7 @@
 // group passes when count >= (k + 1 - distance) * arrivals, and last_arriver is the CTA whose signal makes the count equal to
 // arrivals.
 //
-// Coordinates of compare follow the axis: item.row_begin + row_offset + i for item_rows, visited tile * padded + i for
+// Coordinates of compare and iota follow the axis: item.row_begin + row_offset + i for item_rows, visited tile * padded + i for
 // trip_cols, i for fixed axes. In a loop over peers the visited tile is the peer, and outside loops trip axes are whole.
 #pragma once
 
@@ -121,7 +121,8 @@ struct Access {
 
 // compare: keep where row_coefficient * (row / row_group) + col_coefficient * col + offset >= 0, with absolute coordinates
 // row = item.row_begin + axis.row_offset + i, col = visited tile * padded + j. row_group = query heads packed per token.
-// Ragged batches add extent_coefficient * family.loop_extent + shift_coefficient * family.shift (0 elsewhere).
+// Ragged batches add extent_coefficient * family.loop_extent + shift_coefficient * family.shift (0 elsewhere), and where item
+// families differ otherwise, family.parameters[parameter]. iota gives the left side of the relation instead.
 struct Relation {
   int row_coefficient = 0;
   int row_group = 1;
@@ -129,6 +130,7 @@ struct Relation {
   std::int64_t offset = 0;
   int extent_coefficient = 0;
   int shift_coefficient = 0;
+  int parameter = kNone;
 };
 
 struct Op {

@@ -54,7 +54,7 @@ std::string place(const Access& a, const std::vector<Tensor>& tensors) {
   return fmt::format("{}[{}, row {}]", id < tensors.size() ? tensors[id].name : fmt::format("#{}", a.tensor), slab, row);
 }
 
-std::string relation(const Relation& r) {
+std::string linear_form(const Relation& r) {
   std::string text;
   const auto term = [&text](std::int64_t coefficient, const std::string& what) {
     if (coefficient == 0) return;
@@ -70,8 +70,9 @@ std::string relation(const Relation& r) {
   term(r.col_coefficient, "col");
   term(r.extent_coefficient, "extent");
   term(r.shift_coefficient, "shift");
+  if (r.parameter != kNone) term(1, fmt::format("parameter{}", r.parameter));
   term(r.offset, "");
-  return (text.empty() ? "0" : text) + " >= 0";
+  return text.empty() ? "0" : text;
 }
 
 std::string action(const Program& p, const Op& op, const std::vector<Tensor>& tensors) {
@@ -94,7 +95,8 @@ std::string action(const Program& p, const Op& op, const std::vector<Tensor>& te
     case OpKind::binary: return fmt::format("{} = {}({})", results(p, op), name_of(op.fn), operands(p, op));
     case OpKind::reduce_row:
     case OpKind::reduce_col: return fmt::format("{} = {} {}({})", results(p, op), info(op.kind).name, name_of(op.fn), operands(p, op));
-    case OpKind::compare: return fmt::format("{} = compare({})", results(p, op), relation(op.relation));
+    case OpKind::compare: return fmt::format("{} = compare({} >= 0)", results(p, op), linear_form(op.relation));
+    case OpKind::iota: return fmt::format("{} = iota({})", results(p, op), linear_form(op.relation));
     case OpKind::signal: return fmt::format("signal {}", token_name(p, op.token)) + (op.in.empty() ? "" : " after " + operands(p, op));
     case OpKind::await: return fmt::format("await {}", token_name(p, op.token)) + (op.distance ? fmt::format(" - {}", op.distance) : "");
     default: return fmt::format("{} = {}({})", results(p, op), info(op.kind).name, operands(p, op));
@@ -112,6 +114,7 @@ std::string items_text(const Kernel& kernel) {
   for (const ItemFamily& f : kernel.families) {
     text += fmt::format("  items slabs {}..{}, columns {}\n", f.slab_begin, f.slab_begin + f.slab_count - 1, f.loop_extent);
     if (f.shift != 0) text.insert(text.size() - 1, fmt::format(", shift {}", f.shift));
+    if (!f.parameters.empty()) text.insert(text.size() - 1, fmt::format(", parameters {}", fmt::join(f.parameters, " ")));
     for (const RowTile& t : f.tiles) {
       text += fmt::format("    rows {}..{}", t.row_begin, t.row_begin + t.rows - 1);
       if (t.split != 0) text += fmt::format(" split {}", t.split);

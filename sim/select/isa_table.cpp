@@ -49,6 +49,7 @@ IsaTable read_table(const std::string& isa) {
   reader.text("description", {});
   reader.text("source", {});
   table.row_vector_replication = reader.number("row_vector_replication", {.min = 1, .max = 64}, table.row_vector_replication);
+  table.column_vector_replication = reader.number("column_vector_replication", {.min = 1, .max = 64}, table.column_vector_replication);
   table.reduce_shuffle_steps = static_cast<int>(reader.integer("reduce_shuffle_steps", {.min = 0, .max = 8}, table.reduce_shuffle_steps));
   table.contract_multiply_add = reader.boolean("contract_multiply_add", table.contract_multiply_add);
   table.copy_bytes_per_lane = reader.number("copy_bytes_per_lane", {.min = 1, .max = 128}, table.copy_bytes_per_lane);
@@ -61,6 +62,8 @@ IsaTable read_table(const std::string& isa) {
   for (FieldReader& rule : reader.children("exp2_polynomial")) read_rule(rule, table.exp2_polynomial.emplace_back());
   table.tmem_row_vector_replication =
       reader.number("tmem_row_vector_replication", {.min = 1, .max = 64}, table.tmem_row_vector_replication);
+  table.tmem_column_vector_replication =
+      reader.number("tmem_column_vector_replication", {.min = 1, .max = 64}, table.tmem_column_vector_replication);
   table.tmem_reduce_shuffle_steps =
       static_cast<int>(reader.integer("tmem_reduce_shuffle_steps", {.min = 0, .max = 8}, table.tmem_reduce_shuffle_steps));
   FieldReader mma = reader.child("mma");
@@ -95,14 +98,46 @@ std::string rule_name(const ir::Op& op) {
   }
 }
 
-const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Op& op) {
+const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Program& program, const ir::Op& op) {
   const std::string name = rule_name(op);
+  if (!op.out.empty() && program.tiles[static_cast<std::size_t>(op.out.front())].dtype == ir::DType::i32) {
+    const auto own = table.elementwise.find("integer_" + name);
+    if (own != table.elementwise.end()) return &own->second;
+  }
   if (op.kind == ir::OpKind::reduce_row || op.kind == ir::OpKind::reduce_col) {
     const auto own = table.elementwise.find("reduce_" + name);
     if (own != table.elementwise.end()) return &own->second;
   }
   const auto found = table.elementwise.find(name);
   return found == table.elementwise.end() ? nullptr : &found->second;
+}
+
+bool agent_uses_tmem(const ir::Program& program, const ir::Agent& agent) {
+  for (const auto& section : agent.sections) {
+    for (const ir::Op& op : section) {
+      if (op.kind == ir::OpKind::mma) continue;
+      for (const auto* tiles : {&op.in, &op.out}) {
+        for (const ir::TileId t : *tiles) {
+          if (program.tiles[static_cast<std::size_t>(t)].space == ir::Space::tmem) return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+LaneLayout lane_layout(const IsaTable& table, const ir::Program& program, const ir::Agent& agent) {
+  const bool rows_in_threads = agent_uses_tmem(program, agent);
+  LaneLayout layout;
+  layout.row_vector = rows_in_threads ? table.tmem_row_vector_replication : table.row_vector_replication;
+  layout.column_vector = (rows_in_threads ? table.tmem_column_vector_replication : table.column_vector_replication) * agent.warps;
+  layout.shuffle_steps = rows_in_threads ? table.tmem_reduce_shuffle_steps : table.reduce_shuffle_steps;
+  return layout;
+}
+
+double replication(const LaneLayout& layout, const ir::Tile& tile) {
+  if (tile.cols == ir::kUnit) return layout.row_vector;
+  return tile.rows == ir::kUnit ? layout.column_vector : 1;
 }
 
 std::vector<std::string> isa_names() {

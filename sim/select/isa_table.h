@@ -28,24 +28,38 @@ struct MmaRule {
   double rate_fraction = 1;      // issue rate / the chip's fastest matrix instruction (mma.sync on Hopper: about two thirds)
 };
 
+// How the lanes of an agent hold the elements of tiles in registers.
+struct LaneLayout {
+  double row_vector = 1;     // lanes that hold each element of a row vector [rows x 1]
+  double column_vector = 1;  // likewise of a column vector [1 x cols]
+  int shuffle_steps = 0;     // exchanges that finish a row reduction
+};
+
 struct IsaTable {
   std::string name;
-  double row_vector_replication = 1;  // lanes that hold each element of a row vector
-  int reduce_shuffle_steps = 0;       // exchanges that finish a row reduction
+  double row_vector_replication = 1;     // lanes that hold each element of a row vector
+  double column_vector_replication = 1;  // lanes of a warp that hold each element of a column vector
+  int reduce_shuffle_steps = 0;          // exchanges that finish a row reduction
   bool contract_multiply_add = false;
   double copy_bytes_per_lane = 16;
   double copy_address_instructions = 1;                // per copy instruction
-  std::map<std::string, ElementwiseRule> elementwise;  // by function; reduce_FUNCTION where a reduction differs
+  std::map<std::string, ElementwiseRule> elementwise;  // by function; reduce_FUNCTION, integer_FUNCTION where these differ
   std::vector<ElementwiseRule> exp2_polynomial;        // instructions of an exp2 on the lanes instead of the SFU
   // The same for agents whose tiles come from tensor memory, where a thread holds a whole row.
   double tmem_row_vector_replication = 1;
+  double tmem_column_vector_replication = 1;
   int tmem_reduce_shuffle_steps = 0;
   std::map<ir::MmaKind, MmaRule> mma;
 };
 
-// The rule of an element-wise op or reduction; nullptr when the table has none.
-[[nodiscard]] const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Op& op);
+// The rule of an element-wise op or reduction of the program; nullptr when the table has none.
+[[nodiscard]] const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Program& program, const ir::Op& op);
 [[nodiscard]] std::string rule_name(const ir::Op& op);
+
+[[nodiscard]] LaneLayout lane_layout(const IsaTable& table, const ir::Program& program, const ir::Agent& agent);
+[[nodiscard]] double replication(const LaneLayout& layout, const ir::Tile& tile);
+// Whether an agent's vector ops touch tensor memory: then each of its threads holds whole rows.
+[[nodiscard]] bool agent_uses_tmem(const ir::Program& program, const ir::Agent& agent);
 
 // Throws ConfigError when no table of that name is shipped or it is malformed.
 [[nodiscard]] IsaTable load_isa_table(const std::string& isa);

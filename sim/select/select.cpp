@@ -38,9 +38,7 @@ class Selector {
 
   SelectedAgent select(const ir::Agent& agent) {
     warps_ = agent.warps;
-    const bool rows_in_threads = uses_tmem(agent);
-    replication_ = rows_in_threads ? table_.tmem_row_vector_replication : table_.row_vector_replication;
-    shuffle_steps_ = rows_in_threads ? table_.tmem_reduce_shuffle_steps : table_.reduce_shuffle_steps;
+    layout_ = lane_layout(table_, program_, agent);
     SelectedAgent out;
     out.width = std::min(1.0, static_cast<double>(agent.warps) / chip_.sm.subpartitions);
     for (const auto& section : agent.sections) out.sections.push_back(select(section));
@@ -57,15 +55,12 @@ class Selector {
     }
   }
 
-  [[nodiscard]] bool uses_tmem(const ir::Agent& agent) const { return agent_uses_tmem(program_, agent); }
-
   [[nodiscard]] const ir::Tile& tile(TileId id) const { return program_.tiles[static_cast<std::size_t>(id)]; }
   [[nodiscard]] double elements(TileId id) const { return static_cast<double>(program_.padded_elements(id)); }
-  [[nodiscard]] bool is_row_vector(TileId id) const { return tile(id).cols == ir::kUnit; }
   [[nodiscard]] double bytes(TileId id) const { return elements(id) * ir::bits_of(tile(id).dtype) / 8; }
 
   // Lanes that compute an element-wise result of this shape.
-  [[nodiscard]] double lanes(TileId id) const { return elements(id) * (is_row_vector(id) ? replication_ : 1); }
+  [[nodiscard]] double lanes(TileId id) const { return elements(id) * replication(layout_, tile(id)); }
 
   std::vector<Step> select(const std::vector<Op>& ops) {
     std::vector<Step> steps;
@@ -216,7 +211,7 @@ class Selector {
   }
 
   void add_vector_cost(Step& step, const Op& op, bool contracted) const {
-    const ElementwiseRule* rule = elementwise_rule(table_, op);
+    const ElementwiseRule* rule = elementwise_rule(table_, program_, op);
     if (rule == nullptr) throw SimError("isa " + table_.name + " has no instruction for " + rule_name(op));
     const bool reduces = op.kind == OpKind::reduce_row || op.kind == OpKind::reduce_col;
     const TileId shape = reduces ? op.in[0] : op.out[0];
@@ -228,11 +223,11 @@ class Selector {
     }
     if (op.fn == ir::Fn::exp2) step.exp_count += op.share * elements(shape);
     if (reduces) {  // exchanges between the lanes that share a row
-      const double exchanged = op.share * lanes(op.out[0]) * shuffle_steps_;
+      const double exchanged = op.share * lanes(op.out[0]) * layout_.shuffle_steps;
       add_instructions(step, *rule, exchanged);
       step.warp_instructions += exchanged / chip_.sm.lanes_per_warp;
       step.smem_bytes += exchanged * 4;
-      step.latency_cycles += shuffle_steps_ * chip_.latency.shuffle_cycles;
+      step.latency_cycles += layout_.shuffle_steps * chip_.latency.shuffle_cycles;
     }
     for (const auto* tiles : {&op.in, &op.out}) {
       for (TileId t : *tiles) {
@@ -299,8 +294,7 @@ class Selector {
   IsaTable table_;
   std::set<TileId> async_tiles_;  // register tiles that some asynchronous matrix op reads or writes
   int warps_ = 4;
-  double replication_ = 1;  // of the agent at hand
-  int shuffle_steps_ = 0;
+  LaneLayout layout_;  // of the agent at hand
 };
 
 }  // namespace
@@ -308,20 +302,6 @@ class Selector {
 std::string_view name_of(Pipe p) {
   constexpr std::array<std::string_view, kPipeCount> kNames{"tensor", "fp32", "alu", "sfu", "issue", "smem", "tmem"};
   return kNames.at(static_cast<std::size_t>(p));
-}
-
-bool agent_uses_tmem(const ir::Program& program, const ir::Agent& agent) {
-  for (const auto& section : agent.sections) {
-    for (const Op& op : section) {
-      if (op.kind == OpKind::mma) continue;
-      for (const auto* tiles : {&op.in, &op.out}) {
-        for (TileId t : *tiles) {
-          if (program.tiles[static_cast<std::size_t>(t)].space == Space::tmem) return true;
-        }
-      }
-    }
-  }
-  return false;
 }
 
 SelectedKernel select_instructions(const ir::Kernel& kernel, const Chip& chip) {

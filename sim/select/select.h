@@ -61,9 +61,6 @@ struct SelectedKernel {
   std::vector<SelectedAgent> agents;
 };
 
-// Whether an agent's vector ops touch tensor memory: then each of its threads holds whole rows.
-[[nodiscard]] bool agent_uses_tmem(const ir::Program& program, const ir::Agent& agent);
-
 // Throws SimError when the chip's ISA table has no instruction for an op.
 [[nodiscard]] SelectedKernel select_instructions(const ir::Kernel& kernel, const Chip& chip);
 

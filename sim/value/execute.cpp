@@ -15,6 +15,14 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
+// A value that was never written stays one through comparisons and logic.
+double truth(double x) {
+  return std::isnan(x) ? x : x != 0 ? 1.0 : 0.0;
+}
+double compared(double x, double y, bool outcome) {
+  return std::isnan(x) || std::isnan(y) ? x + y : outcome ? 1.0 : 0.0;
+}
+
 double apply(ir::Fn fn, double x) {
   switch (fn) {
     case ir::Fn::copy: return x;
@@ -24,6 +32,8 @@ double apply(ir::Fn fn, double x) {
     case ir::Fn::reciprocal: return 1.0 / x;
     case ir::Fn::finite_or_zero: return std::isinf(x) ? 0.0 : x;
     case ir::Fn::zero: return 0.0;
+    case ir::Fn::absolute: return std::abs(x);
+    case ir::Fn::logical_not: return 1.0 - truth(x);
     default: throw SimError(fmt::format("{} is no unary function", name_of(fn)));
   }
 }
@@ -36,7 +46,16 @@ double apply(ir::Fn fn, double x, double y) {
     case ir::Fn::multiply: return x * y;
     case ir::Fn::maximum: return std::isnan(x) || std::isnan(y) ? x + y : std::max(x, y);
     case ir::Fn::minimum: return std::isnan(x) || std::isnan(y) ? x + y : std::min(x, y);
-    case ir::Fn::logical_and: return x != 0 && y != 0 ? 1.0 : 0.0;
+    case ir::Fn::logical_and: return truth(x) * truth(y);
+    case ir::Fn::floor_divide: return std::floor(x / y);
+    case ir::Fn::modulo: return x - std::floor(x / y) * y;
+    case ir::Fn::less: return compared(x, y, x < y);
+    case ir::Fn::less_equal: return compared(x, y, x <= y);
+    case ir::Fn::equal: return compared(x, y, x == y);
+    case ir::Fn::bit_and:
+      if (std::isnan(x) || std::isnan(y)) return x + y;
+      return static_cast<double>(static_cast<std::int64_t>(x) & static_cast<std::int64_t>(y));
+    case ir::Fn::logical_or: return compared(x, y, x != 0 || y != 0);
     default: throw SimError(fmt::format("{} is no binary function", name_of(fn)));
   }
 }
@@ -72,7 +91,8 @@ class Executor {
       case ir::OpKind::broadcast: return write([&](std::int64_t i, std::int64_t j) { return operand(0, i, j); });
       case ir::OpKind::select:
         return write([&](std::int64_t i, std::int64_t j) { return operand(1, i, j) != 0 ? operand(0, i, j) : op_.scalar.value_or(0); });
-      case ir::OpKind::compare: return write([&](std::int64_t i, std::int64_t j) { return keeps(i, j) ? 1.0 : 0.0; });
+      case ir::OpKind::compare: return write([&](std::int64_t i, std::int64_t j) { return linear_form(i, j) >= 0 ? 1.0 : 0.0; });
+      case ir::OpKind::iota: return write([&](std::int64_t i, std::int64_t j) { return static_cast<double>(linear_form(i, j)); });
       case ir::OpKind::transpose: return write([&](std::int64_t i, std::int64_t j) { return operand(0, j, i); });
       case ir::OpKind::reduce_row: return reduce(true);
       case ir::OpKind::reduce_col: return reduce(false);
@@ -138,12 +158,14 @@ class Executor {
     target = result;
   }
 
-  [[nodiscard]] bool keeps(std::int64_t i, std::int64_t j) const {
+  [[nodiscard]] std::int64_t linear_form(std::int64_t i, std::int64_t j) const {
     const ir::Relation& r = op_.relation;
     const std::int64_t row = at_.first_row(program_, tile(out()).rows) + i;
     const std::int64_t col = at_.first_row(program_, tile(out()).cols) + j;
-    const std::int64_t ragged = r.extent_coefficient * at_.item.family->loop_extent + r.shift_coefficient * at_.item.family->shift;
-    return r.row_coefficient * (row / r.row_group) + r.col_coefficient * col + r.offset + ragged >= 0;
+    const ir::ItemFamily& family = *at_.item.family;
+    const std::int64_t ragged = r.extent_coefficient * family.loop_extent + r.shift_coefficient * family.shift;
+    const std::int64_t own = r.parameter == ir::kNone ? 0 : family.parameters.at(static_cast<std::size_t>(r.parameter));
+    return r.row_coefficient * (row / r.row_group) + r.col_coefficient * col + r.offset + ragged + own;
   }
 
   [[nodiscard]] TensorData& tensor() const { return tensors_[static_cast<std::size_t>(op_.access.tensor)]; }

@@ -236,3 +236,32 @@ TEST_CASE("an op that acts in a tenth of all executions costs a tenth") {
   CHECK(at(chain, Pipe::fp32) == Approx(12.8));
   CHECK(at(chain, Pipe::tmem) == Approx(0.1 * 2 * 128 * 128 * 4 / 512));
 }
+
+TEST_CASE("numbers per column stand in eight lanes of every warp, and integers have rates of their own") {
+  ir::Kernel kernel = kernel_of({});
+  ir::Program& p = kernel.program;
+  const auto add_tile = [&](const char* name, ir::AxisId rows, ir::AxisId cols) {
+    p.tiles.push_back({name, ir::Space::registers, rows, cols, ir::DType::i32, 1, ir::kNone, 0});
+    return static_cast<ir::TileId>(p.tiles.size()) - 1;
+  };
+  const ir::TileId column = add_tile("column", ir::kUnit, 1);
+  const ir::TileId row = add_tile("row", 0, ir::kUnit);
+  const ir::TileId pair = add_tile("pair", 0, 1);
+  const auto cost = [&](ir::Op o) {
+    p.agents[0].sections[0] = {std::move(o)};
+    return select_instructions(kernel, chip()).agents[0].sections[0][0];
+  };
+  // 4 warps x 8 lanes hold every one of 192 columns; 4 lanes every one of 64 rows.
+  CHECK(at(cost(op(ir::OpKind::iota, ir::Fn::none, {}, {column})), Pipe::alu) == Approx(192 * 4 * 8 / 64.0));
+  CHECK(at(cost(op(ir::OpKind::iota, ir::Fn::none, {}, {row})), Pipe::alu) == Approx(64 * 4 / 64.0));
+  const Step sum = cost(op(ir::OpKind::binary, ir::Fn::subtract, {row, column}, {pair}));
+  CHECK(at(sum, Pipe::alu) == Approx(64 * 192 / 64.0));
+  CHECK(at(sum, Pipe::fp32) == 0);
+  // A multiply takes the FP32 pipe at half its rate and one issue slot.
+  const Step product = cost(op(ir::OpKind::binary, ir::Fn::multiply, {row, column}, {pair}));
+  CHECK(at(product, Pipe::fp32) == Approx(2 * 64 * 192 / 128.0));
+  CHECK(product.warp_instructions == Approx(64 * 192 / 32.0));
+  ir::Op divide = op(ir::OpKind::binary, ir::Fn::floor_divide, {column}, {column});
+  divide.scalar = 64;
+  CHECK(at(cost(divide), Pipe::alu) == Approx(2 * 192 * 4 * 8 / 64.0));
+}

@@ -121,6 +121,55 @@ TEST_CASE("compare takes absolute coordinates and select fills where it is false
   }
 }
 
+TEST_CASE("iota gives a linear form of absolute coordinates, with the item family's own constant", "[value]") {
+  Bench t(12);
+  t.family.parameters = {100, -3};
+  ir::Op op = compare("", t.r, {2, 4, -1, 7});
+  op.kind = ir::OpKind::iota;
+  expect(t.run(op), 5, 4, [](int i, int j) { return 2 * ((16 + i) / 4) - j + 7; });
+  op.relation.parameter = 1;
+  expect(t.run(op), 5, 4, [](int i, int j) { return 2 * ((16 + i) / 4) - j + 4; });
+  op.relation = {0, 1, 3, 0};
+  op.out = {t.row};
+  expect(t.run(op), 1, 4, [](int, int j) { return 3 * j; });
+}
+
+TEST_CASE("integer arithmetic rounds down, and comparisons and logic give 0 or 1", "[value]") {
+  Bench t(GENERATE(13, 14));
+  for (const ir::TileId id : {t.a, t.b, t.v}) {
+    auto m = t.memory.slot(id, 0);
+    m = m.unaryExpr([](double x) { return std::floor(4 * x); });
+  }
+  t.memory.slot(t.b, 0) = t.memory.slot(t.b, 0).unaryExpr([](double x) { return x == 0 ? 1 : x; });
+  const value::Matrix a = t.memory.slot(t.a, 0);
+  const value::Matrix b = t.memory.slot(t.b, 0);
+  const value::Matrix v = t.memory.slot(t.v, 0);
+  expect(t.run(scaled("", Fn::floor_divide, t.r, t.a, 3)), 5, 4, [&](int i, int j) { return std::floor(a(i, j) / 3); });
+  expect(t.run(scaled("", Fn::modulo, t.r, t.a, 3)), 5, 4, [&](int i, int j) {
+    const int rest = static_cast<int>(a(i, j)) % 3;
+    return rest < 0 ? rest + 3 : rest;
+  });
+  expect(t.run(binary("", Fn::floor_divide, t.r, t.a, t.b)), 5, 4, [&](int i, int j) { return std::floor(a(i, j) / b(i, j)); });
+  expect(t.run(unary("", Fn::absolute, t.r, t.a)), 5, 4, [&](int i, int j) { return std::abs(a(i, j)); });
+  expect(t.run(binary("", Fn::less, t.r, t.a, t.v)), 5, 4, [&](int i, int j) { return a(i, j) < v(i, 0) ? 1.0 : 0.0; });
+  expect(t.run(binary("", Fn::less_equal, t.r, t.a, t.v)), 5, 4, [&](int i, int j) { return a(i, j) <= v(i, 0) ? 1.0 : 0.0; });
+  expect(t.run(binary("", Fn::equal, t.r, t.a, t.b)), 5, 4, [&](int i, int j) { return a(i, j) == b(i, j) ? 1.0 : 0.0; });
+  expect(t.run(binary("", Fn::logical_or, t.r, t.a, t.v)), 5, 4, [&](int i, int j) { return a(i, j) != 0 || v(i, 0) != 0 ? 1.0 : 0.0; });
+  expect(t.run(binary("", Fn::logical_and, t.r, t.a, t.v)), 5, 4, [&](int i, int j) { return a(i, j) != 0 && v(i, 0) != 0 ? 1.0 : 0.0; });
+  expect(t.run(binary("", Fn::bit_and, t.r, t.a, t.b)), 5, 4,
+         [&](int i, int j) { return static_cast<double>(static_cast<int>(a(i, j)) & static_cast<int>(b(i, j))); });
+  expect(t.run(unary("", Fn::logical_not, t.r, t.a)), 5, 4, [&](int i, int j) { return a(i, j) == 0 ? 1.0 : 0.0; });
+}
+
+TEST_CASE("a value that was never written is none after comparisons and logic either", "[value]") {
+  Bench t(15);
+  t.memory.slot(t.b, 0).setConstant(std::nan(""));
+  for (const Fn fn : {Fn::less, Fn::less_equal, Fn::equal, Fn::logical_and, Fn::logical_or}) {
+    CHECK(std::isnan(t.run(binary("", fn, t.r, t.a, t.b))(0, 0)));
+  }
+  CHECK(std::isnan(t.run(unary("", Fn::logical_not, t.r, t.b))(0, 0)));
+}
+
 TEST_CASE("minus infinity passes through softmax arithmetic without NaN", "[value]") {
   Bench t(7);
   t.memory.slot(t.v, 0).setConstant(-kInfinity);
