@@ -15,7 +15,7 @@ ir::Pipeline lower(const Variant& variant, const Problem& problem, const Schedul
         "", ""});
   }
   for (const Family& family : families()) {
-    if (family.name == variant.family) return family.lower(variant, problem, schedule, chip, extras);
+    if (family.name == variant.family) return family.lower(variant, kernel_problem(variant, problem), schedule, chip, extras);
   }
   throw Invariant("variant of a family without lowering");
 }

@@ -2,6 +2,9 @@
 #include "workloads/variant.h"
 
 #include "sim/core/error.h"
+#include "workloads/masks/band.h"
+#include "workloads/variants/params.h"
+#include "workloads/variants/variants.h"
 
 namespace attnsim {
 
@@ -15,41 +18,37 @@ const ParamSpec& alignment_spec() {
   return spec;
 }
 
-// A missing parameter has its default.
-std::int64_t shift_of(const Problem& problem, std::int64_t q_len, std::int64_t kv_len) {
-  const auto it = problem.params.find("alignment");
-  if (it != problem.params.end() && std::get<std::string>(it->second) == "top-left") return 0;
-  return kv_len - q_len;
+std::int64_t aligned_shift(const Problem& problem, std::int64_t entry) {
+  return text_param(problem, "alignment", "bottom-right") == "top-left" ? 0 : shift_of(problem, entry);
 }
 
-std::int64_t integer_param(const Problem& problem, const char* name, std::int64_t fallback) {
-  const auto it = problem.params.find(name);
-  return it == problem.params.end() ? fallback : std::get<std::int64_t>(it->second);
+std::vector<HeadMask> banded(const Problem& problem, std::int64_t entry, const Band& band) {
+  return for_all_heads(problem, std::make_shared<BandMask>(band, problem.q_len_of(entry), problem.kv_len_of(entry)));
 }
 
-Band dense_band(const Problem&, std::int64_t, std::int64_t) {
-  return {};
+std::vector<HeadMask> dense_masks(const Problem& problem, std::int64_t entry) {
+  return banded(problem, entry, {});
 }
 
-Band causal_band(const Problem& problem, std::int64_t q_len, std::int64_t kv_len) {
-  return {shift_of(problem, q_len, kv_len), -kUnbounded, 0};
+std::vector<HeadMask> causal_masks(const Problem& problem, std::int64_t entry) {
+  return banded(problem, entry, {aligned_shift(problem, entry), -kUnbounded, 0});
 }
 
-Band window_band(const Problem& problem, std::int64_t q_len, std::int64_t kv_len) {
+std::vector<HeadMask> window_masks(const Problem& problem, std::int64_t entry) {
   const std::int64_t left = integer_param(problem, "left", 1023);
   const std::int64_t right = integer_param(problem, "right", 0);
-  return {shift_of(problem, q_len, kv_len), left < 0 ? -kUnbounded : -left, right < 0 ? kUnbounded : right};
+  return banded(problem, entry, {aligned_shift(problem, entry), left < 0 ? -kUnbounded : -left, right < 0 ? kUnbounded : right});
 }
 
 const std::vector<Variant>& table() {
   static const std::vector<Variant> rows{
-      {"dense", "tile-list", "softmax attention, every query sees every key", "Vaswani et al., arXiv 1706.03762", {}, dense_band},
+      {"dense", "tile-list", "softmax attention, every query sees every key", "Vaswani et al., arXiv 1706.03762", {}, dense_masks},
       {"causal",
        "tile-list",
        "softmax attention, a query sees the keys up to its own position",
        "Vaswani et al., arXiv 1706.03762",
        {alignment_spec()},
-       causal_band},
+       causal_masks},
       {"sliding-window",
        "tile-list",
        "softmax attention, a query sees `left` keys before and `right` keys after its own position",
@@ -57,7 +56,29 @@ const std::vector<Variant>& table() {
        {{"left", std::int64_t{1023}, "keys kept before the query's own; -1: all", {}},
         {"right", std::int64_t{0}, "keys kept after the query's own; -1: all, 0: causal", {}},
         alignment_spec()},
-       window_band},
+       window_masks},
+      masked_variant(),
+      block_sparse_variant(),
+      document_variant(),
+      prefix_lm_variant(),
+      prefix_lm_document_variant(),
+      block_causal_document_variant(),
+      causal_blockwise_variant(),
+      shared_question_variant(),
+      attention_sinks_variant(),
+      dilated_window_variant(),
+      block_dilated_window_variant(),
+      global_window_variant(),
+      power_attention_variant(),
+      s2_attention_variant(),
+      moa_variant(),
+      group_position_variant(),
+      falcon_variant(),
+      block_transformer_variant(),
+      shvit_variant(),
+      pruned_heads_variant(),
+      minimum_transformer_variant(),
+      mindeye_prior_variant(),
       {"gemm",
        "gemm",
        "matrix product C = A B of m x k by k x n, as a linear layer runs it",
@@ -78,6 +99,20 @@ const std::vector<Variant>& table() {
 }
 
 }  // namespace
+
+Problem kernel_problem(const Variant& variant, const Problem& problem) {
+  return variant.reshape == nullptr ? problem : variant.reshape(problem);
+}
+
+std::optional<Band> common_band(const Variant& variant, const Problem& problem) {
+  const std::vector<HeadMask> masks = variant.masks(kernel_problem(variant, problem), 0);
+  if (masks.empty()) return std::nullopt;
+  const std::optional<Band> first = masks.front().mask->band();
+  for (const HeadMask& head : masks) {
+    if (head.mask->band() != first) return std::nullopt;
+  }
+  return first;
+}
 
 std::span<const Variant> variants() {
   return table();

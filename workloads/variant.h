@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "sim/ir/op.h"
+#include "workloads/masks/mask.h"
 
 namespace attnsim {
 
@@ -48,16 +50,6 @@ struct ParamSpec {
   std::vector<std::string> choices;  // of string parameters
 };
 
-// A band of kept keys per query, which covers dense, causal and sliding windows: key k is kept by query q when
-// lower <= k - (q + shift) <= upper, shift = 0 (top-left) or kv_len - q_len (bottom-right).
-inline constexpr std::int64_t kUnbounded = INT64_MAX / 4;
-struct Band {
-  std::int64_t shift = 0;
-  std::int64_t lower = -kUnbounded;
-  std::int64_t upper = kUnbounded;
-  [[nodiscard]] bool is_dense() const { return lower <= -kUnbounded && upper >= kUnbounded; }
-};
-
 // What a shape names: batch, heads, lengths and head_dim; m, n, k; or m, n.
 enum class ShapeKind { attention, gemm, rows };
 
@@ -67,9 +59,16 @@ struct Variant {
   std::string_view description;
   std::string_view paper;
   std::vector<ParamSpec> params;
-  Band (*band)(const Problem&, std::int64_t q_len, std::int64_t kv_len) = nullptr;  // tile-list family
+  // Tile-list family: the masks of a batch entry's heads, ascending, without gaps. Entries of equal lengths have equal masks.
+  std::vector<HeadMask> (*masks)(const Problem&, std::int64_t entry) = nullptr;
   ShapeKind shape = ShapeKind::attention;
+  Problem (*reshape)(const Problem&) = nullptr;  // the problem that the kernels work on, where it is another
+  std::string_view claims = "";                  // what the ids of its published claims begin with, in workloads/claims.json
 };
+
+[[nodiscard]] Problem kernel_problem(const Variant& variant, const Problem& problem);
+// The band that all heads of the first batch entry have; none where they differ, or where a mask is no band.
+[[nodiscard]] std::optional<Band> common_band(const Variant& variant, const Problem& problem);
 
 // The visible table. One line per variant.
 [[nodiscard]] std::span<const Variant> variants();

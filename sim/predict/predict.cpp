@@ -49,12 +49,13 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
   return parts;
 }
 
-// No measurement file holds windowed prefill: rows of full or causal calls don't vouch for it.
+// No measurement file holds prefill with windows or other masks: rows of full or causal calls don't vouch for it.
 std::string validated_phase(const Variant& variant, const Problem& problem) {
   const std::string phase = phase_of(variant, problem);
-  if (phase == "decode" || variant.band == nullptr || variant.shape != ShapeKind::attention) return phase;
-  const bool windowed = variant.band(problem, problem.q_len_of(0), problem.kv_len_of(0)).lower > -kUnbounded;
-  return windowed ? "windowed " + phase : phase;
+  if (variant.masks == nullptr || variant.shape != ShapeKind::attention) return phase;
+  const std::optional<Band> band = common_band(variant, problem);
+  if (!band) return "masked " + phase;
+  return phase != "decode" && band->lower > -kUnbounded ? "windowed " + phase : phase;
 }
 
 }  // namespace

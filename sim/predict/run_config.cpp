@@ -149,8 +149,9 @@ RunConfig load_run_config(const std::string& file) {
 std::string phase_of(const Variant& variant, const Problem& problem) {
   if (variant.shape != ShapeKind::attention) return std::string(variant.name);
   if (problem.is_decode()) return "decode";
-  if (variant.band == nullptr) return "prefill";
-  return variant.band(problem, problem.q_len_of(0), problem.kv_len_of(0)).is_dense() ? "encoder" : "prefill";
+  if (variant.masks == nullptr) return "prefill";
+  const std::optional<Band> band = common_band(variant, problem);
+  return band && band->is_dense() ? "encoder" : "prefill";
 }
 
 }  // namespace attnsim

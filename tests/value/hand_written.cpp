@@ -28,7 +28,7 @@ double attention_error(const ir::Pipeline& pipeline, const ToyAttention& shape, 
   in.v = inputs[2].values;
   const std::int64_t shift = shape.kv_len - shape.q_len;
   const auto wanted =
-      reference::attention(in, [&](std::int64_t, std::int64_t q, std::int64_t k) { return !shape.causal || k <= q + shift; });
+      reference::attention(in, [&](std::int64_t, std::int64_t, std::int64_t q, std::int64_t k) { return !shape.causal || k <= q + shift; });
   value::ValueRun run(pipeline, inputs);
   run.run_random({.seed = seed});
   return largest_row_error(run.tensor(3).values, wanted.o, shape.head_dim);

@@ -6,13 +6,23 @@
 #include <random>
 #include <set>
 
+#include "workloads/masks/band.h"
+
 using namespace attnsim;
 
 namespace {
 
+IndexSet banded(const Band& band, std::int64_t q_len, std::int64_t kv_len, std::int64_t row_group = 1) {
+  return {std::make_shared<BandMask>(band, q_len, kv_len), row_group};
+}
+
+Band band_of(const IndexSet& s) {
+  return s.mask->band().value();
+}
+
 bool keeps(const IndexSet& s, std::int64_t row, std::int64_t key) {
-  const std::int64_t offset = key - row / s.row_group - s.band.shift;
-  return s.band.lower <= offset && offset <= s.band.upper;
+  const std::int64_t offset = key - row / s.row_group - band_of(s).shift;
+  return band_of(s).lower <= offset && offset <= band_of(s).upper;
 }
 
 std::int64_t count_kept(const IndexSet& s, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin, std::int64_t key_end) {
@@ -27,14 +37,14 @@ IndexSet random_set(std::mt19937& rng) {
   const auto draw = [&](int low, int high) {
     return static_cast<std::int64_t>(low + static_cast<int>(rng() % static_cast<unsigned>(high - low + 1)));
   };
-  IndexSet s;
-  s.q_len = draw(1, 40);
-  s.kv_len = draw(1, 50);
-  s.row_group = draw(1, 4);
-  s.band.shift = draw(0, 1) == 0 ? 0 : s.kv_len - s.q_len;
-  if (draw(0, 2) != 0) s.band.lower = -draw(-3, 20);
-  if (draw(0, 2) != 0) s.band.upper = draw(-3, 20);
-  return s;
+  const std::int64_t q_len = draw(1, 40);
+  const std::int64_t kv_len = draw(1, 50);
+  const std::int64_t row_group = draw(1, 4);
+  Band band;
+  band.shift = draw(0, 1) == 0 ? 0 : kv_len - q_len;
+  if (draw(0, 2) != 0) band.lower = -draw(-3, 20);
+  if (draw(0, 2) != 0) band.upper = draw(-3, 20);
+  return banded(band, q_len, kv_len, row_group);
 }
 
 Tiling random_tiling(std::mt19937& rng) {
@@ -47,7 +57,7 @@ Tiling random_tiling(std::mt19937& rng) {
 }
 
 IndexSet causal(std::int64_t q_len, std::int64_t kv_len) {
-  return {{kv_len - q_len, -kUnbounded, 0}, q_len, kv_len, 1};
+  return banded({kv_len - q_len, -kUnbounded, 0}, q_len, kv_len);
 }
 
 std::int64_t total_trips(const std::vector<ir::RowTile>& tiles) {
@@ -64,8 +74,8 @@ TEST_CASE("kept pairs in closed form equal counting each pair") {
     const IndexSet s = random_set(rng);
     std::int64_t rows[2] = {static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.rows() + 1)),
                             static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.rows() + 1))};
-    std::int64_t keys[2] = {static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.kv_len + 1)),
-                            static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.kv_len + 1))};
+    std::int64_t keys[2] = {static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.kv_len() + 1)),
+                            static_cast<std::int64_t>(rng() % static_cast<unsigned>(s.kv_len() + 1))};
     std::sort(rows, rows + 2);
     std::sort(keys, keys + 2);
     REQUIRE(kept_pairs(s, rows[0], rows[1], keys[0], keys[1]) == count_kept(s, rows[0], rows[1], keys[0], keys[1]));
@@ -78,7 +88,7 @@ TEST_CASE("runs visit exactly the KV tiles with a kept pair, once, in order, and
     const IndexSet s = random_set(rng);
     const Tiling t = random_tiling(rng);
     const auto tiles = row_tiles(s, t);
-    const std::int64_t kv_tiles = (s.kv_len + t.tile_kv - 1) / t.tile_kv;
+    const std::int64_t kv_tiles = (s.kv_len() + t.tile_kv - 1) / t.tile_kv;
     REQUIRE(static_cast<std::int64_t>(tiles.size()) == (s.rows() + t.tile_q - 1) / t.tile_q * t.splits);
     for (std::size_t first = 0; first < tiles.size(); first += static_cast<std::size_t>(t.splits)) {
       const std::int64_t row = tiles[first].row_begin;
@@ -98,7 +108,7 @@ TEST_CASE("runs visit exactly the KV tiles with a kept pair, once, in order, and
             REQUIRE((t.descending ? j < before : j > before));
             before = j;
             REQUIRE(visited.insert(j).second);
-            const std::int64_t pairs = count_kept(s, row, row_end, j * t.tile_kv, std::min((j + 1) * t.tile_kv, s.kv_len));
+            const std::int64_t pairs = count_kept(s, row, row_end, j * t.tile_kv, std::min((j + 1) * t.tile_kv, s.kv_len()));
             tile_kept += pairs;
             REQUIRE(run.partial == (pairs < tile.rows * t.tile_kv));
           }
@@ -106,9 +116,9 @@ TEST_CASE("runs visit exactly the KV tiles with a kept pair, once, in order, and
         REQUIRE(tile.kept == tile_kept);
         kept += tile_kept;
       }
-      REQUIRE(kept == count_kept(s, row, row_end, 0, s.kv_len));
+      REQUIRE(kept == count_kept(s, row, row_end, 0, s.kv_len()));
       for (std::int64_t j = 0; j < kv_tiles; ++j) {
-        const bool any = count_kept(s, row, row_end, j * t.tile_kv, std::min((j + 1) * t.tile_kv, s.kv_len)) > 0;
+        const bool any = count_kept(s, row, row_end, j * t.tile_kv, std::min((j + 1) * t.tile_kv, s.kv_len())) > 0;
         REQUIRE(visited.contains(j) == any);
       }
     }
@@ -122,11 +132,11 @@ TEST_CASE("cuts name the bounds that remove a pair") {
     const Cuts c = cuts(s, 1);
     bool upper = false;
     bool lower = false;
-    for (std::int64_t q = 0; q < s.q_len; ++q) {
-      for (std::int64_t k = 0; k < s.kv_len; ++k) {
-        const std::int64_t offset = k - q - s.band.shift;
-        upper = upper || offset > s.band.upper;
-        lower = lower || offset < s.band.lower;
+    for (std::int64_t q = 0; q < s.q_len(); ++q) {
+      for (std::int64_t k = 0; k < s.kv_len(); ++k) {
+        const std::int64_t offset = k - q - band_of(s).shift;
+        upper = upper || offset > band_of(s).upper;
+        lower = lower || offset < band_of(s).lower;
       }
     }
     REQUIRE(c.upper == upper);
@@ -136,11 +146,10 @@ TEST_CASE("cuts name the bounds that remove a pair") {
 }
 
 TEST_CASE("the end of the keys is tested where the last tile is ragged and no diagonal hides it") {
-  CHECK(cuts({{}, 100, 100, 1}, 64).extent);
-  CHECK_FALSE(cuts({{}, 100, 128, 1}, 64).extent);
+  CHECK(cuts(banded({}, 100, 100), 64).extent);
+  CHECK_FALSE(cuts(banded({}, 100, 128), 64).extent);
   CHECK_FALSE(cuts(causal(100, 100), 64).extent);
-  const IndexSet top_left{{0, -kUnbounded, 0}, 200, 100, 1};
-  CHECK(cuts(top_left, 64).extent);
+  CHECK(cuts(banded({0, -kUnbounded, 0}, 200, 100), 64).extent);
 }
 
 TEST_CASE("a causal head at 192 x 128 visits 384 tiles of 4096 tokens and 9 of 512") {
@@ -156,7 +165,7 @@ TEST_CASE("a causal head at 192 x 128 visits 384 tiles of 4096 tokens and 9 of 5
 
 TEST_CASE("the first trip can be made to pay for masks, in either direction") {
   for (const bool descending : {false, true}) {
-    const auto tiles = row_tiles({{}, 64, 512, 1}, {.tile_q = 64, .tile_kv = 128, .descending = descending, .mask_first_trip = true});
+    const auto tiles = row_tiles(banded({}, 64, 512), {.tile_q = 64, .tile_kv = 128, .descending = descending, .mask_first_trip = true});
     REQUIRE(tiles.size() == 1);
     CHECK(tiles[0].trips() == 4);
     CHECK(tiles[0].partial_trips() == 1);

@@ -9,31 +9,36 @@ using namespace attnsim;
 
 namespace {
 
-bool keeps(const Band& band, std::int64_t q, std::int64_t k) {
-  return band.lower <= k - q - band.shift && k - q - band.shift <= band.upper;
+// Of the first entry's first head.
+std::shared_ptr<const Mask> mask_of(const std::string& name, std::int64_t q_len, std::int64_t kv_len, const Params& params = {}) {
+  Problem p;
+  p.q_heads = 3;
+  p.q_len = {q_len};
+  p.kv_len = {kv_len};
+  p.params = params;
+  const std::vector<HeadMask> masks = variant(name).masks(p, 0);
+  REQUIRE(masks.size() == 1);
+  CHECK(masks[0].heads == 3);
+  return masks[0].mask;
 }
 
 }  // namespace
 
 TEST_CASE("the diagonal of a causal mask ends at the last key, or starts at the first") {
-  Problem p;
-  const Variant& causal = variant("causal");
-  CHECK(keeps(causal.band(p, 3, 10), 2, 9));
-  CHECK_FALSE(keeps(causal.band(p, 3, 10), 1, 9));
-  p.params["alignment"] = std::string("top-left");
-  CHECK(keeps(causal.band(p, 3, 10), 2, 2));
-  CHECK_FALSE(keeps(causal.band(p, 3, 10), 2, 3));
+  const auto bottom_right = mask_of("causal", 3, 10);
+  CHECK(bottom_right->keeps(2, 9));
+  CHECK_FALSE(bottom_right->keeps(1, 9));
+  const auto top_left = mask_of("causal", 3, 10, {{"alignment", std::string("top-left")}});
+  CHECK(top_left->keeps(2, 2));
+  CHECK_FALSE(top_left->keeps(2, 3));
 }
 
 TEST_CASE("a window keeps `left` keys before and `right` keys after the query's own, and -1 keeps all") {
-  Problem p;
-  p.params = {{"left", std::int64_t{2}}, {"right", std::int64_t{1}}};
-  const Band band = variant("sliding-window").band(p, 10, 10);
-  for (std::int64_t k = 0; k < 10; ++k) CHECK(keeps(band, 5, k) == (k >= 3 && k <= 6));
-  p.params = {{"left", std::int64_t{-1}}, {"right", std::int64_t{0}}};
-  const Band causal = variant("sliding-window").band(p, 10, 10);
-  for (std::int64_t k = 0; k < 10; ++k) CHECK(keeps(causal, 5, k) == (k <= 5));
-  CHECK(variant("dense").band(p, 10, 20).is_dense());
+  const auto window = mask_of("sliding-window", 10, 10, {{"left", std::int64_t{2}}, {"right", std::int64_t{1}}});
+  for (std::int64_t k = 0; k < 10; ++k) CHECK(window->keeps(5, k) == (k >= 3 && k <= 6));
+  const auto causal = mask_of("sliding-window", 10, 10, {{"left", std::int64_t{-1}}, {"right", std::int64_t{0}}});
+  for (std::int64_t k = 0; k < 10; ++k) CHECK(causal->keeps(5, k) == (k <= 5));
+  CHECK(mask_of("dense", 10, 20)->band()->is_dense());
 }
 
 TEST_CASE("an unknown variant is refused with the nearest name") {

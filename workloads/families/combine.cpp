@@ -69,7 +69,7 @@ ir::Kernel combine_kernel(const TileListPlan& plan, const Schedule& schedule, co
   kernel.name = "combine";
   kernel.program = b.take();
   kernel.grid.programmatic_launch = schedule.programmatic_launch;
-  const std::vector<ir::ItemFamily> items = item_families(plan, schedule);
+  const std::vector<ir::ItemFamily>& items = *plan.families;
   for (std::size_t g = 0; g < plan.groups.size(); ++g) {
     const BatchGroup& group = plan.groups[g];
     ir::ItemFamily family;

@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Index sets of the tile-list family: a band of kept keys per query -> row tiles with runs of full and partial KV tiles and
-// the number of kept pairs, all in closed form. Row r of a packed index set is query r / row_group, so a tile may begin and
-// end inside a token.
+// Index sets of the tile-list family: a mask over packed rows -> row tiles with runs of full and partial KV tiles and the number
+// of kept pairs. Row r of a packed index set is query r / row_group, so a tile may begin and end inside a token.
 //
-//   row_tiles({band, 4096, 4096, 1}, {.tile_q = 192, .tile_kv = 128})   // 22 tiles, 384 trips in all when causal
+//   row_tiles({causal, 1}, {.tile_q = 192, .tile_kv = 128})   // of 4096 queries and keys: 22 tiles, 384 trips in all
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "sim/ir/kernel.h"
-#include "workloads/variant.h"
+#include "workloads/masks/mask.h"
 
 namespace attnsim {
 
 struct IndexSet {
-  Band band;
-  std::int64_t q_len = 0;
-  std::int64_t kv_len = 0;
+  std::shared_ptr<const Mask> mask;
   std::int64_t row_group = 1;  // query heads packed per token
-  [[nodiscard]] std::int64_t rows() const { return q_len * row_group; }
+  [[nodiscard]] std::int64_t q_len() const { return mask->q_len(); }
+  [[nodiscard]] std::int64_t kv_len() const { return mask->kv_len(); }
+  [[nodiscard]] std::int64_t rows() const { return q_len() * row_group; }
 };
 
 struct Tiling {
@@ -28,19 +28,21 @@ struct Tiling {
   bool descending = false;       // visits KV tiles from the last to the first
   bool mask_first_trip = false;  // the first trip counts as partial
   bool visit_absent = false;     // visits every KV tile; absent ones count as partial
-  std::int64_t splits = 1;       // consecutive ranges of ceil(tiles / splits) KV tiles; the last may be empty
+  std::int64_t splits = 1;       // pieces of ceil(visited tiles / splits) visited KV tiles; the last may be empty
 };
 
 // Kept (row, key) pairs with row in [row_begin, row_end), key in [key_begin, key_end).
 [[nodiscard]] std::int64_t kept_pairs(const IndexSet& set, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin,
                                       std::int64_t key_end);
 
-// Which bounds cut off any (query, key) pair of the whole problem, with masks applied per tile of `tile_kv` keys.
+// What cuts off any (query, key) pair of the whole problem, with masks applied per tile of `tile_kv` keys.
 struct Cuts {
   bool upper = false;   // keys too far to the right (causal)
   bool lower = false;   // keys too far to the left (window)
+  bool other = false;   // a mask that is no band
   bool extent = false;  // the last KV tile is ragged and no other bound hides it
-  [[nodiscard]] bool any() const { return upper || lower || extent; }
+  [[nodiscard]] bool any() const { return upper || lower || other || extent; }
+  [[nodiscard]] bool mask() const { return upper || lower || other; }
 };
 [[nodiscard]] Cuts cuts(const IndexSet& set, std::int64_t tile_kv);
 

@@ -20,7 +20,20 @@ bool applies(const TileRule& rule, const TileListPlan& plan) {
 
 // The programs depend on tensor ids only by number, so any ids do for a check.
 TileListTensors placeholder_tensors() {
-  return {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+  return {0,
+          1,
+          2,
+          3,
+          4,
+          5,
+          6,
+          7,
+          8,
+          9,
+          10,
+          std::vector<ir::TensorId>(16, 11),
+          std::vector<ir::TensorId>(16, 12),
+          std::vector<ir::TensorId>(16, 13)};
 }
 
 void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
@@ -53,17 +66,16 @@ struct TensorMaker {
   const TileListPlan& plan;
 
   [[nodiscard]] std::int64_t stored(bool queries) const {
+    if (!plan.ragged) return 0;  // all of them
     std::int64_t rows = 0;
-    for (const BatchGroup& g : plan.groups) {
-      rows += queries ? g.slab_count * g.set.rows() : g.slab_count / plan.kv_divisor * g.set.kv_len;
-    }
-    return rows;
+    for (const BatchGroup& g : plan.groups) rows += g.slab_count * (queries ? g.set.rows() : g.set.kv_len());
+    return queries ? rows : rows / plan.kv_divisor;
   }
   ir::TensorId queries(const char* name, int cols, ir::DType dtype, ir::TensorRole role) const {
-    return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, plan.groups.size() > 1 ? stored(true) : 0});
+    return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, stored(true)});
   }
   ir::TensorId keys(const char* name, int cols, ir::TensorRole role) const {
-    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, role, plan.groups.size() > 1 ? stored(false) : 0});
+    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, role, stored(false)});
   }
 };
 
@@ -84,8 +96,22 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
     t.o_partial = builder.tensor({"o_partial", slabs, plan.rows, plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate});
     t.lse_partial = builder.tensor({"lse_partial", slabs, plan.rows, 1, ir::DType::f32, ir::TensorRole::intermediate});
   }
+  const std::int64_t entries = plan.ragged ? plan.slabs / plan.slabs_per_entry : 1;
+  const std::int64_t kv_tiles = (plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv;
+  for (int i = 0; i < plan.code.query_tables; ++i) {
+    t.query_values.push_back(
+        builder.tensor({fmt::format("query_values{}", i), entries, plan.rows, 1, ir::DType::i32, ir::TensorRole::input}));
+  }
+  for (int i = 0; i < plan.code.key_tables; ++i) {
+    t.key_values.push_back(
+        builder.tensor({fmt::format("key_values{}", i), entries * kv_tiles, 1, plan.rule.tile_kv, ir::DType::i32, ir::TensorRole::input}));
+  }
+  for (int i = 0; i < plan.code.pair_tables; ++i) {
+    t.pairs.push_back(builder.tensor(
+        {fmt::format("pairs{}", i), plan.slabs * kv_tiles, plan.rows, plan.rule.tile_kv, ir::DType::pred, ir::TensorRole::input}));
+  }
   if (schedule.form == "unfused") {
-    const std::int64_t slabs = plan.slabs * ((plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv);
+    const std::int64_t slabs = plan.slabs * kv_tiles;
     t.scores = builder.tensor({"scores", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
     t.weights = builder.tensor({"weights", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
   }
@@ -107,7 +133,7 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
   ir::Kernel kernel;
   kernel.name = "attention";
   kernel.program = fused_program(plan, schedule, tensors);
-  kernel.families = item_families(plan, schedule);
+  kernel.families = *plan.families;
   kernel.grid = plan.grid;
   kernel.grid.programmatic_launch = schedule.prepare_kernel;
   return kernel;
@@ -127,7 +153,8 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
   std::int64_t bits = 0;
   for (const ir::TileId id : used) {
     const ir::Tile& tile = program.tiles[static_cast<std::size_t>(id)];
-    const bool counted = tile.dtype == ir::DType::f32 || (async_mma && tile.dtype != ir::DType::pred);
+    const bool scratch = tile.dtype == ir::DType::pred || tile.dtype == ir::DType::i32;  // one element at a time
+    const bool counted = tile.dtype == ir::DType::f32 || (async_mma && !scratch);
     if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted)
       bits += program.stored_elements(id) * ir::bits_of(tile.dtype);
   }
@@ -182,7 +209,7 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
   const bool writes_cache = std::find(extras.begin(), extras.end(), ExtraKernel::kv_cache_write) != extras.end();
-  const bool writes_all = writes_cache && plan.groups.size() == 1 && problem.q_len == problem.kv_len;
+  const bool writes_all = writes_cache && !plan.ragged && problem.q_len == problem.kv_len;
   TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all);
   if (writes_cache) builder.add(kv_cache_write_kernel(builder, problem, writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{}));
   if (schedule.form == "unfused") {

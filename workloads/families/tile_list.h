@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The softmax tile-list family: variants whose kept keys form a band per query. One lowering for all of them and for every
-// schedule: plan (packing, tile rule, splits, grid) -> programs -> pipeline.
+// The softmax tile-list family: variants that keep some keys per query. One lowering for all of them and for every schedule:
+// plan (packing, tile rule, splits, grid) -> programs -> pipeline.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,12 +12,13 @@
 #include "sim/ir/pipeline.h"
 #include "sim/result/conditions.h"
 #include "workloads/families/index_set.h"
+#include "workloads/families/mask_code.h"
 #include "workloads/schedule.h"
 #include "workloads/variant.h"
 
 namespace attnsim {
 
-// Batch entries of equal lengths: one item family.
+// Heads of one mask, of consecutive batch entries of equal lengths where one mask is all heads': one item family.
 struct BatchGroup {
   IndexSet set;  // in rows of the schedule's packing
   std::int64_t slab_begin = 0;
@@ -40,12 +42,13 @@ struct TileListPlan {
   int padded_v = 128;
   ir::DType dtype = ir::DType::bf16;
   MaskClass mask = MaskClass::full;
-  Band band;            // of the first entry
   Cuts cuts;            // that the kernel must test for
-  bool uniform = true;  // one band and length for all entries: relations have constant offsets
-  bool masks = false;   // some trip executes mask ops
+  MaskCode code;        // how it does so; empty where no trip executes mask ops
+  bool ragged = false;  // lengths differ by batch entry
+  int slabs_per_entry = 1;
   ir::When mask_when = ir::When::partial_trip;
   std::vector<BatchGroup> groups;
+  std::shared_ptr<const std::vector<ir::ItemFamily>> families;  // of the groups, at the rule's tiles
   TileRule rule;
   ir::MmaKind mma = ir::MmaKind::mma_sync;
   ir::MmaKind mma_pv = ir::MmaKind::mma_sync;
@@ -55,6 +58,7 @@ struct TileListPlan {
   int search_round_trips = 0;  // dependent reads per item of the search for it over the batch entries, on average
   double exp2_polynomial = 0;  // on this chip
   bool empty_items = false;    // some item visits no KV tile
+  [[nodiscard]] bool masks() const { return !code.keeps.empty(); }
   [[nodiscard]] bool persistent() const { return grid.policy != ir::GridPolicy::one_item_per_cta; }
 };
 
@@ -70,6 +74,10 @@ struct TileListTensors {
   ir::TensorId scores = ir::kNone;         // unfused: [slab x KV tile] blocks of [rows x tile_kv]
   ir::TensorId weights = ir::kNone;        // unfused
   ir::TensorId o_accumulator = ir::kNone;  // o_in_memory
+  // Tables of the masks' tests: one row per row of Q, or [slab of an entry x KV tile] rows of tile_kv.
+  std::vector<ir::TensorId> query_values = {};
+  std::vector<ir::TensorId> key_values = {};
+  std::vector<ir::TensorId> pairs = {};  // [slab x KV tile] bits of [rows x tile_kv]
 };
 
 // Reports what makes the schedule illegal for the problem; `pointer` is relative to a workload of a run config.

@@ -55,10 +55,10 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
   t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, plan.dtype) : b.registers("p" + suffix, rows, kv, plan.dtype, agent);
   t.o = b.registers("o" + suffix, rows, dv, ir::DType::f32, agent);
-  if (plan.masks) t.keep = b.registers("keep" + suffix, rows, kv, ir::DType::pred, agent);
+  t.mask = mask_tiles(b, plan, rows, kv, agent, suffix);
   t.m = vector("m");
   t.m_new = vector("m_new");
-  t.m_safe = plan.cuts.upper || plan.cuts.lower ? vector("m_safe") : t.m_new;
+  t.m_safe = plan.cuts.mask() ? vector("m_safe") : t.m_new;
   t.m_scaled = vector("m_scaled");
   t.alpha = vector("alpha");
   t.l = vector("l");
@@ -142,17 +142,6 @@ ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips) {
 
 ir::Access rows_access(ir::TensorId tensor, int row_offset) {
   return {tensor, 1, 1, false, false, ir::RowFrom::item, row_offset};
-}
-
-std::vector<ir::Relation> relations(const TileListPlan& plan) {
-  const int group = static_cast<int>(plan.row_group);
-  const std::int64_t shift = plan.uniform ? plan.band.shift : 0;
-  const int by_family = plan.uniform ? 0 : 1;
-  std::vector<ir::Relation> list;
-  if (plan.cuts.upper) list.push_back({1, group, -1, shift + plan.band.upper, 0, by_family});
-  if (plan.cuts.lower) list.push_back({-1, group, 1, -shift - plan.band.lower, 0, -by_family});
-  if (plan.cuts.extent) list.push_back({0, 1, -1, plan.uniform ? plan.kv_len - 1 : -1, by_family, 0});
-  return list;
 }
 
 ops::Ops epilogue(const FusedContext& c, std::size_t index) {
@@ -244,6 +233,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
     const ComputeTiles& t = c.compute[index];
     if (producer) ops::append(b.ops(first_compute + w, kPrologue), lookup(c, t.metadata, schedule.consumer_global_round_trips));
     ops::append(b.ops(first_compute + w, kPrologue), ops::with_role(row_state_start(t.o, t.l, t.m), "init"));
+    ops::append(b.ops(first_compute + w, kPrologue), mask_start(plan, tensors, t.mask, w * c.rows_per_agent));
     ops::append(b.ops(first_compute + w, kMain), compute_loop(c, compute, index));
     ops::append(b.ops(first_compute + w, kEpilogue), epilogue(c, index));
   }

@@ -14,7 +14,7 @@ struct ComputeTiles {
   ir::TileId s = ir::kNone;
   ir::TileId p = ir::kNone;
   ir::TileId o = ir::kNone;
-  ir::TileId keep = ir::kNone;
+  std::vector<ir::TileId> mask;  // one per instruction of the plan's mask code
   ir::TileId m = ir::kNone;
   ir::TileId m_new = ir::kNone;
   ir::TileId m_safe = ir::kNone;  // m_new where no row can be without keys
@@ -65,14 +65,20 @@ struct PlacedRole {
 };
 
 [[nodiscard]] ir::Access rows_access(ir::TensorId tensor, int row_offset);
-[[nodiscard]] std::vector<ir::Relation> relations(const TileListPlan& plan);
+// Tiles for the results of the plan's mask code over [rows x kv], those of pairs that are kept in one tile `keep`.
+[[nodiscard]] std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId rows, ir::AxisId kv, int agent,
+                                                 const std::string& suffix = "");
+// Loads what the code needs of the queries of an item: before the loop.
+[[nodiscard]] ops::Ops mask_start(const TileListPlan& plan, const TileListTensors& tensors, const std::vector<ir::TileId>& tiles,
+                                  int row_offset = 0);
+// Masks `s` where the plan needs it.
+[[nodiscard]] ops::Ops mask_ops(const TileListPlan& plan, const TileListTensors& tensors, const std::vector<ir::TileId>& tiles,
+                                ir::TileId s, int row_offset = 0);
 
 // `reader`: the computing agent that loads its own rows of Q, or kNone where one agent loads for all.
 [[nodiscard]] ops::Ops load_role(const FusedContext& c, const std::string& role, int reader = ir::kNone);
 // The main loop of computing agent `index`, roles in the order of the schedule, tokens placed.
 [[nodiscard]] ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t index);
-// Masks S (register tile t.s) where the plan needs it.
-[[nodiscard]] ops::Ops mask_ops(const TileListPlan& plan, const ComputeTiles& t);
 // Dependent reads before the first load: scheduler, lengths, block table.
 [[nodiscard]] ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips);
 [[nodiscard]] ops::Ops epilogue(const FusedContext& c, std::size_t index);

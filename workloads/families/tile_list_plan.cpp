@@ -6,14 +6,11 @@
 #include "sim/core/error.h"
 #include "workloads/families/splits.h"
 #include "workloads/families/tile_list.h"
+#include "workloads/masks/integer.h"
 
 namespace attnsim {
 
 namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
 
 // The chip's name for the instruction class that a matrix op needs.
 std::string instruction_of(ir::MmaKind kind) {
@@ -61,27 +58,33 @@ bool has_window(const Band& band) {
   return band.lower > -kUnbounded || (band.upper < kUnbounded && band.upper != 0);
 }
 
-bool packs(const Problem& problem, const Schedule& schedule, const Band& band) {
+// Only query heads of one mask can be rows of one tile.
+bool packs(const Problem& problem, const Schedule& schedule, const std::vector<HeadMask>& masks) {
   if (problem.group() == 1) return false;
+  const auto whole_groups = [&](const HeadMask& m) { return m.first_head % problem.group() == 0 && m.heads % problem.group() == 0; };
+  if (!std::all_of(masks.begin(), masks.end(), whole_groups)) return false;
   if (schedule.pack_gqa) return true;
   const bool single = std::all_of(problem.q_len.begin(), problem.q_len.end(), [](std::int64_t n) { return n == 1; });
-  return schedule.pack_gqa_decode_only && single && !has_window(band);
+  const auto windowed = [](const HeadMask& m) { return !m.mask->band() || has_window(*m.mask->band()); };
+  return schedule.pack_gqa_decode_only && single && !std::any_of(masks.begin(), masks.end(), windowed);
 }
 
-std::vector<BatchGroup> batch_groups(const Variant& variant, const Problem& problem, std::int64_t heads, std::int64_t row_group) {
+std::vector<BatchGroup> batch_groups(const Variant& variant, const Problem& problem, std::vector<HeadMask> masks, std::int64_t row_group) {
   std::vector<BatchGroup> groups;
+  const std::int64_t heads = problem.q_heads / row_group;
   const bool equal = problem.q_len.size() == 1 && problem.kv_len.size() == 1;
+  if (equal && masks.size() == 1) return {{IndexSet{masks.front().mask, row_group}, 0, problem.batch * heads, 1}};
   for (std::int64_t b = 0; b < problem.batch; ++b) {
     const std::int64_t q = problem.q_len_of(b);
     const std::int64_t kv = problem.kv_len_of(b);
-    if (!groups.empty() && groups.back().set.q_len == q && groups.back().set.kv_len == kv) {
+    const bool as_before = b > 0 && problem.q_len_of(b - 1) == q && problem.kv_len_of(b - 1) == kv;
+    if (as_before && masks.size() == 1) {
       groups.back().slab_count += heads;
       continue;
     }
-    groups.push_back({IndexSet{variant.band(problem, q, kv), q, kv, row_group}, b * heads, heads, 1});
-    if (equal) {
-      groups.back().slab_count = problem.batch * heads;
-      break;
+    if (b > 0 && !as_before) masks = variant.masks(problem, b);
+    for (const HeadMask& m : masks) {
+      groups.push_back({IndexSet{m.mask, row_group}, b * heads + m.first_head / row_group, m.heads / row_group, 1});
     }
   }
   return groups;
@@ -90,8 +93,8 @@ std::vector<BatchGroup> batch_groups(const Variant& variant, const Problem& prob
 MaskClass mask_class(const std::vector<BatchGroup>& groups) {
   MaskClass mask = MaskClass::full;
   for (const BatchGroup& group : groups) {
-    const Cuts c = cuts(group.set, group.set.kv_len);
-    if (c.lower) return MaskClass::local;
+    const Cuts c = cuts(group.set, group.set.kv_len());
+    if (c.lower || c.other) return MaskClass::local;
     if (c.upper) mask = MaskClass::causal;
   }
   return mask;
@@ -145,20 +148,21 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   plan.padded_qk = padded_head_dim(schedule, problem.head_dim_qk, "/shape/head_dim_qk");
   plan.padded_v = padded_head_dim(schedule, problem.head_dim_v, "/shape/head_dim_v");
   plan.dtype = problem.dtype;
-  plan.packed = packs(problem, schedule, variant.band(problem, problem.q_len_of(0), problem.kv_len_of(0)));
+  std::vector<HeadMask> masks = variant.masks(problem, 0);
+  plan.packed = packs(problem, schedule, masks);
   plan.row_group = plan.packed ? problem.group() : 1;
   plan.kv_divisor = plan.packed ? 1 : static_cast<int>(problem.group());
   const std::int64_t heads = plan.packed ? problem.kv_heads : problem.q_heads;
   plan.slabs = problem.batch * heads;
+  plan.slabs_per_entry = static_cast<int>(heads);
   plan.kv_slabs = problem.batch * problem.kv_heads;
-  plan.groups = batch_groups(variant, problem, heads, plan.row_group);
-  plan.band = plan.groups.front().set.band;
+  plan.groups = batch_groups(variant, problem, std::move(masks), plan.row_group);
   plan.mask = mask_class(plan.groups);
   for (const BatchGroup& group : plan.groups) {
     plan.rows = std::max(plan.rows, group.set.rows());
-    plan.kv_len = std::max(plan.kv_len, group.set.kv_len);
+    plan.kv_len = std::max(plan.kv_len, group.set.kv_len());
     const IndexSet& first = plan.groups.front().set;
-    plan.uniform = plan.uniform && group.set.band.shift == first.band.shift && group.set.kv_len == first.kv_len;
+    plan.ragged = plan.ragged || group.set.q_len() != first.q_len() || group.set.kv_len() != first.kv_len();
   }
   plan.grid = grid_of(plan, problem, schedule);
   return plan;
@@ -176,10 +180,11 @@ bool visits_nothing(const std::vector<ir::ItemFamily>& families) {
 }
 
 // Most keys that TensorRT-LLM's rule counts: the window, and what the first step of 256 keys may hold before it.
-std::int64_t attended_keys(const Band& band) {
+std::int64_t attended_keys(const Mask& mask) {
   constexpr std::int64_t kStep = 256;
-  if (band.lower <= -kUnbounded || band.upper >= kUnbounded) return kUnbounded;
-  return band.upper - band.lower + kStep;
+  const std::optional<Band> band = mask.band();
+  if (!band || band->lower <= -kUnbounded || band->upper >= kUnbounded) return kUnbounded;
+  return band->upper - band->lower + kStep;
 }
 
 void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
@@ -193,12 +198,12 @@ void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& sch
   for (const BatchGroup& group : plan.groups) {
     const std::int64_t tiles = group.slab_count * ceil_div(group.set.rows(), plan.rule.tile_q);
     input.row_tiles += tiles;
-    input.total_blocks += tiles * ceil_div(group.set.kv_len, plan.rule.tile_kv);
+    input.total_blocks += tiles * ceil_div(group.set.kv_len(), plan.rule.tile_kv);
   }
   for (BatchGroup& group : plan.groups) {
     // FA3 splits every batch entry by its own length, the others by the longest.
-    input.kv_len = schedule.split == SplitPolicy::fa3 ? group.set.kv_len : plan.kv_len;
-    if (schedule.split == SplitPolicy::trtllm) input.kv_len = std::min(input.kv_len, attended_keys(group.set.band));
+    input.kv_len = schedule.split == SplitPolicy::fa3 ? group.set.kv_len() : plan.kv_len;
+    if (schedule.split == SplitPolicy::trtllm) input.kv_len = std::min(input.kv_len, attended_keys(*group.set.mask));
     input.blocks = ceil_div(input.kv_len, plan.rule.tile_kv);
     group.splits = split_count(schedule, input);
     plan.splits = std::max(plan.splits, group.splits);
@@ -219,6 +224,74 @@ int search_round_trips(const TileListPlan& plan, const Problem& problem, const S
 
 }  // namespace
 
+namespace {
+
+// Bands that differ in their shift alone are tested by one relation with the family's shift.
+bool same_bounds(const std::vector<BatchGroup>& groups) {
+  const std::optional<Band> first = groups.front().set.mask->band();
+  return std::all_of(groups.begin(), groups.end(), [&](const BatchGroup& group) {
+    const std::optional<Band> band = group.set.mask->band();
+    return band && first && band->lower == first->lower && band->upper == first->upper;
+  });
+}
+
+bool keeps_whole_tiles(const TileListPlan& plan) {
+  for (const ir::ItemFamily& family : *plan.families) {
+    for (const ir::RowTile& tile : family.tiles) {
+      std::int64_t columns = 0;
+      for (const ir::TripRun& run : tile.runs) {
+        const std::int64_t last = run.step < 0 ? run.first : run.first + (run.count - 1) * run.step;
+        const std::int64_t beyond = std::max<std::int64_t>(0, (last + 1) * plan.rule.tile_kv - family.loop_extent);
+        columns += run.count * plan.rule.tile_kv - beyond;
+      }
+      if (tile.kept < tile.rows * columns) return false;
+    }
+  }
+  return true;
+}
+
+MaskInstruction compare_pairs(const ir::Relation& relation) {
+  MaskInstruction compare;
+  compare.relation = relation;
+  compare.by_row = compare.by_column = compare.predicate = true;
+  return compare;
+}
+
+MaskCode band_code(const TileListPlan& plan) {
+  const Band band = plan.cuts.mask() ? plan.groups.front().set.mask->band().value() : Band{};
+  bool uniform = true;  // relations have constant offsets
+  for (const BatchGroup& group : plan.groups) {
+    const bool same_shift = !plan.cuts.mask() || group.set.mask->band()->shift == band.shift;
+    uniform = uniform && same_shift && group.set.kv_len() == plan.groups.front().set.kv_len();
+  }
+  const int group = static_cast<int>(plan.row_group);
+  const std::int64_t shift = uniform ? band.shift : 0;
+  const int by_family = uniform ? 0 : 1;
+  MaskCode code;
+  const auto keep = [&](const ir::Relation& relation) {
+    code.keeps.push_back(static_cast<int>(code.instructions.size()));
+    code.instructions.push_back(compare_pairs(relation));
+  };
+  if (plan.cuts.upper) keep({1, group, -1, shift + band.upper, 0, by_family});
+  if (plan.cuts.lower) keep({-1, group, 1, -shift - band.lower, 0, -by_family});
+  if (plan.cuts.extent) keep({0, 1, -1, uniform ? plan.kv_len - 1 : -1, by_family, 0});
+  return code;
+}
+
+MaskCode code_of(const TileListPlan& plan) {
+  if (!plan.cuts.other) return band_code(plan);
+  std::vector<MaskTest> tests;
+  for (const BatchGroup& group : plan.groups) tests.push_back(group.set.mask->test());
+  MaskCode code = mask_code(tests, plan.row_group);
+  if (plan.cuts.extent) {
+    code.keeps.push_back(static_cast<int>(code.instructions.size()));
+    code.instructions.push_back(compare_pairs({0, 1, -1, plan.ragged ? -1 : plan.kv_len - 1, plan.ragged ? 1 : 0, 0}));
+  }
+  return code;
+}
+
+}  // namespace
+
 TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule) {
   plan.rule = rule;
   plan.mma_pv = plan.mma;
@@ -227,26 +300,32 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
     const Cuts c = cuts(group.set, rule.tile_kv);
     plan.cuts.upper = plan.cuts.upper || c.upper;
     plan.cuts.lower = plan.cuts.lower || c.lower;
+    plan.cuts.other = plan.cuts.other || c.other;
     plan.cuts.extent = plan.cuts.extent || c.extent;
   }
+  plan.cuts.other = plan.cuts.other || !same_bounds(plan.groups);
+  plan_splits(plan, problem, schedule, chip);
+  auto families = std::make_shared<std::vector<ir::ItemFamily>>(item_families(plan, schedule));
+  plan.families = families;
+  if (plan.cuts.other && keeps_whole_tiles(plan)) plan.cuts = {false, false, false, plan.cuts.extent};
   // A kernel that always masks its first trip, or all trips, tests the end of the keys when nothing else can cut.
   const bool always = schedule.mask_first_trip || schedule.mask == MaskPolicy::all_tiles;
   if (always && !plan.cuts.any()) plan.cuts.extent = true;
   if (schedule.mask == MaskPolicy::no_tiles && plan.cuts.any()) {
     illegal("/schedule", schedule.name, "applies no masks, but some KV tile is kept in part", "a mask along tile borders");
   }
-  plan.masks = plan.cuts.any();
+  plan.code = code_of(plan);
+  for (std::size_t i = 0; i < plan.code.parameters.size(); ++i) (*families)[i].parameters = plan.code.parameters[i];
   plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
-
-  plan_splits(plan, problem, schedule, chip);
   plan.search_round_trips = search_round_trips(plan, problem, schedule, chip);
-  plan.empty_items = visits_nothing(item_families(plan, schedule));
+  plan.empty_items = visits_nothing(*plan.families);
   return plan;
 }
 
 std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule) {
   std::vector<ir::ItemFamily> families;
-  for (const BatchGroup& group : plan.groups) {
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    const BatchGroup& group = plan.groups[i];
     Tiling tiling;
     tiling.tile_q = plan.rule.tile_q;
     tiling.tile_kv = plan.rule.tile_kv;
@@ -257,8 +336,9 @@ std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedu
     ir::ItemFamily family;
     family.slab_begin = group.slab_begin;
     family.slab_count = group.slab_count;
-    family.loop_extent = group.set.kv_len;
-    family.shift = group.set.band.shift;
+    family.loop_extent = group.set.kv_len();
+    family.shift = group.set.mask->band().value_or(Band{}).shift;
+    if (i < plan.code.parameters.size()) family.parameters = plan.code.parameters[i];
     family.tiles = row_tiles(group.set, tiling);
     families.push_back(std::move(family));
   }

@@ -2,7 +2,6 @@
 // The main loop: what each role executes, and where its waits and signals stand.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "sim/core/error.h"
@@ -96,7 +95,7 @@ ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index
 ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::string& role, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   if (role == "qk") return qk_role(c, index);
-  if (role == "mask") return mask_ops(c.plan, t);
+  if (role == "mask") return mask_ops(c.plan, c.tensors, t.mask, t.s, static_cast<int>(index) * c.rows_per_agent);
   if (role == "softmax") return softmax_role(c, index);
   if (role == "convert_p") return {ops::convert(t.s, t.p)};
   if (role == "rescale") return rescale_role(c, index);
@@ -136,16 +135,6 @@ void place_pv_release(const FusedContext& c, std::vector<PlacedRole>& roles, std
 }
 
 }  // namespace
-
-ops::Ops mask_ops(const TileListPlan& plan, const ComputeTiles& t) {
-  ops::Ops list;
-  if (!plan.masks) return list;
-  for (const ir::Relation& relation : relations(plan)) {
-    list.push_back(ops::when(plan.mask_when, ops::compare(relation, t.keep)));
-    list.push_back(ops::when(plan.mask_when, ops::select(t.s, t.keep, -std::numeric_limits<double>::infinity(), t.s)));
-  }
-  return list;
-}
 
 ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
   ops::Ops list;

@@ -96,10 +96,10 @@ QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents
   x.p = b.tmem("p" + suffix, rows, kv, plan.dtype, stages, x.s);
   x.t.o = b.tmem("o" + suffix, rows, dv, ir::DType::f32);
   x.t.s = b.registers("scores" + suffix, rows, kv, ir::DType::f32, softmax);
-  if (plan.masks) x.t.keep = b.registers("keep" + suffix, rows, kv, ir::DType::pred, softmax);
+  x.t.mask = mask_tiles(b, plan, rows, kv, softmax, suffix);
   x.t.m = vector("m", softmax);
   x.t.m_new = vector("m_new", softmax);
-  x.t.m_safe = plan.cuts.upper || plan.cuts.lower ? vector("m_safe", softmax) : x.t.m_new;
+  x.t.m_safe = plan.cuts.mask() ? vector("m_safe", softmax) : x.t.m_new;
   x.t.m_scaled = vector("m_scaled", softmax);
   x.t.alpha = vector("alpha", softmax);
   x.t.l = vector("l", softmax);
@@ -157,13 +157,13 @@ ops::Ops issuer_loop(const FusedContext& c, const std::vector<QueryTile>& tiles)
 }
 
 // The factor goes to the correction agent as soon as the maximum is known.
-ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x) {
+ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x, int row_offset) {
   const ComputeTiles& t = x.t;
   const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(c.plan.head_dim_qk));
   ops::Ops read{ops::await(x.s_full), ops::unary(Fn::copy, x.s, t.s)};
   if (c.tokens.q_empty != ir::kNone) read.push_back(ops::when(When::last_trip, ops::signal(c.tokens.q_empty)));
   ops::Ops list = ops::with_role(read, "load_s");
-  ops::append(list, ops::with_role(mask_ops(c.plan, t), "mask"));
+  ops::append(list, ops::with_role(mask_ops(c.plan, c.tensors, t.mask, t.s, row_offset), "mask"));
   ops::Ops top{ops::reduce_row(Fn::maximum, t.s, t.m_new), ops::binary(Fn::maximum, t.m_new, t.m, t.m_new)};
   if (t.m_safe != t.m_new) top.push_back(ops::unary(Fn::finite_or_zero, t.m_new, t.m_safe));
   ops::append(top, {ops::binary(Fn::subtract, t.m, t.m_safe, t.alpha), ops::binary(Fn::multiply, t.alpha, scale, t.alpha),
@@ -275,7 +275,8 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
     ops::append(b.ops(softmax, kPrologue), ops::with_role({ops::zero(x.t.l), ops::zero(x.t.m),
                                                            ops::binary(Fn::add, x.t.m, -std::numeric_limits<double>::infinity(), x.t.m)},
                                                           "init"));
-    b.ops(softmax, kMain) = softmax_loop(c, x);
+    ops::append(b.ops(softmax, kPrologue), mask_start(plan, tensors, x.t.mask, w * c.rows_per_agent));
+    b.ops(softmax, kMain) = softmax_loop(c, x, w * c.rows_per_agent);
     b.ops(softmax, kEpilogue) = ops::with_role(
         {ops::await(x.stats_empty, 1), ops::unary(Fn::copy, x.t.l, x.scale), ops::unary(Fn::copy, x.t.m, x.top), ops::signal(x.stats)},
         "softmax");

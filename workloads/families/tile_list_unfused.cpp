@@ -98,7 +98,7 @@ ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& ten
   const auto vector = [&](const char* name) { return b.registers(name, rows, ir::kUnit, ir::DType::f32, agent); };
   const ir::TileId in = b.registers("s_in", rows, kv, plan.dtype, agent);
   const ir::TileId s = b.registers("s", rows, kv, ir::DType::f32, agent);
-  const ir::TileId keep = b.registers("keep", rows, kv, ir::DType::pred, agent);
+  const std::vector<ir::TileId> mask_results = mask_tiles(b, plan, rows, kv, agent);
   const ir::TileId out = b.registers("p", rows, kv, plan.dtype, agent);
   const ir::TileId m = vector("m");
   const ir::TileId m_new = vector("m_new");
@@ -110,15 +110,10 @@ ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& ten
 
   ops::Ops read{ops::load(in, block(plan, tensors.scores), ir::CopyKind::plain), ops::convert(in, s),
                 ops::binary(Fn::multiply, s, scale, s)};
-  ops::Ops mask;
-  if (plan.masks) {
-    for (const ir::Relation& relation : relations(plan)) {
-      mask.push_back(ops::when(plan.mask_when, ops::compare(relation, keep)));
-      mask.push_back(ops::when(plan.mask_when, ops::select(s, keep, -std::numeric_limits<double>::infinity(), s)));
-    }
-  }
+  const ops::Ops mask = mask_ops(plan, tensors, mask_results, s);
   ops::append(b.ops(agent, prologue),
               ops::with_role({ops::zero(l), ops::zero(m), ops::binary(Fn::add, m, -std::numeric_limits<double>::infinity(), m)}, "init"));
+  ops::append(b.ops(agent, prologue), mask_start(plan, tensors, mask_results));
   for (const int section : {statistics, weights}) {
     ops::append(b.ops(agent, section), ops::with_role(read, "load_s"));
     ops::append(b.ops(agent, section), ops::with_role(mask, "mask"));

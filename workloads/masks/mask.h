@@ -8,14 +8,18 @@
 #include <optional>
 #include <vector>
 
+#include "workloads/masks/expression.h"
+
 namespace attnsim {
 
-// Consecutive KV tiles that a row tile visits. Partial tiles hold at least one pair that is kept and one that is not (the columns
-// of a ragged last tile that do not exist count as not kept); full tiles keep every pair; absent tiles stand in no run.
+// KV tiles first, first + step, ... that a row tile visits. Partial tiles hold at least one pair that is kept and one that is not (the
+// columns of a ragged last tile that do not exist count as not kept); full tiles keep every pair; absent tiles stand in no run.
 struct TileRun {
   std::int64_t first = 0;
   std::int64_t count = 0;
   bool partial = false;
+  std::int64_t step = 1;  // > 0
+  [[nodiscard]] std::int64_t last() const { return first + (count - 1) * step; }
   friend bool operator==(const TileRun&, const TileRun&) = default;
 };
 
@@ -33,6 +37,7 @@ struct Band {
   std::int64_t lower = -kUnbounded;
   std::int64_t upper = kUnbounded;
   [[nodiscard]] bool is_dense() const { return lower <= -kUnbounded && upper >= kUnbounded; }
+  friend bool operator==(const Band&, const Band&) = default;
 };
 
 class Mask {
@@ -44,10 +49,13 @@ class Mask {
 
   // The definition; what tests compare everything else with. 0 <= q < q_len, 0 <= k < kv_len.
   [[nodiscard]] virtual bool keeps(std::int64_t q, std::int64_t k) const = 0;
-  // KV tiles of `tile_kv` keys visited by the queries, ascending, neighbours of one kind merged. Exact.
+  // KV tiles of `tile_kv` keys visited by the queries, ascending, neighbouring tiles of one kind in one run. Exact.
   [[nodiscard]] virtual std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) const = 0;
   // Kept (query, key) pairs in a rectangle. Exact.
   [[nodiscard]] virtual std::int64_t kept(Range queries, Range keys) const = 0;
+  // What a kernel evaluates on partial tiles, for pairs that exist. Masks of one variant that differ by head or batch entry may
+  // differ in constants and tables only.
+  [[nodiscard]] virtual MaskTest test() const = 0;
   // The band, where the mask is one: libraries have special kernels and split rules for bands.
   [[nodiscard]] virtual std::optional<Band> band() const { return std::nullopt; }
 

@@ -31,7 +31,7 @@ AttentionOutputs attention(const AttentionInputs& in, const Keep& keep) {
         std::vector<double> score(at(in.kv_len[at(b)]), -infinity);
         double largest = -infinity;
         for (std::int64_t k = 0; k < in.kv_len[at(b)]; ++k) {
-          if (!keep(b, q, k)) continue;
+          if (!keep(b, h, q, k)) continue;
           double dot = 0;
           for (std::int64_t i = 0; i < d; ++i) dot += in.q[at(row * d + i)] * in.k[at((kv_head * in.max_kv_len + k) * d + i)];
           score[at(k)] = dot * scale;
@@ -54,11 +54,11 @@ AttentionOutputs attention(const AttentionInputs& in, const Keep& keep) {
   return out;
 }
 
-std::int64_t count_kept(const std::vector<std::int64_t>& q_len, const std::vector<std::int64_t>& kv_len, const Keep& keep) {
+std::int64_t count_kept(const std::vector<std::int64_t>& q_len, const std::vector<std::int64_t>& kv_len, const Keep& keep, std::int64_t h) {
   std::int64_t kept = 0;
   for (std::size_t b = 0; b < q_len.size(); ++b) {
     for (std::int64_t q = 0; q < q_len[b]; ++q) {
-      for (std::int64_t k = 0; k < kv_len[b]; ++k) kept += keep(static_cast<std::int64_t>(b), q, k) ? 1 : 0;
+      for (std::int64_t k = 0; k < kv_len[b]; ++k) kept += keep(static_cast<std::int64_t>(b), h, q, k) ? 1 : 0;
     }
   }
   return kept;

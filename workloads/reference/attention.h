@@ -11,8 +11,8 @@
 
 namespace attnsim::reference {
 
-// Keep (query q, key k) of batch entry b.
-using Keep = std::function<bool(std::int64_t b, std::int64_t q, std::int64_t k)>;
+// Keep (query q, key k) of query head h of batch entry b.
+using Keep = std::function<bool(std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t k)>;
 
 struct AttentionInputs {
   std::int64_t batch = 1;
@@ -36,7 +36,8 @@ struct AttentionOutputs {
 
 [[nodiscard]] AttentionOutputs attention(const AttentionInputs& in, const Keep& keep);
 
-// Kept (query, key) pairs of one head, summed over the batch, by looking at each pair.
-[[nodiscard]] std::int64_t count_kept(const std::vector<std::int64_t>& q_len, const std::vector<std::int64_t>& kv_len, const Keep& keep);
+// Kept (query, key) pairs of head h, summed over the batch, by looking at each pair.
+[[nodiscard]] std::int64_t count_kept(const std::vector<std::int64_t>& q_len, const std::vector<std::int64_t>& kv_len, const Keep& keep,
+                                      std::int64_t h = 0);
 
 }  // namespace attnsim::reference

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mask tests as straight-line code over a tile of pairs, before tiles have names: what the kernel of all item families executes.
+// Linear inequalities of query and key become compares, linear forms iotas, per-token numbers loads, all else integer ops. A result
+// depends on rows, columns or both, and is a vector or a tile accordingly. Constants in which families differ become
+// parameters of the families.
+//
+//   MaskCode code = mask_code({{"k <= q"}, {"k <= q"}}, 1);   // one compare, one keep
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "sim/ir/program.h"
+#include "workloads/masks/expression.h"
+
+namespace attnsim {
+
+struct MaskInstruction {
+  ir::OpKind kind = ir::OpKind::compare;  // compare, iota, unary, binary, load
+  ir::Fn fn = ir::Fn::none;
+  ir::Relation relation;
+  std::vector<int> in;  // instructions
+  std::optional<double> scalar;
+  bool by_row = false;
+  bool by_column = false;
+  bool predicate = false;
+  int table = 0;  // of a load: query_values where by_row, key_values where by_column, pairs where both
+};
+
+struct MaskCode {
+  std::vector<MaskInstruction> instructions;          // in order of execution
+  std::vector<int> keeps;                             // a pair is kept where all of these hold
+  std::vector<std::vector<std::int64_t>> parameters;  // [family][parameter]
+  int query_tables = 0;
+  int key_tables = 0;
+  int pair_tables = 0;
+};
+
+// `tests`: one per item family. Throws ConfigError when they differ in more than constants and tables.
+[[nodiscard]] MaskCode mask_code(const std::vector<MaskTest>& tests, std::int64_t row_group);
+
+}  // namespace attnsim
