@@ -57,19 +57,49 @@ std::string peaks_text(const Chip& chip) {
   return text + table.render(2);
 }
 
+Json claims_of(const Variant& v) {
+  Json claims = Json::array();
+  if (v.claims.empty()) return claims;
+  for (const Json& claim : read_json_file(data_dir() / "validation" / "claims.json").root) {
+    if (claim.value("claim_id", "").rfind(v.claims, 0) == 0) claims.push_back(claim);
+  }
+  return claims;
+}
+
+std::string claims_text(const Variant& v) {
+  const Json claims = claims_of(v);
+  if (claims.empty()) return "";
+  TextTable table({"published claim", ">value", "metric", "text"});
+  const auto text_of = [](const Json& claim, const char* key) {
+    const auto found = claim.find(key);
+    return found != claim.end() && found->is_string() ? found->get<std::string>() : std::string("-");
+  };
+  for (const Json& claim : claims) {
+    const Json& value = claim.at("value");
+    table.add({text_of(claim, "claim_id"),
+               value.is_null()     ? "-"
+               : value.is_string() ? value.get<std::string>()
+                                   : value.dump(),
+               text_of(claim, "metric"),
+               fmt::format("{} (against {}; {}; confidence {})", text_of(claim, "text"), text_of(claim, "baseline"),
+                           text_of(claim, "source"), text_of(claim, "confidence"))});
+  }
+  return table.render(2, 130);
+}
+
 }  // namespace
 
 std::string variant_text(const std::string& name, bool /*fitted*/) {
   const Variant& v = variant(name);
   std::string text = fmt::format("variant {}: {}\nfamily {}; {}\n", v.name, v.description, v.family, v.paper);
-  if (v.params.empty()) return text + "no params\n";
+  if (v.params.empty()) return text + "no params\n" + claims_text(v);
   TextTable table({"param", "default", "choices", "description"});
   for (const ParamSpec& spec : v.params) {
     std::string choices;
     for (const std::string& choice : spec.choices) choices += (choices.empty() ? "" : ", ") + choice;
     table.add({std::string(spec.name), value_text(spec.default_value), choices, std::string(spec.description)});
   }
-  return text + table.render(2);
+  return text + table.render(2) + claims_text(v);
 }
 
 std::string schedule_text(const std::string& name, bool /*fitted*/) {
@@ -107,11 +137,9 @@ Json variant_json(const std::string& name) {
     params.push_back(
         {{"name", std::string(spec.name)}, {"default", value}, {"choices", spec.choices}, {"description", std::string(spec.description)}});
   }
-  return {{"name", name},
-          {"family", std::string(v.family)},
-          {"description", std::string(v.description)},
-          {"paper", std::string(v.paper)},
-          {"params", params}};
+  return {
+      {"name", name},     {"family", std::string(v.family)}, {"description", std::string(v.description)}, {"paper", std::string(v.paper)},
+      {"params", params}, {"claims", claims_of(v)}};
 }
 
 Json schedule_json(const std::string& name) {
