@@ -14,12 +14,6 @@ namespace machine {
 
 using ir::When;
 
-namespace {
-
-constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-
-}  // namespace
-
 Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors,
                  const MachineConfig& config)
     : kernel_(*selected.kernel),
@@ -56,6 +50,7 @@ MachineResult Machine::run() {
       case Event::Kind::arrive: arrive(event.a, event.time); break;
       case Event::Kind::launch: launch_cluster(event.a, event.time); break;
       case Event::Kind::mma_start: start_mma(event.a, event.time); break;
+      case Event::Kind::flow: flow_event(event.a, event.time); break;
     }
   }
   check_finished();
@@ -73,6 +68,7 @@ int Machine::sm_of(const Event& event) const {
   switch (event.kind) {
     case Event::Kind::wake: return ctas_[static_cast<std::size_t>(event.a)].sm;
     case Event::Kind::launch: return groups_[static_cast<std::size_t>(event.a)].first_sm;
+    case Event::Kind::flow: return event.a;
     case Event::Kind::arrive:
     case Event::Kind::mma_start: break;
   }
@@ -183,8 +179,10 @@ bool Machine::execute(std::int32_t slot, std::int32_t index, const PlannedStep& 
       ++agent.op;
       signal(slot, step.token, take_phase(agent, step.token), agent, now);
       return true;
-    case StepKind::chain: return run_chain(cta, slot, index, step, now);
-    case StepKind::mma: return step.async ? issue_mma(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
+    case StepKind::chain: return config_.whole_steps ? start_flow(cta, slot, index, step, now) : run_chain(cta, slot, index, step, now);
+    case StepKind::mma:
+      if (step.async) return issue_mma(cta, slot, index, step, now);
+      return config_.whole_steps ? start_flow(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
     case StepKind::load:
     case StepKind::store: return issue_copy(cta, slot, index, step, trip, now);
     case StepKind::await: break;

@@ -72,6 +72,7 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
   std::int64_t release = now;
   if (step.async && step.issue_ticks > 0) {
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+    if (!sm.flows.empty()) advance_flows(sm, static_cast<double>(now));
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
     release = std::max(sm.issue_free, now + step.issue_ticks);
     if (trace_) trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
@@ -130,6 +131,7 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
   if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
     const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
     transfer.bytes = 0;  // come back when the write into SMEM has ended
+    if (!sm.flows.empty()) advance_flows(sm, static_cast<double>(now));
     const std::int64_t written = sm.copy_into_smem(now, service);
     if (trace_) trace_->hold_transfer(Unit::smem_copies, id, now, written - service, written);
     push(written, Event::Kind::arrive, id, 0);

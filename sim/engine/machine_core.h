@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +19,8 @@
 #include "sim/engine/tally.h"
 
 namespace attnsim::machine {
+
+inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
 class Machine {
  public:
@@ -70,6 +73,13 @@ class Machine {
   void add_busy(const PlannedStep& step, const AgentState& agent);
   // The holds of a synchronous group beside its own unit.
   void hold_shared(std::int32_t slot, std::int32_t index, const PlannedStep& step, const SmState& sm, std::int64_t now);
+
+  // --- units as fluids (machine_flow.cpp) ---
+  // Starts the step, and what follows it on the same unit, as one flow. False: the agent waits for its end.
+  bool start_flow(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
+  void flow_event(int sm, std::int64_t now);
+  static void advance_flows(SmState& sm, double now);
+  void set_flow_rates(SmState& sm, int index);
 
   // --- copies (machine_copies.cpp) ---
   bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now);

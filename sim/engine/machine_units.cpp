@@ -70,6 +70,7 @@ bool Machine::issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, co
   TransferState& product = transfers_[static_cast<std::size_t>(id)];
   product.bytes = sm.tensor_free;
   push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
+  if (!sm.flows.empty()) advance_flows(sm, static_cast<double>(now));
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
     trace_->hold(Unit::tensor, slot, index, now, start, sm.tensor_free);
