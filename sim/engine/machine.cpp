@@ -14,6 +14,15 @@ namespace machine {
 
 using ir::When;
 
+namespace {
+
+Storage& spare_storage() {
+  thread_local Storage storage;
+  return storage;
+}
+
+}  // namespace
+
 Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors,
                  const MachineConfig& config)
     : kernel_(*selected.kernel),
@@ -23,10 +32,17 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
       sequence_(kernel_),
       memory_(config.sms, config.rates, config.attribute),
       sms_(static_cast<std::size_t>(config.sms)) {
+  std::swap(storage_, spare_storage());
+  events_.clear();
+  for (CtaState& cta : ctas_) cta.active = false;
   if (config.attribute) tally_.emplace(plan_, kernel_.program, config);
   if (config.listener == nullptr) return;
   trace_ = std::make_unique<Recorder>(
       *config.listener, KernelEvent{config.node, &kernel_, &selected, config.sms, config.ctas_per_sm, config.clock_mhz, config.start_us});
+}
+
+Machine::~Machine() {
+  std::swap(storage_, spare_storage());
 }
 
 MachineResult Machine::run() {

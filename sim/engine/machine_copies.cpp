@@ -91,9 +91,9 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
 }
 
 std::int64_t Machine::new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent) {
-  std::int64_t id = static_cast<std::int64_t>(transfers_.size());
+  auto id = static_cast<std::int64_t>(transfer_count_);
   if (free_transfers_.empty()) {
-    transfers_.emplace_back();
+    if (++transfer_count_ > transfers_.size()) transfers_.emplace_back();
   } else {
     id = free_transfers_.back();
     free_transfers_.pop_back();

@@ -22,10 +22,21 @@ namespace attnsim::machine {
 
 inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
+// What plays of one thread hand on to the next so that it need not be allocated again.
+struct Storage {
+  std::vector<CtaState> ctas;
+  std::vector<TransferState> transfers;
+  EventQueue events;
+};
+
 class Machine {
  public:
   // The arguments must outlive it.
   Machine(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors, const MachineConfig& config);
+
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
 
   // Once.
   MachineResult run();
@@ -138,12 +149,15 @@ class Machine {
   int cluster_ = 1;
   std::vector<SmGroup> groups_;
   std::vector<int> group_of_sm_;
-  std::vector<CtaState> ctas_;
+  Storage storage_;
+  std::vector<CtaState>& ctas_ = storage_.ctas;
+  std::size_t cta_count_ = 0;  // in use
   std::vector<std::int32_t> free_slots_;
   std::vector<int> agents_through_;  // by item, beside checkpoints only
-  std::vector<TransferState> transfers_;
+  std::vector<TransferState>& transfers_ = storage_.transfers;
+  std::size_t transfer_count_ = 0;
   std::vector<std::int64_t> free_transfers_;
-  EventQueue events_;
+  EventQueue& events_ = storage_.events;
   std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
   std::map<std::tuple<std::int64_t, std::int32_t, ir::TokenId, ItemGroup>, std::int64_t> kernel_awaited_;
   std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;

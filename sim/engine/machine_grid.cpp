@@ -73,8 +73,8 @@ void Machine::launch(int sm, std::int64_t now) {
   if (next_list_ >= lists_) return;
   std::int32_t slot = 0;
   if (free_slots_.empty()) {
-    slot = static_cast<std::int32_t>(ctas_.size());
-    ctas_.emplace_back();
+    slot = static_cast<std::int32_t>(cta_count_++);
+    if (cta_count_ > ctas_.size()) ctas_.emplace_back();
   } else {
     slot = free_slots_.back();
     free_slots_.pop_back();
