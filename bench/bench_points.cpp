@@ -194,6 +194,7 @@ int main(int argc, char** argv) {
   try {
     const Options options = parse(argc, argv);
     const std::vector<bench::Point> points = bench::read_points(options.list);
+    (void)accuracy_table();
     if (options.only >= 0) {
       const bench::Point& point = points.at(static_cast<std::size_t>(options.only));
       fmt::print("{:.3f} ms  {}\n", least_ms(point.request, options.repeat), point.label);

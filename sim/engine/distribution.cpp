@@ -64,7 +64,7 @@ double drain(std::vector<Slot> running, int slots) {
 
 // Longest items that fit one after the other into the makespan, from which on the beginning is spread evenly, and those that
 // are then still placed one by one.
-constexpr double kManyItems = 400;
+constexpr double kManyItems = 80;
 constexpr double kPlacedItems = 30;
 
 // Items at the beginning of the grid that need not be placed one by one: whole rounds over all places.

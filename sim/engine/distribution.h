@@ -32,7 +32,7 @@ void each_run(const ir::Kernel& kernel, Visit visit) {
 using CostTable = std::vector<std::vector<const ItemCost*>>;
 [[nodiscard]] CostTable cost_table(const ir::Kernel& kernel, ClassCosts& costs);
 
-// End of the last item when all SMs are free at 0. Of a grid whose makespan is thousands of its longest item, only the end is placed
+// End of the last item when all SMs are free at 0. Of a grid whose makespan is many of its longest item, only the end is placed
 // item by item and the rest taken as spread evenly: an error below one item.
 [[nodiscard]] double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int slots);
 

@@ -84,12 +84,54 @@ L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t r
   return outcome;
 }
 
+std::size_t L2Cache::Index::home(std::uint64_t key) const {
+  const std::uint64_t h = key * 0x9e3779b97f4a7c15ULL;
+  return static_cast<std::size_t>(h >> 32) & (places_.size() - 1);
+}
+
+std::int32_t L2Cache::Index::find(std::uint64_t key) const {
+  for (std::size_t at = home(key);; at = (at + 1) & (places_.size() - 1)) {
+    if (places_[at].block < 0) return -1;
+    if (places_[at].key == key) return places_[at].block;
+  }
+}
+
+void L2Cache::Index::insert(std::uint64_t key, std::int32_t block) {
+  if (2 * (count_ + 1) > places_.size()) grow();
+  std::size_t at = home(key);
+  while (places_[at].block >= 0) at = (at + 1) & (places_.size() - 1);
+  places_[at] = {key, block};
+  ++count_;
+}
+
+// What follows moves up, so that no search ends too early.
+void L2Cache::Index::erase(std::uint64_t key) {
+  const std::size_t mask = places_.size() - 1;
+  std::size_t hole = home(key);
+  while (places_[hole].key != key || places_[hole].block < 0) hole = (hole + 1) & mask;
+  for (std::size_t at = (hole + 1) & mask; places_[at].block >= 0; at = (at + 1) & mask) {
+    if (((at - home(places_[at].key)) & mask) < ((at - hole) & mask)) continue;  // its home lies behind the hole
+    places_[hole] = places_[at];
+    hole = at;
+  }
+  places_[hole].block = -1;
+  --count_;
+}
+
+void L2Cache::Index::grow() {
+  std::vector<Place> old(places_.size() * 2);
+  old.swap(places_);
+  for (const Place& place : old) {
+    if (place.block < 0) continue;
+    std::size_t at = home(place.key);
+    while (places_[at].block >= 0) at = (at + 1) & (places_.size() - 1);
+    places_[at] = place;
+  }
+}
+
 std::int32_t L2Cache::find_or_insert(std::uint64_t key) {
-  const auto found = index_.find(key);
-  std::int32_t index = -1;
-  if (found != index_.end()) {
-    index = found->second;
-  } else {
+  std::int32_t index = index_.find(key);
+  if (index < 0) {
     if (free_.empty()) {
       index = static_cast<std::int32_t>(blocks_.size());
       blocks_.emplace_back();
@@ -98,7 +140,7 @@ std::int32_t L2Cache::find_or_insert(std::uint64_t key) {
       free_.pop_back();
     }
     blocks_[static_cast<std::size_t>(index)] = Block{key, 0, 0, 0};
-    index_.emplace(key, index);
+    index_.insert(key, index);
   }
   blocks_[static_cast<std::size_t>(index)].last_use = ++uses_;
   return index;

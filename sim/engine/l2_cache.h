@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <unordered_map>
 #include <vector>
 
 #include "sim/core/units.h"
@@ -54,7 +53,25 @@ class L2Cache {
   std::vector<std::int64_t> row_bytes_;   // by tensor
   std::vector<std::int64_t> block_rows_;  // by tensor
   std::vector<SharedMemory> shared_;      // by tensor
-  std::unordered_map<std::uint64_t, std::int32_t> index_;
+  // Block of a key, by open addressing: never iterated.
+  class Index {
+   public:
+    [[nodiscard]] std::int32_t find(std::uint64_t key) const;  // -1: not there
+    void insert(std::uint64_t key, std::int32_t block);
+    void erase(std::uint64_t key);
+    [[nodiscard]] bool empty() const { return count_ == 0; }
+
+   private:
+    struct Place {
+      std::uint64_t key = 0;
+      std::int32_t block = -1;  // -1: free
+    };
+    [[nodiscard]] std::size_t home(std::uint64_t key) const;
+    void grow();
+    std::vector<Place> places_ = std::vector<Place>(64);
+    std::size_t count_ = 0;
+  };
+  Index index_;
   std::vector<Block> blocks_;
   std::vector<std::int32_t> free_;
   std::uint64_t uses_ = 0;

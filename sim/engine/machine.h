@@ -48,7 +48,8 @@ struct MachineConfig {
   bool mask_cost = true;
   bool cta_start = true;
   bool multicast = true;
-  bool count_work = true;                          // pipe demands and work counts of the result
+  bool whole_steps = false;  // units serve whole steps as fluids, not group by group: several times faster, no listener, no attribution
+  bool count_work = true;    // pipe demands and work counts of the result
   std::vector<Checkpoint>* checkpoints = nullptr;  // one per item, in order of their ends
   bool start_offsets = true;
   bool attribute = false;  // book the reasons of idle ticks

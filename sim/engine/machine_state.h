@@ -14,10 +14,10 @@
 namespace attnsim::machine {
 
 struct Event {
-  enum class Kind : std::uint8_t { wake, arrive, launch, mma_start };
+  enum class Kind : std::uint8_t { wake, arrive, launch, mma_start, flow };
   std::int64_t time = 0;
   std::uint64_t order = 0;  // among events of one tick: what completes before what issues, then by age
-  std::int32_t a = 0;       // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
+  std::int32_t a = 0;       // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs; flow: SM
   std::int32_t b = 0;       // wake: agent
   Kind kind = Kind::wake;
 
@@ -158,7 +158,27 @@ struct CtaState {
   std::vector<Waiter> waiters;
 };
 
+// A run of steps of one agent that a unit serves beside others, as a fluid (machine_flow.cpp). Ticks of the unit's time.
+struct Flow {
+  std::int32_t cta = 0;
+  std::int32_t agent = 0;
+  bool on_tensor = false;
+  double left = 0;    // ticks of the unit that are still to be served
+  double most = 1;    // of the unit that the agent can take
+  double weight = 1;  // against others: ticks that a turn takes
+  double issue = 0;   // issue slots, SMEM and tensor memory taken per tick served
+  double smem = 0;
+  double tmem = 0;
+  double rate = 0;           // of the unit, now
+  std::int64_t latency = 0;  // after the last instruction
+};
+
 struct SmState {
+  std::vector<Flow> flows;
+  double flows_at = 0;                       // up to which `left` holds
+  std::int64_t next_flow_event = INT64_MAX;  // pending
+  double flow_smem = 0;                      // parts of SMEM and of the issue slots that the flows take
+  double flow_issue = 0;
   std::int64_t vector_free = 0;
   std::int64_t tensor_free = 0;
   std::int64_t tmem_free = 0;      // tensor memory to registers and back

@@ -2,45 +2,127 @@
 #include "sim/engine/panel_residency.h"
 
 #include <algorithm>
-#include <list>
-#include <map>
-#include <tuple>
+#include <compare>
+#include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace attnsim {
 
 namespace {
 
 // What an item touches of one tensor through one op: a panel's rows, or all trips of its rows.
-using Key = std::tuple<ir::TensorId, std::int64_t, std::int64_t, int>;  // tensor, slab, first row, split
+struct Key {
+  std::int64_t tensor = ir::kNone;
+  std::int64_t slab = 0;
+  std::int64_t row = 0;
+  std::int64_t trip = 0;
+  auto operator<=>(const Key&) const = default;
+};
+
+// Numbers keys in order of appearance: open addressing, never iterated.
+class Numbers {
+ public:
+  // `fresh`: the key was not there before.
+  std::int32_t of(const Key& key, bool& fresh) {
+    if (2 * (keys_.size() + 1) > places_.size()) grow();
+    std::size_t at = hash(key) & (places_.size() - 1);
+    for (; places_[at] >= 0; at = (at + 1) & (places_.size() - 1)) {
+      if (keys_[static_cast<std::size_t>(places_[at])] == key) {
+        fresh = false;
+        return places_[at];
+      }
+    }
+    fresh = true;
+    places_[at] = static_cast<std::int32_t>(keys_.size());
+    keys_.push_back(key);
+    return places_[at];
+  }
+
+ private:
+  static std::size_t hash(const Key& key) {
+    std::uint64_t h = 0;
+    for (const std::int64_t part : {key.tensor, key.slab, key.row, key.trip}) {
+      h = (h ^ static_cast<std::uint64_t>(part)) * 0x9e3779b97f4a7c15ULL;
+      h ^= h >> 29;
+    }
+    return static_cast<std::size_t>(h);
+  }
+  void grow() {
+    places_.assign(std::max<std::size_t>(64, 2 * places_.size()), -1);
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      std::size_t at = hash(keys_[i]) & (places_.size() - 1);
+      while (places_[at] >= 0) at = (at + 1) & (places_.size() - 1);
+      places_[at] = static_cast<std::int32_t>(i);
+    }
+  }
+  std::vector<Key> keys_;
+  std::vector<std::int32_t> places_;
+};
 
 // Least recently used pieces leave when new ones need their place.
 class Pieces {
  public:
   explicit Pieces(double capacity) : capacity_(capacity) {}
 
+  // Number of the piece, and whether the current wave has touched it before.
+  std::int32_t find(const Key& key, std::int64_t wave, bool& again) {
+    bool fresh = false;
+    const std::int32_t id = numbers_.of(key, fresh);
+    if (fresh) pieces_.emplace_back();
+    Piece& piece = pieces_[static_cast<std::size_t>(id)];
+    again = piece.wave == wave;
+    piece.wave = wave;
+    return id;
+  }
   // True when the piece was there.
-  bool touch(const Key& key, double bytes) {
-    const auto found = index_.find(key);
-    if (found != index_.end()) {
-      order_.splice(order_.begin(), order_, found->second);
-      return true;
+  bool touch(std::int32_t id, double bytes) {
+    Piece& piece = at(id);
+    const bool there = piece.there;
+    if (there) {
+      unlink(id);
+    } else {
+      piece.bytes = bytes;
+      piece.there = true;
+      used_ += bytes;
     }
-    order_.push_front({key, bytes});
-    index_.emplace(key, order_.begin());
-    used_ += bytes;
-    while (used_ > capacity_ && !order_.empty()) {
-      used_ -= order_.back().second;
-      index_.erase(order_.back().first);
-      order_.pop_back();
+    link(id);
+    while (used_ > capacity_ && last_ >= 0) {
+      const std::int32_t oldest = last_;
+      used_ -= at(oldest).bytes;
+      at(oldest).there = false;
+      unlink(oldest);
     }
-    return false;
+    return there;
   }
 
  private:
+  struct Piece {
+    double bytes = 0;
+    std::int64_t wave = -1;
+    std::int32_t newer = -1;
+    std::int32_t older = -1;
+    bool there = false;
+  };
+  Piece& at(std::int32_t id) { return pieces_[static_cast<std::size_t>(id)]; }
+  void link(std::int32_t id) {
+    at(id).newer = -1;
+    at(id).older = first_;
+    (first_ >= 0 ? at(first_).newer : last_) = id;
+    first_ = id;
+  }
+  void unlink(std::int32_t id) {
+    const Piece& piece = at(id);
+    (piece.newer >= 0 ? at(piece.newer).older : first_) = piece.older;
+    (piece.older >= 0 ? at(piece.older).newer : last_) = piece.newer;
+  }
+
   double capacity_;
   double used_ = 0;
-  std::list<std::pair<Key, double>> order_;
-  std::map<Key, std::list<std::pair<Key, double>>::iterator> index_;
+  Numbers numbers_;
+  std::vector<Piece> pieces_;
+  std::int32_t first_ = -1;  // used last
+  std::int32_t last_ = -1;
 };
 
 struct Access {
@@ -98,39 +180,66 @@ bool walks_panels(const ir::Kernel& kernel) {
   });
 }
 
+// Items that are walked one by one. Of a longer grid the waves behind them count like the second half of these.
+constexpr std::int64_t kWalkedItems = 4096;
+
 PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, std::int64_t in_flight, double l2_bytes) {
   const std::vector<Access> accesses = copies(kernel.program);
   const ir::ItemSequence items(kernel);
   Pieces cache(l2_bytes);
   PanelTraffic out;
-  for (std::int64_t begin = 0; begin < items.size(); begin += in_flight) {
+  PanelTraffic half;
+  std::int64_t half_at = 0;
+  std::vector<ir::Item> wave_items;
+  std::vector<std::pair<Key, double>> distinct;
+  std::int64_t begin = 0;
+  for (std::int64_t wave = 0; begin < items.size(); ++wave) {
+    if (begin >= kWalkedItems && items.size() > 2 * begin) break;
+    if (2 * begin < kWalkedItems) {
+      half = out;
+      half_at = begin;
+    }
     const std::int64_t end = std::min(items.size(), begin + in_flight);
+    wave_items.clear();
+    for (std::int64_t i = begin; i < end; ++i) wave_items.push_back(items.at(i));
     double in_flight_bytes = 0;  // loaded between an item's first pass over its rows and the next, by all items together
-    std::map<Key, double> seen;
-    double repeated = 0;  // of items that come back to their own rows
+    double repeated = 0;         // of items that come back to their own rows
     for (const Access& access : accesses) {
       const ir::Tensor& tensor = tensors[static_cast<std::size_t>(access.op->access.tensor)];
-      std::map<Key, double> distinct;
-      for (std::int64_t i = begin; i < end; ++i) {
-        const ir::Item item = items.at(i);
+      const bool load = access.op->kind == ir::OpKind::load;
+      const bool shared = access.op->copy == ir::CopyKind::tma_multicast || access.op->pair;
+      const double sharers = shared ? std::max(1, kernel.grid.cluster) : 1;
+      distinct.clear();
+      for (const ir::Item& item : wave_items) {
         const double bytes = bytes_of(access, kernel.program, tensor, item);
-        const bool shared = access.op->copy == ir::CopyKind::tma_multicast || access.op->pair;
-        if (access.op->kind == ir::OpKind::load) out.loaded += bytes / (shared ? std::max(1, kernel.grid.cluster) : 1);
-        distinct.emplace(key_of(access, item), bytes);
+        if (load) out.loaded += bytes / sharers;
+        const Key key = key_of(access, item);
+        if (distinct.empty() || distinct.back().first != key) distinct.emplace_back(key, bytes);
       }
+      // In the order of their places in memory.
+      std::stable_sort(distinct.begin(), distinct.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      distinct.erase(std::unique(distinct.begin(), distinct.end(), [](const auto& a, const auto& b) { return a.first == b.first; }),
+                     distinct.end());
       for (const auto& [key, bytes] : distinct) {
-        const bool load = access.op->kind == ir::OpKind::load;
         if (!load) out.stored += bytes;
-        const bool again = !seen.emplace(key, bytes).second;
+        bool again = false;
+        const std::int32_t piece = cache.find(key, wave, again);
         if (again) {
           if (load) repeated += bytes;
           continue;
         }
         if (load) in_flight_bytes += bytes;
-        if (!cache.touch(key, bytes) && load) out.fetched += bytes;
+        if (!cache.touch(piece, bytes) && load) out.fetched += bytes;
       }
     }
     if (in_flight_bytes > l2_bytes) out.fetched += repeated;
+    begin = end;
+  }
+  if (begin < items.size()) {
+    const double more = static_cast<double>(items.size() - begin) / static_cast<double>(begin - half_at);
+    out.loaded += (out.loaded - half.loaded) * more;
+    out.fetched += (out.fetched - half.fetched) * more;
+    out.stored += (out.stored - half.stored) * more;
   }
   return out;
 }

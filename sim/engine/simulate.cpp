@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
 
 #include "sim/core/error.h"
 #include "sim/engine/chip_share.h"
@@ -157,6 +160,12 @@ class Simulator {
     trips_ = loop_trips(pipeline);
     kind_ = options.kind;
     if (kind_ == EngineKind::automatic) kind_ = trips_ <= kDetailedTripLimit ? EngineKind::detailed : EngineKind::fast;
+    if (kind_ != EngineKind::fast) return;
+    parts_ = equal_parts(pipeline, chip_);
+    for (const SelectedKernel& selected : selected_) {
+      fast_.push_back(selected.kernel == nullptr ? nullptr
+                                                 : std::make_unique<FastKernel>(selected, pipeline.tensors(), chip_, conditions, parts_));
+    }
   }
 
   Simulation run() {
@@ -169,6 +178,8 @@ class Simulator {
       for (int round = 0; round < 2; ++round) {
         const double memory_bound = std::min(1.0, pass.hbm_busy_us / std::max(1e-9, pass.time_us));
         const double next = sustained_clock_mhz(pass.counts, chip_, pass.time_us * 1e-6, clock, memory_bound, conditions_.settle_us * 1e-6);
+        // The last step of the clock changes no cycle count, and the time by no more than the step.
+        if (round > 0 && std::abs(next - clock) <= chip_.clock.step_mhz) break;
         if (next == clock) break;
         clock = next;
         pass = settle(clock, false);
@@ -194,17 +205,19 @@ class Simulator {
   bool keeps_cache() const {
     if (kind_ == EngineKind::detailed) return true;
     return std::any_of(selected_.begin(), selected_.end(),
-                       [](const SelectedKernel& s) { return s.kernel != nullptr && is_replayed(*s.kernel); });
+                       [this](const SelectedKernel& s) { return s.kernel != nullptr && plays_steps(*s.kernel, parts_); });
   }
 
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
   Pass settle(double clock, bool watched) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
-    L2Cache cache(chip_.l2_effective(), pipeline_.tensors());
     const double footprint = L2Cache::footprint_bytes(pipeline_.tensors());
     const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
-    if (warm && keeps_cache()) (void)play_all(cache, clock, false);
-    return play_all(cache, clock, watched);
+    // At another clock the end state of the call before is as good a start.
+    if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
+    cache_.emplace(Bytes(chip_.l2_effective().count() / parts_), pipeline_.tensors());
+    if (warm && keeps_cache()) (void)play_all(*cache_, clock, false);
+    return play_all(*cache_, clock, watched);
   }
 
   Pass play_all(L2Cache& cache, double clock, bool watched) {
@@ -227,7 +240,7 @@ class Simulator {
         MachineResult played;
         if (has_effect(conditions_, "l2_hits")) config.cache = &cache;
         if (kind_ == EngineKind::fast) {
-          played = play_fast(selected_[n], pipeline_.tensors(), chip_, conditions_, config);
+          played = fast_[n]->play(config);
         } else {
           played = play(selected_[n], pipeline_.tensors(), chip_, config);
           if (!has_effect(conditions_, "waves")) spread_evenly(played, config);
@@ -281,6 +294,9 @@ class Simulator {
   const Conditions& conditions_;
   const EngineOptions& options_;
   std::vector<SelectedKernel> selected_;
+  std::vector<std::unique_ptr<FastKernel>> fast_;  // by node
+  int parts_ = 1;                                  // of the chip, of which one is played
+  std::optional<L2Cache> cache_;
   double trips_ = 0;
   EngineKind kind_ = EngineKind::detailed;
 };

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cmath>
+
+#include "sim/engine/machine_core.h"
+
+namespace attnsim::machine {
+
+bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip,
+                         std::int64_t& now) {
+  AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
+  const ir::Access& access = step.op->access;
+  const VisitedTile visited = plan_.is_loop[agent.section] ? visit(agent, trip) : VisitedTile{};
+  const TileAddress address = address_of(access, step.rows_axis, kernel_.program, agent.item, visited);
+  const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(access.tensor)];
+  // CTAs of a cluster fetch a shared tile in parts of its rows.
+  const std::int64_t rank = cta.id % step.sharers;
+  const std::int64_t first_row = rank * address.rows / step.sharers;
+  const std::int64_t part_rows = (rank + 1) * address.rows / step.sharers - first_row;
+  const std::int64_t row_bytes = tensor.cols * ir::bits_of(tensor.dtype) / 8;
+  const std::int64_t valid_bytes = part_rows * row_bytes;
+  const std::int64_t tile_bytes = (step.op->whole_tile ? step.padded_rows : address.rows) * row_bytes;
+  const std::int64_t bytes = step.op->whole_tile ? tile_bytes / step.sharers : valid_bytes;
+  const std::int64_t id = new_transfer(slot, index, step, agent);
+  TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
+  transfer.bytes = step.arrives ? tile_bytes : bytes;
+  transfer.is_store = step.kind == StepKind::store;
+  transfer.blocks_agent = !step.async;
+  transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
+  std::int64_t hit = bytes;
+  std::int64_t miss = 0;
+  if (bytes > 0) {
+    if (config_.cache != nullptr) {
+      const L2Outcome outcome = config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, transfer.is_store);
+      if (!transfer.is_store) {
+        hit = outcome.hit_bytes + bytes - valid_bytes;
+        miss = outcome.miss_bytes;
+      }
+      if (outcome.written_back_bytes > 0) {
+        memory_.write_back(static_cast<double>(now), static_cast<double>(outcome.written_back_bytes) * config_.hbm_write_cost);
+        result_.hbm_bytes += static_cast<double>(outcome.written_back_bytes);
+        result_.hbm_written_bytes += static_cast<double>(outcome.written_back_bytes);
+      }
+    } else if (!transfer.is_store) {
+      miss_carry_ += (1 - config_.hit_fraction) * static_cast<double>(valid_bytes);
+      if (miss_carry_ >= static_cast<double>(valid_bytes) * 0.5) {
+        miss = valid_bytes;
+        hit = bytes - valid_bytes;
+        miss_carry_ -= static_cast<double>(valid_bytes);
+      }
+    }
+  }
+  result_.l2_bytes += static_cast<double>(bytes);
+  result_.hbm_bytes += static_cast<double>(miss);
+  if (!transfer.is_store) {
+    result_.loaded_bytes += static_cast<double>(bytes);
+    result_.hit_bytes += static_cast<double>(hit);
+  }
+  if (transfer.is_store) ++cta.stores_in_flight;
+  if (tally_ && !transfer.is_store) tally_->loads(cta.sm, 1);
+  if (miss > 0) transfer.latency += plan_.hbm_latency;
+  transfer.parts = (miss > 0) + (hit > 0);
+  if (transfer.parts == 0) {
+    push(now + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+  } else {
+    const bool multicast = step.sharers > 1 && step.arrives;
+    if (miss > 0) memory_.submit(static_cast<double>(now), cta.sm, miss, true, id, multicast);
+    if (hit > 0) memory_.submit(static_cast<double>(now), cta.sm, hit, false, id, multicast);
+  }
+  ++agent.op;
+  add_busy(step, agent);
+  std::int64_t release = now;
+  if (step.async && step.issue_ticks > 0) {
+    SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+    if (!sm.flows.empty()) advance_flows(sm, static_cast<double>(now));
+    sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
+    release = std::max(sm.issue_free, now + step.issue_ticks);
+    if (trace_) trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
+  }
+  if (trace_) {
+    trace_->pending(id, slot, index, step, step.async ? release : Recorder::kWhenComplete);
+    trace_->submit(id, transfer.is_store, hit, miss, now);
+    trace_->rates(static_cast<double>(now), memory_.use());
+  }
+  if (!step.async) {
+    block(slot, index, &step, Wait::copy, now);
+    return false;
+  }
+  if (step.issue_ticks == 0) return true;
+  return go_on_at(slot, index, &step, now, release, Wait::pipe);
+}
+
+std::int64_t Machine::new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent) {
+  auto id = static_cast<std::int64_t>(transfer_count_);
+  if (free_transfers_.empty()) {
+    if (++transfer_count_ > transfers_.size()) transfers_.emplace_back();
+  } else {
+    id = free_transfers_.back();
+    free_transfers_.pop_back();
+  }
+  TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
+  transfer.cta = slot;
+  transfer.agent = index;
+  transfer.step = &step;
+  transfer.bytes = 0;
+  transfer.is_store = false;
+  transfer.blocks_agent = false;
+  transfer.phases.clear();
+  for (ir::TokenId token : step.op->completes) transfer.phases.push_back(take_phase(agent, token));
+  return id;
+}
+
+void Machine::finish_transfer() {
+  double end = 0;
+  if (tally_) close_books(memory_.next_sm(), static_cast<std::int64_t>(std::floor(memory_.next_end())));
+  const std::int64_t id = memory_.pop(end);
+  TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
+  if (trace_) {
+    trace_->served(id, end);
+    trace_->rates(end, memory_.use());
+  }
+  if (--transfer.parts > 0) return;
+  push(static_cast<std::int64_t>(std::ceil(end)) + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+}
+
+void Machine::arrive(std::int32_t id, std::int64_t now) {
+  TransferState& transfer = transfers_[static_cast<std::size_t>(id)];  // nothing below starts another
+  CtaState& cta = ctas_[static_cast<std::size_t>(transfer.cta)];
+  AgentState& agent = cta.agents[static_cast<std::size_t>(transfer.agent)];
+  SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+  if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
+    const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
+    transfer.bytes = 0;  // come back when the write into SMEM has ended
+    if (!sm.flows.empty()) advance_flows(sm, static_cast<double>(now));
+    const std::int64_t written = sm.copy_into_smem(now, service);
+    if (trace_) trace_->hold_transfer(Unit::smem_copies, id, now, written - service, written);
+    push(written, Event::Kind::arrive, id, 0);
+    return;
+  }
+  free_transfers_.push_back(id);
+  if (tally_ && transfer.step->kind == StepKind::load) tally_->loads(cta.sm, -1);
+  if (trace_) trace_->arrive(id, now);
+  for (std::size_t i = 0; i < transfer.phases.size(); ++i)
+    signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
+  if (transfer.is_store) {
+    --cta.stores_in_flight;
+    end_ = std::max(end_, now);
+    retire_if_done(transfer.cta, now);
+  }
+  if (transfer.blocks_agent) push(now, Event::Kind::wake, transfer.cta, transfer.agent);
+}
+
+}  // namespace attnsim::machine

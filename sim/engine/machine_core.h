@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machine that plays a kernel (machine.h): its state and the parts that several files need. Private to sim/engine.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "sim/engine/kernel_plan.h"
+#include "sim/engine/machine.h"
+#include "sim/engine/machine_state.h"
+#include "sim/engine/recorder.h"
+#include "sim/engine/tally.h"
+
+namespace attnsim::machine {
+
+inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+// What plays of one thread hand on to the next so that it need not be allocated again.
+struct Storage {
+  std::vector<CtaState> ctas;
+  std::vector<TransferState> transfers;
+  EventQueue events;
+};
+
+class Machine {
+ public:
+  // The arguments must outlive it.
+  Machine(const SelectedKernel& selected, const KernelPlan& plan, const std::vector<ir::Tensor>& tensors, const MachineConfig& config);
+
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // Once.
+  MachineResult run();
+
+ private:
+  // --- agents and tokens (machine.cpp) ---
+  [[nodiscard]] int sm_of(const Event& event) const;
+  // A wait during which nothing else happens.
+  void book_wait(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t until, Wait reason);
+  void finish_books();
+  void advance(std::int32_t slot, std::int32_t index, std::int64_t now);
+  void enter_section(AgentState& agent, std::size_t index, std::size_t section);
+  void next_step(AgentState& agent, std::size_t index, std::int64_t now);
+  [[nodiscard]] bool applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const;
+  // True when the agent may go on at `now`; false when it waits (an event will wake it).
+  bool execute(std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
+  bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now);
+  void signal(std::int32_t slot, ir::TokenId token, std::int64_t phase, AgentState& agent, std::int64_t now);
+  [[nodiscard]] double spread() const;
+  // Every agent that leaves an item counts; the last one ends it.
+  void end_item(std::int64_t position, std::int64_t now);
+  void check_finished() const;
+
+  // --- grid: which CTA starts where and when (machine_grid.cpp) ---
+  void setup_grid();
+  // SMs that hold a cluster together: neighbours of one GPC. GPCs are made of pairs of SMs, some of them have one pair more.
+  void group_sms();
+  void add_group(int sm);
+  std::int64_t launch_slot(std::int64_t now);
+  void launch_cluster(int group, std::int64_t now);
+  // Another cluster starts when each of its SMs has a place.
+  void free_place(int sm, std::int64_t now);
+  void launch(int sm, std::int64_t now);
+  // Grid position of the CTA's k-th item; -1 when it has no more.
+  std::int64_t item_of(CtaState& cta, std::int64_t k);
+  void retire_if_done(std::int32_t slot, std::int64_t now);
+  void finish_agent(std::int32_t slot, AgentState& agent, std::int64_t now);
+
+  // --- units of an SM (machine_units.cpp) ---
+  bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
+  bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
+  bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
+  // An asynchronous MMA takes its operands from SMEM while it runs, not while it queues. When SMEM is late, so is the product.
+  void start_mma(std::int32_t id, std::int64_t now);
+  void add_busy(const PlannedStep& step, const AgentState& agent);
+  // The holds of a synchronous group beside its own unit.
+  void hold_shared(std::int32_t slot, std::int32_t index, const PlannedStep& step, const SmState& sm, std::int64_t now);
+
+  // --- units as fluids (machine_flow.cpp) ---
+  // Starts the step, and what follows it on the same unit, as one flow. False: the agent waits for its end.
+  bool start_flow(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
+  void flow_event(int sm, std::int64_t now);
+  static void advance_flows(SmState& sm, double now);
+  void set_flow_rates(SmState& sm, int index);
+
+  // --- copies (machine_copies.cpp) ---
+  bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
+  std::int64_t new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent);
+  void finish_transfer();
+  void arrive(std::int32_t id, std::int64_t now);
+
+  // --- shared by all ---
+  void push(std::int64_t time, Event::Kind kind, std::int32_t a, std::int32_t b) {
+    events_.push(Event{time, Event::order_of(kind, event_age_++), a, b, kind});
+  }
+  // `step`: what the agent is at or waits in; nullptr where it waits for the product of an asynchronous op.
+  void block(std::int32_t slot, std::int32_t index, const PlannedStep* step, Wait reason, std::int64_t now) {
+    CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
+    AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
+    agent.blocked = true;
+    agent.reason = reason;
+    agent.blocked_since = now;
+    if (tally_) tally_->block(cta.sm, slot, index, agent, step, reason);
+  }
+  // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens before (true), else by an event.
+  bool go_on_at(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
+    if ((events_.empty() || time < events_.top().time) && memory_.next_end() >= static_cast<double>(time)) {
+      add_wait(reason, time - now);
+      end_ = std::max(end_, time);
+      if (tally_) book_wait(slot, index, step, time, reason);
+      now = time;
+      return true;
+    }
+    block(slot, index, step, reason, now);
+    push(time, Event::Kind::wake, slot, index);
+    return false;
+  }
+  void add_wait(Wait reason, std::int64_t ticks) {
+    result_.wait_cycles[static_cast<std::size_t>(reason)] += to_cycles(Ticks(ticks)).count();
+  }
+  [[nodiscard]] VisitedTile visit(const AgentState& agent, std::int64_t trip) const {
+    return visited_tile(*agent.item.tile, plan_.is_peers[agent.section] != 0, trip);
+  }
+  // The phase that the agent's next signal on the token belongs to.
+  std::int64_t take_phase(AgentState& agent, ir::TokenId token) const {
+    return agent.signalled[static_cast<std::size_t>(token)]++ / plan_.token_share[static_cast<std::size_t>(token)];
+  }
+  [[nodiscard]] ItemGroup group_of(const ir::Item& item) const {
+    return {item.family - kernel_.families.data(), item.slab, item.tile->row_begin};
+  }
+  void close_books(int sm, std::int64_t now) { tally_->close(sm, sms_[static_cast<std::size_t>(sm)], memory_, now, next_list_ < lists_); }
+
+  const ir::Kernel& kernel_;
+  const KernelPlan& plan_;
+  const std::vector<ir::Tensor>& tensors_;
+  const MachineConfig& config_;
+  ir::ItemSequence sequence_;
+  MemorySystem memory_;
+  std::vector<SmState> sms_;
+  int cluster_ = 1;
+  std::vector<SmGroup> groups_;
+  std::vector<int> group_of_sm_;
+  Storage storage_;
+  std::vector<CtaState>& ctas_ = storage_.ctas;
+  std::size_t cta_count_ = 0;  // in use
+  std::vector<std::int32_t> free_slots_;
+  std::vector<int> agents_through_;  // by item, beside checkpoints only
+  std::vector<TransferState>& transfers_ = storage_.transfers;
+  std::size_t transfer_count_ = 0;
+  std::vector<std::int64_t> free_transfers_;
+  EventQueue& events_ = storage_.events;
+  std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
+  std::map<std::tuple<std::int64_t, std::int32_t, ir::TokenId, ItemGroup>, std::int64_t> kernel_awaited_;
+  std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;
+  std::unique_ptr<Recorder> trace_;  // beside a listener only
+  MachineResult result_;
+  std::array<double, kStartOffsets> offset_cycles_{};  // resident SM cycles and trips by start offset
+  std::array<double, kStartOffsets> offset_trips_{};
+  std::int64_t lists_ = 0;
+  std::int64_t next_list_ = 0;
+  std::int64_t next_item_ = 0;
+  std::int64_t next_launch_ = 0;
+  std::uint64_t event_age_ = 0;
+  std::int64_t end_ = 0;
+  double miss_carry_ = 0;
+  std::optional<Tally> tally_;  // where attribution is asked for
+};
+
+}  // namespace attnsim::machine
