@@ -40,12 +40,10 @@ void apply_overlay(JsonDocument& chip, const JsonDocument& overlay, const std::s
   reader.text("fitted_on", {});
   FieldReader figures = reader.child("figures");
   const std::vector<std::string> paths = figures.keys();
-  if (paths.size() > static_cast<std::size_t>(kMostFittedFigures)) {
-    reader.issue("figures", fmt::format("has {} fitted figures", paths.size()), fmt::format("at most {}", kMostFittedFigures));
-  }
+  int fitted = 0;
   for (const std::string& path : paths) {
     FieldReader figure = figures.child(path);
-    figure.text("status", {"fitted"});
+    if (figure.text("status", {"fitted", "measured"}) != "measured") ++fitted;
     figure.text("source", {});
     figure.text("uncertainty", {});
     const Json* value = figure.raw("value");
@@ -56,6 +54,9 @@ void apply_overlay(JsonDocument& chip, const JsonDocument& overlay, const std::s
     } else {
       *target = figure.json();
     }
+  }
+  if (fitted > kMostFittedFigures) {
+    reader.issue("figures", fmt::format("has {} fitted figures", fitted), fmt::format("at most {}", kMostFittedFigures));
   }
   reader.finish();
   chip.root["overlay"] = chip_name;

@@ -102,7 +102,7 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
     mapped.unmapped = "no unit for dtype " + row.dtype;
   if (!mapped.unmapped.empty()) return mapped;
 
-  const auto harness = catalog.harness(found.entry->harness);
+  const auto harness = catalog.harness(row.harness.empty() ? found.entry->harness : row.harness);
   mapped.schedule = catalog.schedule(found.entry->schedule);
   mapped.variant = &variant(variant_of(row));
   mapped.problem = problem_of(row, *mapped.variant, *dtype);

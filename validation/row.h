@@ -30,6 +30,7 @@ struct MeasuredRow {
   std::optional<double> density;  // kept pairs over all pairs
   std::optional<bool> paged;      // K/V behind a block table
   double locked_clock_mhz = 0;    // 0: not locked
+  std::string harness;            // "": as the kernel map says
   double measured_us = 0;
   double flops = 0;        // 0: not known
   double bytes = 0;        // compulsory; 0: not known

@@ -9,15 +9,11 @@
 
 namespace attnsim {
 
-namespace {
-
 double simulated_us(const Request& request) {
   const std::optional<double> time_us = predict(request).ladder.at(Rung::simulated);
   if (!time_us) throw SimError("no simulated time");
   return *time_us;
 }
-
-}  // namespace
 
 std::filesystem::path default_measurements() {
   for (const std::filesystem::path& beside : {std::filesystem::current_path(), data_dir()}) {
@@ -39,7 +35,7 @@ Split split_named(const std::string& name) {
 Validation validate(const ValidateOptions& options) {
   Validation validation;
   validation.measurements = options.measurements.empty() ? default_measurements() : options.measurements;
-  Measurements measured = read_measurements(validation.measurements, options.files);
+  Measurements measured = read_measurement_files(validation.measurements, options.files);
   if (options.split != Split::all) std::erase_if(measured.rows, [&](const MeasuredRow& row) { return split_of(row) != options.split; });
   validation.files = std::move(measured.files);
   validation.ignored = std::move(measured.ignored);

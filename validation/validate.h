@@ -18,7 +18,7 @@ namespace attnsim {
 struct ValidateOptions {
   std::filesystem::path measurements;  // empty: default_measurements()
   std::filesystem::path fit;           // rows for the fitted roofline; empty: the validated rows themselves
-  std::vector<std::string> files;      // file names; empty: all
+  std::vector<std::string> files;      // names in that folder, or paths; empty: all of the folder
   Split split = Split::all;            // which half of the rows
   int jobs = 0;                        // 0: all cores
   EngineKind engine = EngineKind::automatic;
@@ -37,6 +37,8 @@ struct Validation {
 // Throws ConfigError for what the user can mend: folder, files, fields.
 [[nodiscard]] Validation validate(const ValidateOptions& options);
 
+// The simulated rung of predict(). Throws SimError where there is none.
+[[nodiscard]] double simulated_us(const Request& request);
 // ../shared/measurements beside the current folder or beside the source tree, else the shipped validation/published.
 [[nodiscard]] std::filesystem::path default_measurements();
 // "calibration", "test" or "all"; throws ConfigError with the nearest name.

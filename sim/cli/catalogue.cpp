@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cli/catalogue.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include "hwmodels/chip_loader.h"
 #include "sim/result/conditions.h"
 #include "sim/result/result.h"
+#include "validation/calibrate/parameters.h"
 #include "workloads/harness.h"
 #include "workloads/schedule.h"
 #include "workloads/variant.h"
@@ -62,7 +65,17 @@ std::vector<Entry> effect_entries() {
   return entries;
 }
 
-constexpr std::array<Kind, 7> kKinds{{
+std::vector<Entry> parameter_entries() {
+  std::vector<Entry> entries;
+  for (const FitParameter& p : fit_parameters()) {
+    const std::string of = p.of_harness ? "of the harness: " : "";
+    entries.push_back({std::string(p.name), of + fmt::format("{}{}; from {:g} to {:g}{}: {}", p.meaning, p.unit.empty() ? "" : " [" + std::string(p.unit) + "]",
+                                                             p.min, p.max, p.relative ? " times the chip's own" : "", p.bounds_source)});
+  }
+  return entries;
+}
+
+constexpr std::array<Kind, 8> kKinds{{
     {"variants", "variant", variant_entries, variant_text, variant_json},
     {"schedules", "schedule", schedule_entries, schedule_text, schedule_json},
     {"chips", "chip", chip_entries, chip_text, chip_json},
@@ -70,6 +83,7 @@ constexpr std::array<Kind, 7> kKinds{{
     {"rungs", "rung", rung_entries, nullptr, nullptr},
     {"metrics", "metric", metric_entries, nullptr, nullptr},
     {"effects", "effect", effect_entries, nullptr, nullptr},
+    {"parameters", "parameter", parameter_entries, nullptr, nullptr},
 }};
 
 }  // namespace

@@ -20,13 +20,15 @@ struct Command {
   void (*add)(CLI::App&, Context&);
 };
 
-constexpr std::array<Command, 10> kCommands{{
+constexpr std::array<Command, 12> kCommands{{
     {"run", "Predict the workloads of a run config: ladder of bounds, simulated time, bottleneck, standing", add_run},
     {"explain", "Why not faster: waterfall of losses, idle cycles and their reasons, critical sequence, counters, what would help",
      add_explain},
     {"sweep", "Predict a grid of what-ifs; goes on where it was killed", add_sweep},
     {"validate", "Compare predictions with published GPU timings", add_validate},
-    {"list", "Names of what ships: variants, schedules, chips, rungs, metrics, effects, harnesses", add_list},
+    {"calibrate", "Fit parameters of a chip to measured rows; judge them on rows that the fit did not see", add_calibrate},
+    {"import", "Measured rows from Nsight Compute, PyTorch's profiler, NATTEN's profiler or a CSV", add_import},
+    {"list", "Names of what ships: variants, schedules, chips, rungs, metrics, effects, harnesses, parameters", add_list},
     {"show", "Everything about one variant, schedule, chip or harness, with sources", add_show},
     {"graph", "The tile programs of a run config as Graphviz text", add_graph},
     {"program", "The tile programs of a run config in the text form of docs/ir.md", add_program},
@@ -48,7 +50,7 @@ A run config names a chip, workloads (variant, schedule, shape) and what to comp
                   "shape": {"batch": 1, "q_heads": 32, "kv_heads": 8, "q_len": 8192, "head_dim": 128}}]}
 Editors complete it from workloads/run.schema.json when it names that file under "$schema".
 
-Exit codes: 0 done, 2 a mistake in a config or on the command line, 3 the model can't go on, 4 a bug of attnsim.)";
+Exit codes: 0 done, 1 a fit that was refused, 2 a mistake in a config or on the command line, 3 the model can't go on, 4 a bug of attnsim.)";
 
 void print_error(std::ostream& err, const std::string& text) {
   std::string line;
@@ -85,7 +87,7 @@ int parse_and_run(CLI::App& app, Context& context, int argc, const char* const* 
   }
   context.action();
   context.out.flush();
-  return 0;
+  return context.exit_code;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The attnsim command. The only layer that writes to the terminal and the only one that knows exit codes:
-//   0 done, 2 the user's mistake (config, command line), 3 the model can't go on, 4 our fault
+//   0 done, 1 a fit that was refused, 2 the user's mistake (config, command line), 3 the model can't go on, 4 our fault
 #pragma once
 
 #include <iosfwd>

@@ -21,6 +21,7 @@ struct Context {
   std::string database;  // --db
   int jobs = 0;          // --jobs, 0: all cores
   std::function<void()> action;
+  int exit_code = 0;  // of an action that ends well and has something to tell by it
 
   [[nodiscard]] int threads() const;
 };
@@ -29,6 +30,8 @@ void add_run(CLI::App& app, Context& context);
 void add_explain(CLI::App& app, Context& context);
 void add_sweep(CLI::App& app, Context& context);
 void add_validate(CLI::App& app, Context& context);
+void add_calibrate(CLI::App& app, Context& context);
+void add_import(CLI::App& app, Context& context);
 void add_list(CLI::App& app, Context& context);
 void add_show(CLI::App& app, Context& context);
 void add_graph(CLI::App& app, Context& context);

@@ -74,7 +74,7 @@ void add_validate(CLI::App& app, Context& context) {
                  "Folder of measurement files; default: shared measurements if there, else validation/published")
       ->type_name("DIR");
   app.add_option("--fit", arguments->fit, "Rows that the 3-parameter roofline is fitted on; default: the same rows")->type_name("DIR");
-  app.add_option("--file", arguments->files, "Only these files of the folder")->type_name("NAME");
+  app.add_option("--file", arguments->files, "Only these files: names in the folder, or paths")->type_name("NAME");
   app.add_option("--split", arguments->split, "calibration, test (rows that no fit saw) or all")->type_name("HALF")->capture_default_str();
   app.add_option("--engine", arguments->engine, "detailed, fast or automatic")
       ->check(CLI::IsMember({"detailed", "fast", "automatic"}))

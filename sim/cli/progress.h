@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One progress line for what lasts longer than two seconds:
 //   attnsim: 37 of 120 points, 14 s
-// On a terminal the line is rewritten twice a second; elsewhere a line appears every ten seconds.
+// A total of 0 is not known and not shown. On a terminal the line is rewritten twice a second; elsewhere a line appears every ten seconds.
 #pragma once
 
 #include <atomic>
