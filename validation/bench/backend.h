@@ -36,7 +36,7 @@ struct KernelInfo {
   std::string name;         // e.g. "fa2-mma-d128", unique in its backend
   std::string description;  // one line
   std::string schedule;     // workloads/schedules/NAME.json, which describes exactly this kernel
-  std::string source;       // file that holds it, relative to the repository; its hash marks rows as stale
+  std::string source;       // files that hold it, relative to the repository, separated by spaces; their hash marks rows as stale
 };
 
 struct Device {
