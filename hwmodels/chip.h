@@ -64,6 +64,7 @@ struct LatencyModel {  // latency.*, SM cycles unless named
 struct VectorModel {  // vector.*
   // Time of a chain of element-wise ops between the maximum (0) and the sum (1) of its pipes' times.
   double chain_serialization = 0.8;
+  double turn_cycles = 128;  // what an agent executes of a chain before another that waits has its turn
 };
 
 struct ClockModel {      // clock.*

@@ -115,6 +115,7 @@ constexpr std::array kFigures = {
     row<kLatency, &LatencyModel::hbm_ns>("latency.hbm_ns", "ns", from_zero(1e5), "Added to an L2 miss; does not follow the SM clock"),
 
     row<&Chip::vector, &VectorModel::chain_serialization>("vector.chain_serialization", "", {0, 1}, "A chain's time between the maximum (0) and the sum (1) of its pipes' times"),
+    optional(row<&Chip::vector, &VectorModel::turn_cycles>("vector.turn_cycles", "cycles", {1, 1e5}, "Part of a chain that an agent executes before another that waits has its turn; 128 where absent")),
 
     row<kClock, &ClockModel::boost_mhz>("clock.boost_mhz", "MHz", {50, 20000}, "Highest SM clock"),
     row<kClock, &ClockModel::min_mhz>("clock.min_mhz", "MHz", {1, 20000}, "Lowest SM clock"),

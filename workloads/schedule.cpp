@@ -92,6 +92,7 @@ TileRule read_rule(FieldReader& reader) {
   rule.consumers = small(reader, "consumers", 1, 8, 1);
   rule.stages = small(reader, "stages", 1, 16, 1);
   rule.stages_v = small(reader, "stages_v", 0, 16, 0);
+  rule.kv_ring = small(reader, "kv_ring", 0, 32, 0);
   rule.p_in_smem = reader.boolean("p_in_smem", false);
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);

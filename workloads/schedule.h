@@ -37,6 +37,7 @@ struct TileRule {
   int consumers = 1;             // consumer agents; each owns tile_q / consumers rows
   int stages = 1;                // K and V slots each
   int stages_v = 0;              // V slots; 0: as K
+  int kv_ring = 0;               // > 0: K and V take turns in one ring of so many slots; 0: a ring each
   bool p_in_smem = false;        // P goes through SMEM to the second MMA
   int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says

@@ -91,6 +91,7 @@ class Checker {
       ensure(t.rows == kUnit || valid_id(t.rows, program_.axes), "unknown row axis {}", t.rows);
       ensure(t.cols == kUnit || valid_id(t.cols, program_.axes), "unknown column axis {}", t.cols);
       ensure(t.stages > 0, "needs at least one stage");
+      ensure(t.borrowed_slots >= 0 && t.borrowed_slots < t.stages, "borrows slots that it does not have");
       ensure(t.alias_of == kNone || valid_id(t.alias_of, program_.tiles), "unknown alias {}", t.alias_of);
       ensure(t.space != Space::registers || valid_id(t.agent, program_.agents), "register tile without an owner");
       const TileId storage = program_.storage_of(static_cast<TileId>(i));

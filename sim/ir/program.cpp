@@ -29,7 +29,7 @@ std::int64_t space_bytes(const std::vector<Tile>& tiles, Space space, Size size_
   std::vector<std::int64_t> aliases(tiles.size(), 0);
   for (std::size_t i = tiles.size(); i-- > 0;) {
     if (tiles[i].space != space) continue;
-    const std::int64_t size = std::max(size_of(static_cast<TileId>(i)) * tiles[i].stages, aliases[i]);
+    const std::int64_t size = std::max(size_of(static_cast<TileId>(i)) * (tiles[i].stages - tiles[i].borrowed_slots), aliases[i]);
     if (tiles[i].alias_of == kNone) {
       bytes[i] = size;
     } else {

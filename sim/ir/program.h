@@ -72,6 +72,7 @@ struct Tile {
   TileId alias_of = kNone;  // lies in the storage of this tile (O staged in V's SMEM); aliases of one tile lie side by side
   int agent = kNone;        // owner of a register tile
   int slice_cols = 0;       // > 0: streamed through its storage, which holds so many columns at a time
+  int borrowed_slots = 0;   // of the stages: lie in another ring, whose slots the tokens show to be free by then (K and V in one ring)
 };
 
 // Loads that several agents issue in part (cp.async by all warps) use arrivals > 1.

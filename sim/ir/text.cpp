@@ -154,6 +154,7 @@ std::string tile_text(const Program& p, const Tile& t) {
   std::string text =
       fmt::format("  tile {}: [{} x {}] {} in {}", t.name, axis_name(p, t.rows), axis_name(p, t.cols), name_of(t.dtype), space);
   if (t.stages > 1) text += fmt::format(", {} stages", t.stages);
+  if (t.borrowed_slots > 0) text += fmt::format(", {} of them borrowed", t.borrowed_slots);
   if (t.slice_cols > 0) text += fmt::format(", {} columns at a time", t.slice_cols);
   if (t.alias_of != kNone) text += ", in the storage of " + tile_name(p, t.alias_of);
   return text + "\n";

@@ -79,7 +79,10 @@ void add_launch(Trials& t, const Request& base) {
 void add_kernel(Trials& t) {
   t.add("lone CTA", "one CTA per SM: registers or SMEM spilled over the limit", [](Request& r) { r.chip.sm.max_ctas = 1; });
   t.add("no overlap", "one buffer stage: copies do not run ahead of the computation", [](Request& r) {
-    for (TileRule& rule : r.schedule.tiles) rule.stages = 1;
+    for (TileRule& rule : r.schedule.tiles) {
+      rule.stages = rule.stages_v = 1;
+      rule.kv_ring = 0;
+    }
   });
   t.add("softmax serial", "the pipes of a chain do not overlap at all", [](Request& r) { r.chip.vector.chain_serialization = 1; });
   t.add("exp on the FP32 lanes", "exponentials run as polynomials where the SFU is full",

@@ -18,10 +18,6 @@ using ir::OpKind;
 using ir::Space;
 using ir::TileId;
 
-// Agents that share a pipe alternate at this granularity (SM cycles). Real warps interleave per instruction; the tests of
-// the engine hold the outcome against a finer one.
-constexpr double kVectorGroupCycles = 128;
-
 double ceil_to(double value, int granule) {
   return std::ceil(value / granule) * granule;
 }
@@ -286,7 +282,7 @@ class Selector {
     }
     const double longest = std::max({fp32, alu, sfu});
     step.occupancy_cycles = std::max(issue, longest + chip_.vector.chain_serialization * (fp32 + alu + sfu - longest));
-    step.groups = std::max(1, static_cast<int>(std::lround(step.occupancy_cycles / kVectorGroupCycles)));
+    step.groups = std::max(1, static_cast<int>(std::lround(step.occupancy_cycles / chip_.vector.turn_cycles)));
   }
 
   const ir::Program& program_;

@@ -40,6 +40,10 @@ void ProgramBuilder::slice(ir::TileId tile, int cols) {
   program_.tiles[static_cast<std::size_t>(tile)].slice_cols = cols;
 }
 
+void ProgramBuilder::borrow(ir::TileId tile, int slots) {
+  program_.tiles[static_cast<std::size_t>(tile)].borrowed_slots = slots;
+}
+
 ir::TokenId ProgramBuilder::token(std::string name, int arrivals, int initial_count, ir::TokenScope scope) {
   program_.tokens.push_back({std::move(name), scope, arrivals, initial_count});
   return static_cast<ir::TokenId>(program_.tokens.size()) - 1;

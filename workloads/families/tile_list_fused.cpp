@@ -204,8 +204,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
   const ir::AxisId kv = b.trip_columns("kv", rule.tile_kv);
   const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
   const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);
-  c.shared.k = b.smem("k", kv, d, plan.dtype, rule.stages);
-  c.shared.v = b.smem("v", kv, dv, plan.dtype, rule.stages);
+  c.shared = kv_tiles(b, plan, kv, d, dv);
   if (schedule.item_global_round_trips > 0) {
     c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, 0);
   }

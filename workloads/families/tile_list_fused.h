@@ -44,6 +44,16 @@ struct SharedTiles {
   ir::TileId metadata = ir::kNone;
 };
 
+// SMEM slots of K and V. In a joint ring of an odd number of slots, K(t) takes the slot of V(t - v) and V(t) that of K(t - k + 1).
+struct KvSlots {
+  int k = 1;
+  int v = 1;
+  bool crossed = false;
+};
+[[nodiscard]] KvSlots kv_slots(const TileRule& rule);
+// The tiles k and v.
+[[nodiscard]] SharedTiles kv_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId kv, ir::AxisId d, ir::AxisId dv);
+
 // What role writers need beside the plan.
 struct FusedContext {
   const TileListPlan& plan;

@@ -136,9 +136,25 @@ void place_pv_release(const FusedContext& c, std::vector<PlacedRole>& roles, std
 
 }  // namespace
 
+KvSlots kv_slots(const TileRule& rule) {
+  if (rule.kv_ring == 0) return {rule.stages, rule.stages_v > 0 ? rule.stages_v : rule.stages, false};
+  const int half = (rule.kv_ring + 1) / 2;
+  return {half, half, rule.kv_ring % 2 == 1};
+}
+
+SharedTiles kv_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId kv, ir::AxisId d, ir::AxisId dv) {
+  const KvSlots slots = kv_slots(plan.rule);
+  SharedTiles tiles;
+  tiles.k = b.smem("k", kv, d, plan.dtype, slots.k);
+  tiles.v = b.smem("v", kv, dv, plan.dtype, slots.v);
+  if (slots.crossed) b.borrow(plan.padded_v <= plan.padded_qk ? tiles.v : tiles.k, 1);
+  return tiles;
+}
+
 ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
   ops::Ops list;
   const ir::CopyKind copy = c.schedule.copy;
+  const KvSlots slots = kv_slots(c.plan.rule);
   const ir::Access keys{c.tensors.k, c.plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
   const ir::Access values{c.tensors.v, c.plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
   if (role == "load_q") {
@@ -149,12 +165,11 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
       list.push_back(ops::when(q_loads(c), ops::load(c.compute[w].q, from, copy, {c.tokens.q_full})));
     }
   } else if (role == "load_k") {
-    if (c.guard_slots) list.push_back(ops::await(c.tokens.k_empty, c.plan.rule.stages));
+    if (c.guard_slots) list.push_back(ops::await(slots.crossed ? c.tokens.v_empty : c.tokens.k_empty, slots.k));
     list.push_back(ops::load(c.shared.k, keys, copy, {c.tokens.k_full}));
   } else if (role == "load_v") {
     if (c.tokens.o_stored != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.o_stored, 1)));
-    const int stages = c.plan.rule.stages_v > 0 ? c.plan.rule.stages_v : c.plan.rule.stages;
-    if (c.guard_slots) list.push_back(ops::await(c.tokens.v_empty, stages));
+    if (c.guard_slots) list.push_back(slots.crossed ? ops::await(c.tokens.k_empty, slots.k - 1) : ops::await(c.tokens.v_empty, slots.v));
     list.push_back(ops::load(c.shared.v, values, copy, {c.tokens.v_full}));
   }
   for (ir::Op& op : list) op.whole_tile = op.kind == ir::OpKind::load && role != "load_q" && c.schedule.whole_tile_loads;
