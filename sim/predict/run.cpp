@@ -58,7 +58,8 @@ Request base_request(const RunConfig& config, const WorkloadConfig& workload) {
   request.variant = workload.variant;
   request.problem = workload.problem;
   request.chip = config.chip;
-  request.conditions = config.harness.for_phase(phase_of(*workload.variant, workload.problem));
+  const std::string phase = located(config.file, workload.pointer, [&] { return phase_of(*workload.variant, workload.problem); });
+  request.conditions = config.harness.for_phase(phase);
   request.engine = config.engine;
   return request;
 }

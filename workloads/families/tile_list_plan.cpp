@@ -339,7 +339,10 @@ std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedu
     family.loop_extent = group.set.kv_len();
     family.shift = group.set.mask->band().value_or(Band{}).shift;
     if (i < plan.code.parameters.size()) family.parameters = plan.code.parameters[i];
-    family.tiles = row_tiles(group.set, tiling);
+    // Heads that are no neighbours may share a mask.
+    std::size_t same = 0;
+    while (same < i && (plan.groups[same].set.mask != group.set.mask || plan.groups[same].splits != group.splits)) ++same;
+    family.tiles = same < i ? families[same].tiles : row_tiles(group.set, tiling);
     families.push_back(std::move(family));
   }
   return families;

@@ -149,10 +149,9 @@ bool BlockMask::keeps(std::int64_t q, std::int64_t k) const {
 
 namespace {
 
-// Cover of a rectangle: kept keys with the number of its queries that keep them, ascending.
+// Cover of a rectangle: kept keys with the number of its queries that keep them, ascending. A query sees keys up to its own + shift.
 template <class Visit>
-void cover(const BlockPattern& pattern, std::int64_t block, std::optional<std::int64_t> shift, Range queries, std::int64_t kv_len,
-           Visit&& visit) {
+void cover(const BlockPattern& pattern, std::int64_t block, std::int64_t shift, Range queries, std::int64_t kv_len, Visit&& visit) {
   std::vector<Step> steps;
   const auto add = [&](std::int64_t begin, std::int64_t end, std::int64_t weight) {
     if (begin >= end) return;
@@ -164,10 +163,10 @@ void cover(const BlockPattern& pattern, std::int64_t block, std::optional<std::i
     for (const Range& run : pattern.row(q / block)) {
       const std::int64_t begin = run.begin * block;
       const std::int64_t end = std::min(run.end * block, kv_len);
-      const std::int64_t seen_by_all = shift ? std::clamp(q + *shift + 1, begin, end) : end;
+      const std::int64_t seen_by_all = std::clamp(q + shift + 1, begin, end);
       add(begin, seen_by_all, next - q);
       if (seen_by_all == end) continue;
-      for (std::int64_t row = q + 1; row < next; ++row) add(seen_by_all, std::clamp(row + *shift + 1, seen_by_all, end), 1);
+      for (std::int64_t row = q + 1; row < next; ++row) add(seen_by_all, std::clamp(row + shift + 1, seen_by_all, end), 1);
     }
     q = next;
   }
@@ -184,14 +183,14 @@ void cover(const BlockPattern& pattern, std::int64_t block, std::optional<std::i
 
 std::vector<TileRun> BlockMask::runs(Range queries, std::int64_t tile_kv) const {
   TileCollector tiles(queries.end - queries.begin, tile_kv);
-  const std::optional<std::int64_t> shift = causal_ ? std::optional(kv_len() - q_len()) : std::nullopt;
+  const std::int64_t shift = causal_ ? kv_len() - q_len() : kUnbounded;
   cover(*pattern_, block_, shift, queries, kv_len(), [&](Range keys, std::int64_t weight) { tiles.add(keys, weight); });
   return tiles.take();
 }
 
 std::int64_t BlockMask::kept(Range queries, Range keys) const {
   std::int64_t pairs = 0;
-  const std::optional<std::int64_t> shift = causal_ ? std::optional(kv_len() - q_len()) : std::nullopt;
+  const std::int64_t shift = causal_ ? kv_len() - q_len() : kUnbounded;
   cover(*pattern_, block_, shift, queries, kv_len(), [&](Range covered, std::int64_t weight) {
     const std::int64_t length = std::min(covered.end, keys.end) - std::max(covered.begin, keys.begin);
     pairs += weight * std::max<std::int64_t>(length, 0);

@@ -35,9 +35,8 @@ class Parser {
  private:
   [[noreturn]] void fail(std::size_t at, const std::string& problem, const std::string& allowed, const std::string& nearest = "") const {
     const std::string caret = "\n    " + text_ + "\n    " + std::string(at, ' ') + "^";
-    throw ConfigError(ConfigIssue{"", pointer_, fmt::format("\"{}\"", text_),
-                                  fmt::format("at character {}: {}{}", at + 1, problem, caret) + (allowed.empty() ? "" : "\n    "), allowed,
-                                  nearest});
+    throw ConfigError(ConfigIssue{"", pointer_, fmt::format("\"{}\"", text_), fmt::format("at character {}: {}{}", at + 1, problem, caret),
+                                  allowed, nearest});
   }
 
   void skip_spaces() {

@@ -42,29 +42,40 @@ bool is_logic(Kind kind) {
 }  // namespace
 
 TableBounds::TableBounds(const TokenValues& values) : values_(&values) {
-  for (std::size_t i = 0; i < values.size(); i += kChunk) {
-    const auto begin = values.begin() + static_cast<std::ptrdiff_t>(i);
-    const auto end = values.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(i + kChunk, values.size()));
-    const auto [low, high] = std::minmax_element(begin, end);
-    chunks_.emplace_back(*low, *high);
+  std::vector<Bounds> below;
+  below.reserve(values.size());
+  for (const std::int64_t v : values) below.emplace_back(v, v);
+  while (below.size() > 1) {
+    std::vector<Bounds> level;
+    for (std::size_t i = 0; i < below.size(); i += kChunk) {
+      Bounds bounds = below[i];
+      for (std::size_t j = i + 1; j < std::min<std::size_t>(i + kChunk, below.size()); ++j) {
+        bounds.first = std::min(bounds.first, below[j].first);
+        bounds.second = std::max(bounds.second, below[j].second);
+      }
+      level.push_back(bounds);
+    }
+    levels_.push_back(level);
+    below = std::move(level);
   }
 }
 
 std::pair<std::int64_t, std::int64_t> TableBounds::over(Range range) const {
-  std::pair<std::int64_t, std::int64_t> bounds{at(range.begin), at(range.begin)};
-  const auto take = [&](std::int64_t low, std::int64_t high) {
-    bounds.first = std::min(bounds.first, low);
-    bounds.second = std::max(bounds.second, high);
+  Bounds bounds{at(range.begin), at(range.begin)};
+  const auto take = [&](const Bounds& more) {
+    bounds.first = std::min(bounds.first, more.first);
+    bounds.second = std::max(bounds.second, more.second);
   };
   for (std::int64_t i = range.begin; i < range.end;) {
-    if (i % kChunk == 0 && i + kChunk <= range.end) {
-      const auto& chunk = chunks_[static_cast<std::size_t>(i / kChunk)];
-      take(chunk.first, chunk.second);
-      i += kChunk;
-    } else {
-      take(at(i), at(i));
-      ++i;
+    // The largest chunk that begins here and ends inside.
+    std::int64_t size = 1;
+    std::size_t level = 0;
+    while (level < levels_.size() && i % (size * kChunk) == 0 && i + size * kChunk <= range.end) {
+      size *= kChunk;
+      ++level;
     }
+    take(level == 0 ? Bounds{at(i), at(i)} : levels_[level - 1][static_cast<std::size_t>(i / size)]);
+    i += size;
   }
   return bounds;
 }

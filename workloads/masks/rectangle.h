@@ -21,7 +21,7 @@ struct Rectangle {
 
 enum class Verdict : std::uint8_t { none, all, open };  // pairs kept
 
-// Smallest and largest of any range of a table, from those of chunks.
+// Smallest and largest of any range of a table, from those of chunks, of chunks of chunks, ...
 class TableBounds {
  public:
   explicit TableBounds(const TokenValues& values);
@@ -29,8 +29,9 @@ class TableBounds {
   [[nodiscard]] std::pair<std::int64_t, std::int64_t> over(Range range) const;
 
  private:
+  using Bounds = std::pair<std::int64_t, std::int64_t>;
   const TokenValues* values_;
-  std::vector<std::pair<std::int64_t, std::int64_t>> chunks_;
+  std::vector<std::vector<Bounds>> levels_;  // a chunk of level n + 1 is kChunk of level n, one of level 0 kChunk tokens
 };
 
 // One instance serves one thread at a time: it holds scratch. The test outlives it.
