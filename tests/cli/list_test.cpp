@@ -15,7 +15,8 @@ TEST_CASE("list names what ships, as text and as JSON") {
                                                                       {"harnesses", "default"},
                                                                       {"rungs", "roofline"},
                                                                       {"metrics", "time_simulated_us"},
-                                                                      {"effects", "l2_contention"}}));
+                                                                      {"effects", "l2_contention"},
+                                                                      {"parameters", "hbm.efficiency"}}));
   const Finished text = workspace.attnsim("list " + what);
   INFO(text.err);
   REQUIRE(text.exit_code == 0);

@@ -127,18 +127,20 @@ Opinion l2_bandwidth(Evidence& e) {
   return scaled(median_of(plateau), 1e3 / e.chip().clock.boost_mhz);
 }
 
-// The set at which the curve has fallen half way from its plateau to device memory, between neighbouring points by the logarithm.
+// The set at which the curve has fallen a tenth of the way from its best to device memory, between neighbouring points by the logarithm.
 Opinion l2_fraction(Evidence& e) {
   std::vector<std::pair<double, double>> curve;  // kB, GB/s
   for (const Row* row : e.rows("L2_read_bandwidth"))
     if (const std::optional<double> kb = number_after(row->conditions, "data set")) curve.emplace_back(*kb, row->value);
   if (curve.size() < 4) return std::nullopt;
   std::sort(curve.begin(), curve.end());
-  const double half = (curve.front().second + curve.back().second) / 2;
-  for (std::size_t i = 1; i < curve.size(); ++i) {
-    if (curve[i].second > half) continue;
-    const double part = (curve[i - 1].second - half) / (curve[i - 1].second - curve[i].second);
-    const double kb = std::exp(std::log(curve[i - 1].first) + part * std::log(curve[i].first / curve[i - 1].first));
+  const auto best = std::max_element(curve.begin(), curve.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const double level = best->second - 0.1 * (best->second - curve.back().second);
+  for (auto point = best + 1; point < curve.end(); ++point) {
+    if (point->second > level) continue;
+    const auto before = point - 1;
+    const double part = (before->second - level) / (before->second - point->second);
+    const double kb = std::exp(std::log(before->first) + part * std::log(point->first / before->first));
     return Says{std::min(1.0, kb / (e.chip().l2.capacity_mib * 1024)), curve.size()};
   }
   return std::nullopt;
@@ -224,7 +226,7 @@ constexpr std::array<Rule, 18> kRules{{
     {"sm.fp32_lanes", fp32_lanes, false, "FP32 rate at the highest clock; the clock of the run is not stated"},
     {"sm.smem_efficiency", smem_efficiency, false, "128-bit loads of L1, conflict-free; ldmatrix and copies do worse"},
     {"l2.bandwidth_bytes_per_clk", l2_bandwidth, true, "128-bit loads, or the curve's plateau at the highest clock"},
-    {"l2.effective_fraction", l2_fraction, true, "where the read curve has fallen half way to device memory"},
+    {"l2.effective_fraction", l2_fraction, true, "where the read curve has fallen a tenth of the way to device memory"},
     {"tensor.efficiency", tensor_efficiency, false, "best instruction rate over the peak at the highest clock; the clock may have been lower"},
     {"tensor.efficiency", gemm_peak, false, "best GEMM over the peak; bound by power"},
     {"tensor.flop_per_clk_per_sm.bf16", bf16_rate, true, "as stated"},

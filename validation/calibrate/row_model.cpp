@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <mutex>
 #include <thread>
 
 namespace attnsim {
@@ -44,6 +45,7 @@ std::vector<double> RowModel::predict(std::span<const ModelRow> rows, std::span<
   std::vector<double> times(first_row.size(), 0);
   std::vector<std::exception_ptr> failures(first_row.size());
   std::atomic<std::size_t> next{0};
+  std::mutex mutex;
   const auto work = [&] {
     for (std::size_t j = next++; j < first_row.size(); j = next++) {
       try {
@@ -56,6 +58,9 @@ std::vector<double> RowModel::predict(std::span<const ModelRow> rows, std::span<
       } catch (...) {
         failures[j] = std::current_exception();
       }
+      const std::scoped_lock lock(mutex);
+      ++predictions_;
+      if (options_.progress) options_.progress(predictions_, 0);
     }
   };
   const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
@@ -67,8 +72,6 @@ std::vector<double> RowModel::predict(std::span<const ModelRow> rows, std::span<
   }
   for (const std::exception_ptr& failure : failures)
     if (failure) std::rethrow_exception(failure);
-  predictions_ += times.size();
-  if (options_.progress) options_.progress(predictions_, 0);
 
   std::vector<double> by_row;
   for (const std::size_t job : job_of_row) by_row.push_back(times[job]);
