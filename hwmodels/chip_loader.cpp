@@ -172,7 +172,7 @@ class ChipParser {
     refuse_above("clock", "step_mhz", chip_.clock.step_mhz, "boost_mhz", chip_.clock.boost_mhz);
     refuse_above("power", "idle_w", chip_.power.idle_w, "cap_w", chip_.power.cap_w);
     if (chip_.tensor.flop_per_clk_per_sm.empty()) {
-      section("tensor")->issue("flop_per_clk_per_sm", "names no matrix rate", "at least one of f16, bf16, f8");
+      section("tensor")->issue("flop_per_clk_per_sm", "names no matrix rate", "at least one of f16, bf16, f8, f32");
     }
     check_instruction("wgmma", {"sm_90"});
     check_instruction("tcgen05", {"sm_100", "sm_103"});

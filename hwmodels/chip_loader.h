@@ -9,6 +9,8 @@ namespace attnsim {
 
 // A shipped chip with its overlay. Throws ConfigError with the nearest name.
 [[nodiscard]] Chip load_chip(const std::string& name);
+// A shipped chip with this overlay in place of the shipped one.
+[[nodiscard]] Chip load_chip(const std::string& name, const JsonDocument& overlay);
 // The document of a shipped chip, overlay applied: what overrides are set on.
 [[nodiscard]] JsonDocument chip_document(const std::string& name);
 // Reads and checks a document (schema, ranges, cross-field checks); all issues at once.

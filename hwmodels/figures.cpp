@@ -50,6 +50,7 @@ constexpr Figure optional(Figure figure) {
 constexpr char kF16[] = "f16";
 constexpr char kBf16[] = "bf16";
 constexpr char kF8[] = "f8";
+constexpr char kF32[] = "f32";
 
 template <const char* dtype>
 constexpr Figure tensor_rate(std::string_view path, std::string_view description) {
@@ -98,6 +99,7 @@ constexpr std::array kFigures = {
     tensor_rate<kF16>("tensor.flop_per_clk_per_sm.f16", "Dense FP16 matrix rate with FP32 accumulation"),
     tensor_rate<kBf16>("tensor.flop_per_clk_per_sm.bf16", "Dense BF16 matrix rate with FP32 accumulation"),
     tensor_rate<kF8>("tensor.flop_per_clk_per_sm.f8", "Dense FP8 matrix rate with FP32 accumulation"),
+    tensor_rate<kF32>("tensor.flop_per_clk_per_sm.f32", "Dense FP32 matrix rate (vector FMA units of a CPU core)"),
     row<&Chip::tensor, &TensorModel::efficiency>("tensor.efficiency", "", kFraction, "Best rate inside a loop over the peak rate"),
 
     row<kLatency, &LatencyModel::fp32_cycles>("latency.fp32_cycles", "cycles", from_zero(1e4), "Dependent FP32 operation"),
@@ -147,8 +149,8 @@ constexpr std::array kFigures = {
 // clang-format on
 
 constexpr std::array<std::string_view, 5> kStatusNames = {"published", "measured", "derived", "estimated", "fitted"};
-constexpr std::array<std::string_view, 11> kIsas = {"cdna2",  "cdna3", "cdna4", "generic", "sm_100", "sm_103",
-                                                    "sm_120", "sm_80", "sm_86", "sm_89",   "sm_90"};
+constexpr std::array<std::string_view, 12> kIsas = {"cdna2", "cdna3",  "cdna4",  "generic", "simd",  "sm_100",
+                                                    "sm_103", "sm_120", "sm_80", "sm_86", "sm_89", "sm_90"};
 constexpr std::array<std::string_view, 4> kInstructions = {"mma_sync", "wgmma", "tcgen05", "systolic"};
 
 }  // namespace

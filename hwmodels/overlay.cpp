@@ -62,17 +62,30 @@ void apply_overlay(JsonDocument& chip, const JsonDocument& overlay, const std::s
   chip.root["overlay"] = chip_name;
 }
 
-JsonDocument chip_document(const std::string& name) {
+namespace {
+
+JsonDocument base_document(const std::string& name) {
   const std::vector<std::string> names = chip_names();
   if (std::find(names.begin(), names.end(), name) == names.end()) {
     throw ConfigError(
         ConfigIssue{"", "", Json(name).dump(), "is no chip", fmt::format("{}", fmt::join(names, ", ")), nearest_name(name, names)});
   }
-  const std::filesystem::path folder = data_dir() / "hwmodels";
-  JsonDocument document = read_json_file(folder / "chips" / (name + ".json"));
-  const std::filesystem::path overlay = folder / "overlays" / (name + ".json");
+  return read_json_file(data_dir() / "hwmodels" / "chips" / (name + ".json"));
+}
+
+}  // namespace
+
+JsonDocument chip_document(const std::string& name) {
+  JsonDocument document = base_document(name);
+  const std::filesystem::path overlay = data_dir() / "hwmodels" / "overlays" / (name + ".json");
   if (std::filesystem::exists(overlay)) apply_overlay(document, read_json_file(overlay), name);
   return document;
+}
+
+Chip load_chip(const std::string& name, const JsonDocument& overlay) {
+  JsonDocument document = base_document(name);
+  apply_overlay(document, overlay, name);
+  return parse_chip(document);
 }
 
 }  // namespace attnsim

@@ -10,7 +10,7 @@
 namespace attnsim {
 
 // Replaces the figures that the overlay names and notes it under "overlay". Throws ConfigError: another chip's overlay, a
-// path that is no figure, a status other than fitted and measured, more than kMostFittedFigures figures.
+// path that is no figure, a status other than fitted or measured, more than kMostFittedFigures fitted figures.
 void apply_overlay(JsonDocument& chip, const JsonDocument& overlay, const std::string& chip_name);
 
 }  // namespace attnsim

@@ -42,6 +42,8 @@ constexpr std::array kDefaults{
     DefaultRule{"cdna3", true, {"splitkv-decode-cdna", "fused-generic"}},
     DefaultRule{"cdna4", false, {"fa2-cdna", "fused-generic"}},
     DefaultRule{"cdna4", true, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"simd", false, {"host-fa", "fused-generic"}},
+    DefaultRule{"simd", true, {"host-decode", "host-fa"}},
     DefaultRule{"", false, {"fa2-sm80", "fused-generic"}},
     DefaultRule{"", true, {"splitkv-decode", "fused-generic"}},
 };

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "sim/cli/command.h"
+#include "sim/cli/exit_code.h"
 #include "sim/core/error.h"
 #include "sim/predict/identity.h"
 
@@ -119,6 +120,8 @@ int run_command_line(int argc, const char* const* argv, std::ostream& out, std::
   }
   try {
     return parse_and_run(app, context, argc, argv);
+  } catch (const ExitCode& exit) {
+    return exit.code;
   } catch (const ConfigError& error) {
     print_error(err, error.what());
     return 2;

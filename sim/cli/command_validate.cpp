@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <ostream>
 
 #include "sim/cli/command.h"
+#include "sim/cli/exit_code.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/runner.h"
 #include "sim/predict/identity.h"
+#include "validation/host_validation.h"
+#include "validation/measured.h"
 #include "validation/report.h"
 #include "validation/validate.h"
 
@@ -22,6 +26,11 @@ struct Arguments {
   std::string engine = "automatic";
   std::string write_accuracy;
   bool rows = false;
+  bool host = false;
+  bool quick = false;
+  std::string overlay;
+  bool own = false;
+  std::string own_folder;
 };
 
 // Rows beside their predictions, for the scatter chart.
@@ -36,10 +45,71 @@ Batch batch_of(const std::vector<RowOutcome>& outcomes) {
   return batch;
 }
 
+// The rows of attnsim-bench beside their predictions, for the scatter chart.
+Batch batch_of(const std::vector<OwnRow>& rows, const std::string& file) {
+  Batch batch;
+  std::size_t number = 0;
+  for (const OwnRow& row : rows) {
+    if (row.stale) continue;
+    batch.validation_rows.push_back({file, std::to_string(++number) + " " + bench::label(row.row.shape), row.row.device.name,
+                                     row.row.kernel.name, row.row.shape.q_len == 1 ? "decode" : "prefill", row.measured_us,
+                                     row.predicted_us, row.unmapped});
+  }
+  return batch;
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream stream(path, std::ios::binary);
+  stream << text;
+  if (!stream.flush()) throw ConfigError({path, "", "", "can't be written", "", ""});
+}
+
+void run_host(const Context& context, const Arguments& arguments, Store* store) {
+  const auto start = std::chrono::steady_clock::now();
+  HostOptions options;
+  options.quick = arguments.quick;
+  options.version = version_text();
+  if (!context.quiet) options.say = [&](const std::string& what) { context.err << "attnsim: " << what << "\n" << std::flush; };
+  const HostValidation validation = validate_host(options);
+  context.out << host_text(validation);
+  if (!arguments.overlay.empty()) write_file(arguments.overlay, validation.overlay);
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  if (store != nullptr) store->save(record_of(context), batch_of(validation.rows, "this machine"), elapsed.count());
+  context.out.flush();
+  if (!validation.passed()) throw ExitCode{1};
+}
+
+void run_own(const Context& context, const Arguments& arguments, Store* store) {
+  const auto start = std::chrono::steady_clock::now();
+  MeasuredValidation validation;
+  {
+    Progress progress(context.err, context.quiet, "predictions", 0);
+    validation = validate_measured(arguments.own_folder.empty() ? default_own_measurements() : std::filesystem::path(arguments.own_folder),
+                                   context.threads(), [&](std::size_t done, std::size_t total) { progress.set(done, total); });
+  }
+  context.out << (context.json ? measured_json(validation) : measured_text(validation));
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  if (store == nullptr) return;
+  Batch batch;
+  for (const MeasuredDevice& device : validation.devices) {
+    const Batch part = batch_of(device.rows, device.folder);
+    batch.validation_rows.insert(batch.validation_rows.end(), part.validation_rows.begin(), part.validation_rows.end());
+  }
+  store->save(record_of(context), batch, elapsed.count());
+}
+
 void run_validate(const Context& context, const Arguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   // Opened before the work, so that a database that can't be written is told at once.
   const auto store = context.database.empty() ? nullptr : std::make_unique<Store>(context.database);
+  if (arguments.host) {
+    run_host(context, arguments, store.get());
+    return;
+  }
+  if (arguments.own) {
+    run_own(context, arguments, store.get());
+    return;
+  }
   ValidateOptions options;
   options.measurements = arguments.measurements;
   options.fit = arguments.fit;
@@ -82,8 +152,25 @@ void add_validate(CLI::App& app, Context& context) {
   app.add_option("--write-accuracy", arguments->write_accuracy, "Also write the accuracy table that results are judged by")
       ->type_name("FILE");
   app.add_flag("--rows", arguments->rows, "Also each row with measured and predicted microseconds");
-  app.footer("Examples:\n  attnsim validate\n  attnsim validate --measurements ../shared/measurements --json --rows > rows.json");
-  app.callback([&context, arguments] { context.action = [&context, arguments] { run_validate(context, *arguments); }; });
+  CLI::Option* host = app.add_flag(
+      "--host", arguments->host,
+      "Measures this machine's cores and kernels and compares; no GPU needed; exit 1 when a clear speedup is predicted the wrong way");
+  app.add_flag("--quick", arguments->quick, "--host: fewer and shorter rows")->needs(host);
+  app.add_option("--overlay", arguments->overlay, "--host: also writes the measured figures of chip host")
+      ->type_name("FILE.json")
+      ->needs(host);
+  CLI::Option* own = app.add_option("--measured", arguments->own_folder,
+                                    "Rows of attnsim-bench instead of published ones; default: validation/measurements")
+                         ->type_name("DIR")
+                         ->expected(0, 1)
+                         ->excludes(host);
+  app.footer(
+      "Examples:\n  attnsim validate\n  attnsim validate --host --quick\n  attnsim validate --measured\n  attnsim validate --measurements "
+      "../shared/measurements --json --rows > rows.json");
+  app.callback([&context, arguments, own] {
+    arguments->own = own->count() > 0;
+    context.action = [&context, arguments] { run_validate(context, *arguments); };
+  });
 }
 
 }  // namespace attnsim::cli

@@ -22,7 +22,7 @@ std::string divisors_of(std::int64_t n) {
 }
 
 ir::DType dtype_named(const std::string& name) {
-  for (const ir::DType t : {ir::DType::f16, ir::DType::bf16, ir::DType::f8})
+  for (const ir::DType t : {ir::DType::f16, ir::DType::bf16, ir::DType::f8, ir::DType::f32})
     if (ir::name_of(t) == name) return t;
   return ir::DType::bf16;
 }
@@ -127,7 +127,7 @@ Problem read_problem(FieldReader& workload, const Variant* variant) {
       workload.issue("shape", fmt::format("needs {:.3g} FLOPs unmasked, more than 64-bit counters hold", dense_flops(p)),
                      "at most 2.3e18 FLOPs");
   }
-  p.dtype = dtype_named(workload.text("dtype", {"bf16", "f16", "f8"}, "bf16"));
+  p.dtype = dtype_named(workload.text("dtype", {"bf16", "f16", "f8", "f32"}, "bf16"));
   if (variant == nullptr)
     (void)workload.raw("params");
   else

@@ -78,6 +78,18 @@ TEST_CASE("an overlay with seven figures is refused, one with six is applied") {
   CHECK(issue_of(overlay_with(figures)).problem == "has 7 fitted figures");
 }
 
+TEST_CASE("measured figures are as many as were measured") {
+  Json figures;
+  for (const char* path : {"hbm.efficiency", "vector.chain_serialization", "tensor.efficiency", "launch.kernel_us", "l2.effective_fraction",
+                           "latency.hbm_ns", "launch.dependent_kernel_us"}) {
+    figures[path] = fitted(0.9);
+    figures[path]["status"] = "measured";
+  }
+  const Chip chip = load_chip("toy-sm80", overlay_with(figures));
+  CHECK(chip.tensor.efficiency == 0.9);
+  CHECK(chip.provenance.at("tensor.efficiency").status == FigureStatus::measured);
+}
+
 TEST_CASE("a fitted value outside its range is refused when the chip is read") {
   JsonDocument chip = chip_document("toy-sm80");
   apply_overlay(chip, overlay_with({{"hbm.efficiency", fitted(1.2)}}), "toy-sm80");

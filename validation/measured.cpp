@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "validation/measured.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "hwmodels/chip_loader.h"
+#include "sim/core/data_dir.h"
+#include "validation/statistics.h"
+
+namespace attnsim {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> sorted_entries(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error))
+    paths.push_back(it->path());
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+std::optional<MeasuredDevice> read_device(const fs::path& folder) {
+  MeasuredDevice device;
+  device.folder = folder.filename().string();
+  std::map<std::string, std::string> hashes;  // one walk over the sources per kernel
+  for (const fs::path& path : sorted_entries(folder)) {
+    if (path.extension() != ".jsonl") continue;
+    for (bench::Row& row : bench::read_rows(path)) {
+      if (row.timing.sample_us.empty()) continue;
+      const auto [slot, fresh] = hashes.try_emplace(row.kernel.source);
+      if (fresh) slot->second = bench::hash_of_sources(row.kernel.source, data_dir());
+      OwnRow own = own_row(std::move(row));
+      own.stale = own.row.source_hash != slot->second;
+      device.device = own.row.device.name;
+      device.chip = own.row.device.chip;
+      device.rows.push_back(std::move(own));
+    }
+  }
+  if (device.rows.empty()) return std::nullopt;
+  return device;
+}
+
+Chip chip_of(const MeasuredDevice& device, const fs::path& folder) {
+  const fs::path overlay = folder / "overlay.json";
+  return fs::exists(overlay) ? load_chip(device.chip, read_json_file(overlay)) : load_chip(device.chip);
+}
+
+void predict_all(std::vector<OwnRow>& rows, const Chip& chip, int jobs, const std::function<void(std::size_t, std::size_t)>& progress) {
+  std::atomic<std::size_t> next{0};
+  std::size_t done = 0;
+  std::mutex mutex;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < rows.size(); i = next++) {
+      if (!rows[i].stale) predict_row(rows[i], chip);
+      const std::scoped_lock lock(mutex);
+      ++done;
+      if (progress) progress(done, rows.size());
+    }
+  };
+  std::vector<std::jthread> threads;
+  for (int i = 1; i < jobs; ++i) threads.emplace_back(work);
+  work();
+}
+
+std::size_t stale_rows(const MeasuredDevice& device) {
+  return static_cast<std::size_t>(std::count_if(device.rows.begin(), device.rows.end(), [](const OwnRow& row) { return row.stale; }));
+}
+
+}  // namespace
+
+fs::path default_own_measurements() {
+  return data_dir() / "validation" / "measurements";
+}
+
+MeasuredValidation validate_measured(const fs::path& folder, int jobs, const std::function<void(std::size_t, std::size_t)>& progress) {
+  MeasuredValidation validation;
+  validation.folder = folder;
+  std::vector<fs::path> folders{folder};
+  for (const fs::path& path : sorted_entries(folder)) {
+    if (fs::is_directory(path)) folders.push_back(path);
+  }
+  for (const fs::path& path : folders) {
+    std::optional<MeasuredDevice> device = read_device(path);
+    if (!device) continue;
+    if (device->chip.empty()) {
+      for (OwnRow& row : device->rows) row.unmapped = "no chip of attnsim stands for this device";
+    } else {
+      predict_all(device->rows, chip_of(*device, path), jobs, progress);
+    }
+    add_speedups(device->rows);
+    validation.devices.push_back(std::move(*device));
+  }
+  return validation;
+}
+
+std::string measured_text(const MeasuredValidation& validation) {
+  if (validation.devices.empty())
+    return fmt::format("no measurements of our own: {} holds no rows of attnsim-bench yet\n", validation.folder.string());
+  std::string text;
+  for (const MeasuredDevice& device : validation.devices) {
+    text +=
+        fmt::format("{}{}: {} (chip {}), {} rows", text.empty() ? "" : "\n", device.folder, device.device, device.chip, device.rows.size());
+    if (const std::size_t stale = stale_rows(device); stale > 0)
+      text += fmt::format(", {} stale (the kernel's source has changed since) and left out", stale);
+    text += "\n" + own_rows_text(device.rows);
+  }
+  return text;
+}
+
+std::string measured_json(const MeasuredValidation& validation) {
+  const auto optional = [](const std::optional<double>& value) { return value ? Json(*value) : Json(); };
+  Json devices = Json::array();
+  for (const MeasuredDevice& device : validation.devices) {
+    Json rows = Json::array();
+    for (const OwnRow& row : device.rows)
+      rows.push_back({{"kernel", row.row.kernel.name},
+                      {"shape", bench::label(row.row.shape)},
+                      {"split", row.split == Split::test ? "test" : "calibration"},
+                      {"measured_us", row.measured_us},
+                      {"half_width_us", row.half_width_us},
+                      {"clock_mhz", row.row.timing.clock_mhz},
+                      {"predicted_us", optional(row.predicted_us)},
+                      {"predicted_at_clock_us", optional(row.predicted_at_clock_us)},
+                      {"speedup", optional(row.speedup)},
+                      {"predicted_speedup", optional(row.predicted_speedup)},
+                      {"stale", row.stale},
+                      {"unmapped", row.unmapped}});
+    devices.push_back({{"folder", device.folder}, {"device", device.device}, {"chip", device.chip}, {"rows", rows}});
+  }
+  return Json{{"devices", devices}}.dump(1) + "\n";
+}
+
+}  // namespace attnsim
