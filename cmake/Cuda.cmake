@@ -56,4 +56,12 @@ add_library(attnsim_cuda STATIC ${objects})
 set_target_properties(attnsim_cuda PROPERTIES LINKER_LANGUAGE CXX)
 target_include_directories(attnsim_cuda INTERFACE ${CMAKE_SOURCE_DIR})
 target_link_libraries(attnsim_cuda PUBLIC attnsim_cuda_plan ${ATTNSIM_CUDART} Threads::Threads ${CMAKE_DL_LIBS} rt)
-target_compile_definitions(attnsim_cuda INTERFACE ATTNSIM_WITH_CUDA)
+target_compile_definitions(attnsim_cuda INTERFACE ATTNSIM_CUDA)
+
+# attnsim-bench is declared later; it takes the backend where there is one.
+function(attnsim_link_cuda)
+  if(TARGET attnsim_bench_program)
+    target_link_libraries(attnsim_bench_program PUBLIC attnsim_cuda)
+  endif()
+endfunction()
+cmake_language(DEFER CALL attnsim_link_cuda)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // nvcc: -gencode arch=compute_90a,code=sm_90a
 // C [m, n] = A [m, k] B [k, n] on Hopper: a producer thread drives the copy engine through four stages of 128 x 64 of A and 64 x 256 of B,
-// two consumer warpgroups multiply 64 x 256 each. Persistent CTAs walk tiles in bands of eight tile rows, so that B stays in the L2.
+// two consumer warpgroups multiply 64 x 256 each. Persistent CTAs walk eight panels of columns together, so that those stay in the L2.
 #include "validation/cuda/epilogue.cuh"
 #include "validation/cuda/kernels/kernels.cuh"
 #include "validation/cuda/ptx_hopper.cuh"
@@ -20,10 +20,10 @@ struct Place {
   int m, n;
 };
 ATTNSIM_D Place place(int tile, int m_tiles, int n_tiles) {
-  const int first = tile / (kBand * n_tiles) * kBand;
-  const int rows = least(kBand, m_tiles - first);
-  const int left = tile - first * n_tiles;
-  return {first + left % rows, left / rows};
+  const int first = tile / (kBand * m_tiles) * kBand;
+  const int columns = least(kBand, n_tiles - first);
+  const int left = tile - first * m_tiles;
+  return {left / columns, first + left % columns};
 }
 
 template <class E>
