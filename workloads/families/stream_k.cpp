@@ -66,7 +66,10 @@ StreamK cut_into_shares(const std::vector<ir::ItemFamily>& whole, int tile_kv, s
   std::int64_t position = 0;
   for (const ir::ItemFamily& family : whole) {
     for (std::int64_t slab = family.slab_begin; slab < family.slab_begin + family.slab_count; ++slab) {
-      ir::ItemFamily cut{slab, 1, family.loop_extent, family.shift, {}};
+      ir::ItemFamily cut = family;
+      cut.slab_begin = slab;
+      cut.slab_count = 1;
+      cut.tiles.clear();
       for (const ir::RowTile& tile : family.tiles) {
         const std::int64_t trips = tile.trips();
         const std::size_t owner = cut.tiles.size();
