@@ -232,7 +232,8 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
   if (s.combine == Combine::owner && (s.stage_o_in_v || s.mma == ir::MmaKind::tcgen05 || s.cluster > 1 ||
                                       std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.consumers > 1; })))
     reader.issue("combine", "by the owner needs one computing agent with O in registers", "kernel");
-  if (s.v_in_k && (s.stage_o_in_v || s.form == "unfused" || s.mma == ir::MmaKind::tcgen05))
+  const bool joint = std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.kv_ring > 0 || r.stages_v > 0; });
+  if (s.v_in_k && (joint || s.stage_o_in_v || s.form == "unfused" || s.mma == ir::MmaKind::tcgen05))
     reader.issue("v_in_k", "is for fused kernels with accumulators in registers that store O from them", "false");
   if (s.form == "unfused" && splits) reader.issue("split", "is not for the unfused form", "none");
   if (s.pack_gqa && s.pack_gqa_decode_only) reader.issue("pack_gqa_decode_only", "contradicts pack_gqa", "one of the two");

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sim/core/units.h"
+#include "sim/engine/kernel_plan.h"
 #include "sim/engine/residency.h"
 
 namespace attnsim {

@@ -108,7 +108,7 @@ double decode_error(const DecodeCase& c, const ir::Pipeline& pipeline, std::uint
   const Problem& p = c.problem;
   const reference::AttentionInputs in = draw_inputs(c);
   const bool dense = c.variant == "dense";
-  const auto wanted = reference::attention(in, [&](std::int64_t b, std::int64_t q, std::int64_t k) {
+  const auto wanted = reference::attention(in, [&](std::int64_t b, std::int64_t, std::int64_t q, std::int64_t k) {
     const std::int64_t behind = q + p.kv_len_of(b) - p.q_len_of(b) - k;
     return dense || (behind >= 0 && (c.left < 0 || behind <= c.left));
   });
