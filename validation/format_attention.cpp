@@ -124,11 +124,13 @@ std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
                                                       "head_dim_v", "q_len",    "kv_len", "mask",    "window",   "time_ms"};
   require_columns(table, kColumns);
   const bool has_density = std::find(table.header.begin(), table.header.end(), "density") != table.header.end();
+  const bool has_options = std::find(table.header.begin(), table.header.end(), "options") != table.header.end();
   CsvReader reader(table);
   std::vector<MeasuredRow> rows;
   for (const CsvRecord& record : table.records) {
     reader.select(record);
     MeasuredRow row = start_row(table, record);
+    row.v_in_k = has_options && reader.text("options").find("MLA absorbed") != std::string::npos;
     if (!reader.text("row_id").empty()) row.id = reader.text("row_id");
     row.set = reader.text("table_id");
     row.device = reader.text("device");

@@ -17,6 +17,7 @@ std::shared_ptr<const Value> cached(std::map<std::string, std::shared_ptr<const 
 // A single query at the end of the keys sees all of them: the libraries clear the causal flag for it.
 std::string variant_of(const MeasuredRow& row) {
   if (row.m > 0) return row.phase;
+  if (row.v_in_k) return "mla-decode";
   if (row.window > 0) return "sliding-window";
   if (row.mask == MaskKind::causal && row.q_len > 1) return "causal";
   return "dense";

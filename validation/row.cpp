@@ -44,8 +44,9 @@ double attention_bytes(const MeasuredRow& row, double bytes_per_element) {
   const std::int64_t keys = row.window > 0 ? std::min(row.kv_len, row.window + row.q_len - 1) : row.kv_len;
   const double query_side = static_cast<double>(row.q_heads) * static_cast<double>(row.q_len);
   const double key_side = static_cast<double>(row.kv_heads) * static_cast<double>(keys);
-  return bytes_per_element * static_cast<double>(row.batch) * (query_side + key_side) *
-         static_cast<double>(row.head_dim_qk + row.head_dim_v);
+  const double both = static_cast<double>(row.head_dim_qk + row.head_dim_v);
+  const double key_width = row.v_in_k ? static_cast<double>(row.head_dim_qk) : both;
+  return bytes_per_element * static_cast<double>(row.batch) * (query_side * both + key_side * key_width);
 }
 
 std::string shape_label(const MeasuredRow& row) {

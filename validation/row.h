@@ -29,6 +29,7 @@ struct MeasuredRow {
   std::int64_t window = 0;        // keys that a query keeps, itself included; 0: no window
   std::optional<double> density;  // kept pairs over all pairs
   std::optional<bool> paged;      // K/V behind a block table
+  bool v_in_k = false;            // absorbed MLA: V is a part of K's tensor
   double locked_clock_mhz = 0;    // 0: not locked
   std::string harness;            // "": as the kernel map says
   double measured_us = 0;

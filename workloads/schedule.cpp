@@ -37,11 +37,16 @@ constexpr std::array kCopyKinds{Named<ir::CopyKind>{"plain", ir::CopyKind::plain
 constexpr std::array kMaskPolicies{Named<MaskPolicy>{"partial_tiles", MaskPolicy::partial_tiles},
                                    Named<MaskPolicy>{"all_tiles", MaskPolicy::all_tiles},
                                    Named<MaskPolicy>{"no_tiles", MaskPolicy::no_tiles}};
-constexpr std::array kSplitPolicies{Named<SplitPolicy>{"none", SplitPolicy::none}, Named<SplitPolicy>{"fixed", SplitPolicy::fixed},
-                                    Named<SplitPolicy>{"fa2", SplitPolicy::fa2}, Named<SplitPolicy>{"fa3", SplitPolicy::fa3},
-                                    Named<SplitPolicy>{"trtllm", SplitPolicy::trtllm}};
+constexpr std::array kSplitPolicies{Named<SplitPolicy>{"none", SplitPolicy::none},
+                                    Named<SplitPolicy>{"fixed", SplitPolicy::fixed},
+                                    Named<SplitPolicy>{"fa2", SplitPolicy::fa2},
+                                    Named<SplitPolicy>{"fa3", SplitPolicy::fa3},
+                                    Named<SplitPolicy>{"trtllm", SplitPolicy::trtllm},
+                                    Named<SplitPolicy>{"flashinfer", SplitPolicy::flashinfer},
+                                    Named<SplitPolicy>{"flashinfer_mla", SplitPolicy::flashinfer_mla},
+                                    Named<SplitPolicy>{"stream_k", SplitPolicy::stream_k}};
 constexpr std::array kCombines{Named<Combine>{"none", Combine::none}, Named<Combine>{"kernel", Combine::kernel},
-                               Named<Combine>{"last_cta", Combine::last_cta}};
+                               Named<Combine>{"last_cta", Combine::last_cta}, Named<Combine>{"owner", Combine::owner}};
 constexpr std::array kGridPolicies{Named<ir::GridPolicy>{"one_item_per_cta", ir::GridPolicy::one_item_per_cta},
                                    Named<ir::GridPolicy>{"persistent_static", ir::GridPolicy::persistent_static},
                                    Named<ir::GridPolicy>{"persistent_dynamic", ir::GridPolicy::persistent_dynamic}};
@@ -94,6 +99,7 @@ TileRule read_rule(FieldReader& reader) {
   rule.stages_v = small(reader, "stages_v", 0, 16, 0);
   rule.kv_ring = small(reader, "kv_ring", 0, 32, 0);
   rule.p_in_smem = reader.boolean("p_in_smem", false);
+  rule.split_columns = reader.boolean("split_columns", false);
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);
   rule.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
@@ -129,6 +135,7 @@ void read_grid(FieldReader& reader, Schedule& s) {
   s.split = choice(reader, "split", kSplitPolicies, std::optional(SplitPolicy::none));
   s.fixed_splits = small(reader, "fixed_splits", 1, 4096, 1);
   s.max_splits = small(reader, "max_splits", 1, 4096, 128);
+  s.ctas_per_sm = small(reader, "ctas_per_sm", 1, 32, 2);
   s.combine = choice(reader, "combine", kCombines, std::optional(Combine::none));
   s.combine_stages = small(reader, "combine_stages", 1, 8, 1);
   s.programmatic_launch = reader.boolean("programmatic_launch", false);
@@ -150,12 +157,14 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.rescale_share = reader.number("rescale_share", {.min = 0.001, .max = 1}, 1);
   s.mask_first_trip = reader.boolean("mask_first_trip", false);
   s.kv_descending = reader.boolean("kv_descending", true);
+  s.v_in_k = reader.boolean("v_in_k", false);
   s.paged = reader.boolean("paged", false);
   s.whole_tile_loads = reader.boolean("whole_tile_loads", false);
   s.page_tokens = small(reader, "page_tokens", 1, 1 << 20, 64);
   s.consumer_global_round_trips = small(reader, "consumer_global_round_trips", 0, 64, 0);
   s.scheduler_batch_entries = small(reader, "scheduler_batch_entries", 0, 1024, 0);
   s.item_global_round_trips = small(reader, "item_global_round_trips", 0, 64, 0);
+  s.trip_global_round_trips = small(reader, "trip_global_round_trips", 0, 8, 0);
   s.prepare_kernel = reader.boolean("prepare_kernel", false);
   s.regroup_copies = reader.boolean("regroup_copies", false);
 }

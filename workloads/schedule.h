@@ -39,13 +39,15 @@ struct TileRule {
   int stages_v = 0;              // V slots; 0: as K
   int kv_ring = 0;               // > 0: K and V take turns in one ring of so many slots; 0: a ring each
   bool p_in_smem = false;        // P goes through SMEM to the second MMA
+  bool split_columns = false;    // consumers share the columns of V (and O) instead of the rows; the first one scores for all
   int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
   int registers_per_thread = 0;  // of the computing agents; 0: as the agent says
 };
 
-enum class SplitPolicy { none, fixed, fa2, fa3, trtllm };  // rules restated in MODELLING_NOTES decode section 4
-enum class Combine { none, kernel, last_cta };
+// Rules restated in MODELLING_NOTES decode section 4; stream_k: families/stream_k.h, flashinfer: families/splits.h.
+enum class SplitPolicy { none, fixed, fa2, fa3, trtllm, flashinfer, flashinfer_mla, stream_k };
+enum class Combine { none, kernel, last_cta, owner };  // owner: of the first KV tile, with stream_k
 enum class MaskPolicy { partial_tiles, all_tiles, no_tiles };
 
 // One kernel of a GEMM library. Sizes of one CTA; the fastest by estimate_gemm (families/gemm.h) is taken.
@@ -107,6 +109,7 @@ struct Schedule {
   SplitPolicy split = SplitPolicy::none;
   int fixed_splits = 1;
   int max_splits = 128;
+  int ctas_per_sm = 2;  // stream_k: shares of the line of KV tiles; flashinfer: CTAs that its plan counts on
   Combine combine = Combine::none;
   int combine_stages = 1;            // partials in flight while the combine walks over the splits
   bool programmatic_launch = false;  // the combine kernel may start while the attention kernel drains
@@ -117,12 +120,14 @@ struct Schedule {
   bool batch_fastest = false;                           // slabs run over batch entries first, then heads (FA2's grid)
   double l2_section_mib = 0;                            // causal: heads per section = this / KV bytes per head (0: no sections)
   int cluster = 1;
-  bool paged = false;  // K/V through a block table
+  bool v_in_k = false;  // V is a view of the loaded K tile: for variants that keep both in one tensor (MLA), and only for those
+  bool paged = false;   // K/V through a block table
   int page_tokens = 64;
   bool whole_tile_loads = false;        // K and V tiles are fetched whole, also beyond the last key
   int consumer_global_round_trips = 0;  // dependent L2 reads of each consumer before an item's first trip (lengths, split count)
   int scheduler_batch_entries = 0;      // batch entries that one step of the work-tile search covers (FA3: a warp's lanes); 0: no search
   int item_global_round_trips = 0;      // dependent L2 reads before an item's first load (scheduler, lengths, block table)
+  int trip_global_round_trips = 0;      // dependent L2 reads before a trip's K: the block table's entries of the tile
   bool prepare_kernel = false;  // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
   bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
   GemmRules gemm;               // family gemm

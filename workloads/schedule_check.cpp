@@ -133,7 +133,8 @@ void check_agents(const Schedule& s, FieldReader& reader) {
 void check_reuse(const Schedule& s, const TileRule& rule, FieldReader& reader) {
   if (s.agents.size() != 1 || s.form != "fused") return;
   const AgentSpec& agent = s.agents.front();
-  for (const auto& [load, use] : {std::pair("load_k", "qk"), std::pair("load_v", "pv")}) {
+  const char* last_use_of_k = s.v_in_k ? "pv" : "qk";
+  for (const auto& [load, use] : {std::pair("load_k", last_use_of_k), std::pair("load_v", "pv")}) {
     const int a = position(agent, use);
     const int b = position(agent, load);
     const int step_a = agent.loop[static_cast<std::size_t>(a)].skew;
@@ -155,13 +156,15 @@ void check_rules(const Schedule& s, FieldReader& reader) {
   for (std::size_t i = 0; i < s.tiles.size(); ++i) {
     const TileRule& rule = s.tiles[i];
     FieldReader& at = readers.at(i);
-    const int unit = rows * rule.consumers;
+    const int unit = rule.split_columns ? rows : rows * rule.consumers;
     if (rule.tile_q % unit != 0) {
       at.issue("tile_q", fmt::format("can't be shared by {} computing agents in units of {} rows", rule.consumers, rows),
                fmt::format("multiples of {}", unit));
     }
     if (rule.tile_kv % kColumns != 0) at.issue("tile_kv", "is no multiple of a matrix instruction's columns", "multiples of 8");
     if (alone && rule.consumers != 1) at.issue("consumers", "needs agents of kind consumer", "1");
+    if (rule.split_columns && (alone || !rule.p_in_smem || !s.v_in_k || s.mma == ir::MmaKind::tcgen05 || s.q_in_registers))
+      at.issue("split_columns", "needs a producer, v_in_k, P in SMEM and accumulators in registers", "false");
     if (rule.p_in_smem && !warpgroup && s.mma != ir::MmaKind::mma_sync)
       at.issue("p_in_smem", "is for instructions that read operands from SMEM", "false");
     if (rule.slice_cols > 0 && (!alone || s.form != "fused" || s.q_in_registers || s.mma != ir::MmaKind::mma_sync))
@@ -225,6 +228,14 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
   if (s.combine == Combine::last_cta && std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.consumers > 1; })) {
     reader.issue("combine", "by the last CTA needs one computing agent", "kernel");
   }
+  if ((s.combine == Combine::owner) != (s.split == SplitPolicy::stream_k))
+    reader.issue("combine", "by the owner of the first KV tile goes with stream_k, and only with it", "owner with stream_k");
+  if (s.combine == Combine::owner && (s.stage_o_in_v || s.mma == ir::MmaKind::tcgen05 || s.cluster > 1 ||
+                                      std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.consumers > 1; })))
+    reader.issue("combine", "by the owner needs one computing agent with O in registers", "kernel");
+  const bool joint = std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.kv_ring > 0 || r.stages_v > 0; });
+  if (s.v_in_k && (joint || s.stage_o_in_v || s.form == "unfused" || s.mma == ir::MmaKind::tcgen05))
+    reader.issue("v_in_k", "is for fused kernels with accumulators in registers that store O from them", "false");
   if (s.form == "unfused" && splits) reader.issue("split", "is not for the unfused form", "none");
   if (s.pack_gqa && s.pack_gqa_decode_only) reader.issue("pack_gqa_decode_only", "contradicts pack_gqa", "one of the two");
   if (s.form == "unfused" && (s.pack_gqa || s.pack_gqa_decode_only)) reader.issue("pack_gqa", "is not for the unfused form", "false");

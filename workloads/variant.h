@@ -33,8 +33,10 @@ struct Problem {
   std::int64_t n = 0;
   std::int64_t k = 0;
   ir::DType dtype = ir::DType::bf16;
-  Params params;  // of the variant, defaults filled in
+  std::optional<ir::DType> dtype_kv;  // of K and V in memory where it is another one: an 8-bit cache, converted before it is multiplied
+  Params params;                      // of the variant, defaults filled in
 
+  [[nodiscard]] ir::DType kv_dtype() const { return dtype_kv.value_or(dtype); }
   [[nodiscard]] std::int64_t group() const { return q_heads / kv_heads; }
   [[nodiscard]] std::int64_t q_len_of(std::int64_t b) const { return q_len.size() == 1 ? q_len[0] : q_len[static_cast<std::size_t>(b)]; }
   [[nodiscard]] std::int64_t kv_len_of(std::int64_t b) const {
@@ -64,6 +66,7 @@ struct Variant {
   ShapeKind shape = ShapeKind::attention;
   Problem (*reshape)(const Problem&) = nullptr;  // the problem that the kernels work on, where it is another
   std::string_view claims = "";                  // what the ids of its published claims begin with, in workloads/claims.json
+  bool v_in_k = false;  // V is no tensor of its own: its columns are the first head_dim_v of K (MLA's latent cache)
 };
 
 [[nodiscard]] Problem kernel_problem(const Variant& variant, const Problem& problem);

@@ -158,6 +158,7 @@ class Collector {
             const std::vector<Interval>& rows) {
     const ir::Access& access = op.access;
     const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(access.tensor)];
+    if (width > 0) width += access.column_begin;
     width = std::min(width, tensor.cols);
     if (rows.empty() || width <= 0 || family.slab_count <= 0) return;
     const std::int64_t first = family.slab_begin / access.slab_divisor;

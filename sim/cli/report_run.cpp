@@ -83,8 +83,10 @@ std::string shape_text(const Problem& p) {
   if (p.m > 0) return fmt::format("{} rows of {} columns, {}", p.m, p.n, ir::name_of(p.dtype));
   const std::string head_dim = p.head_dim_qk == p.head_dim_v ? fmt::format("head_dim {}", p.head_dim_qk)
                                                              : fmt::format("head_dim {}/{}", p.head_dim_qk, p.head_dim_v);
+  const std::string dtype = p.kv_dtype() == p.dtype ? std::string(ir::name_of(p.dtype))
+                                                    : fmt::format("{} with {} cache", ir::name_of(p.dtype), ir::name_of(p.kv_dtype()));
   return fmt::format("batch {}, heads {}/{}, q_len {}, kv_len {}, {}, {}", p.batch, p.q_heads, p.kv_heads, lengths_text(p.q_len),
-                     lengths_text(p.kv_len), head_dim, ir::name_of(p.dtype));
+                     lengths_text(p.kv_len), head_dim, dtype);
 }
 
 std::string heading(const Outcome& outcome) {

@@ -78,7 +78,7 @@ bool few_short_classes(const ir::Kernel& kernel) {
 
 ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& whole,
                        double hit_fraction)
-    : tensors_(tensors), selected_(selected), slice_(whole) {
+    : tensors_(tensors), selected_(without_flags(selected)), slice_(whole) {
   const ir::Kernel& kernel = *selected.kernel;
   exact_ = few_short_classes(kernel);
   kernel_.name = kernel.name;

@@ -131,6 +131,19 @@ double valid_row_fraction(const PlannedStep& step, const ir::Program& program, c
   return static_cast<double>(std::clamp<std::int64_t>(tile.rows - axis.row_offset, 0, axis.padded)) / axis.padded;
 }
 
+SelectedKernel without_flags(SelectedKernel selected) {
+  const ir::Program& program = selected.kernel->program;
+  for (SelectedAgent& agent : selected.agents) {
+    for (std::vector<Step>& section : agent.sections) {
+      std::erase_if(section, [&](const Step& step) {
+        return step.kind == StepKind::await &&
+               program.tokens[static_cast<std::size_t>(step.ops.front()->token)].scope == ir::TokenScope::kernel;
+      });
+    }
+  }
+  return selected;
+}
+
 VisitedTile visited_tile(const ir::RowTile& tile, bool peers, std::int64_t trip) {
   if (peers) return {trip, false};
   for (const ir::TripRun& run : tile.runs) {

@@ -72,6 +72,9 @@ struct KernelPlan {
 // `selected` must outlive the plan.
 [[nodiscard]] KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const MachineConfig& config);
 
+// For items that are played without the other CTAs of their kernel: the flags that those set count as up.
+[[nodiscard]] SelectedKernel without_flags(SelectedKernel selected);
+
 struct VisitedTile {
   std::int64_t index = 0;
   bool partial = false;

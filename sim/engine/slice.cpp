@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "sim/core/units.h"
+#include "sim/engine/kernel_plan.h"
 #include "sim/engine/residency.h"
 
 namespace attnsim {
@@ -71,7 +72,7 @@ MachineResult play_slice(const SelectedKernel& selected, const std::vector<ir::T
   const auto ticks = static_cast<double>(std::max<std::int64_t>(1, played.ticks));
   if (played.l2_bytes > kSaturatedAbove * whole.rates.l2 * ticks) config.rates.l2 = whole.rates.l2 / whole.sms;
   if (played.hbm_bytes > kSaturatedAbove * whole.rates.hbm * ticks) config.rates.hbm = whole.rates.hbm / whole.sms;
-  SelectedKernel slice = selected;
+  SelectedKernel slice = without_flags(selected);
   slice.kernel = &kernel;  // same program, other items
   return play(slice, tensors, chip, config);
 }

@@ -94,6 +94,7 @@ class Checker {
       ensure(t.borrowed_slots >= 0 && t.borrowed_slots < t.stages, "borrows slots that it does not have");
       ensure(t.alias_of == kNone || valid_id(t.alias_of, program_.tiles), "unknown alias {}", t.alias_of);
       ensure(t.space != Space::registers || valid_id(t.agent, program_.agents), "register tile without an owner");
+      if (t.view_of != kNone) check_view(t);
       const TileId storage = program_.storage_of(static_cast<TileId>(i));
       ensure(tile(storage).space == t.space, "aliases a tile of another space");
       ensure(t.space != Space::registers || tile(storage).agent == t.agent, "aliases a register tile of another agent");
@@ -105,6 +106,18 @@ class Checker {
     }
   }
 
+  void check_view(const Tile& t) const {
+    ensure(valid_id(t.view_of, program_.tiles), "views unknown tile {}", t.view_of);
+    const Tile& shown = tile(t.view_of);
+    ensure(shown.view_of == kNone && t.alias_of == kNone, "views a view, or is an alias too");
+    ensure(t.space == Space::smem && shown.space == Space::smem, "views are for SMEM");
+    ensure(t.rows == shown.rows && t.dtype == shown.dtype && t.stages == shown.stages && shown.slice_cols == 0,
+           "differs in rows, dtype or stages from {}, which it views", shown.name);
+    ensure(t.view_column >= 0 && t.view_column + program_.padded(t.cols) <= program_.padded(shown.cols),
+           "shows columns {} to {} of {}, which has {}", t.view_column, t.view_column + program_.padded(t.cols) - 1, shown.name,
+           program_.padded(shown.cols));
+  }
+
   void check_op(const Op& op, const Section& section) {
     for (const auto* ids : {&op.in, &op.out}) {
       for (const TileId id : *ids) {
@@ -112,6 +125,7 @@ class Checker {
         ensure(tile(id).space != Space::registers || tile(id).agent == agent_, "uses register tile {} of another agent", tile(id).name);
       }
     }
+    for (const TileId id : op.out) ensure(tile(id).view_of == kNone, "writes view {}", tile(id).name);
     for (const TokenId id : op.completes) ensure(valid_id(id, program_.tokens), "completes unknown token {}", id);
     ensure(op.completes.empty() || op.kind == OpKind::load || op.kind == OpKind::store || op.kind == OpKind::mma ||
                info(op.kind).op_class == OpClass::copy,

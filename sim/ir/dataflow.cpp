@@ -50,6 +50,7 @@ class Builder {
   void add_uses(int v) {
     std::vector<TileId> uses = op(v).in;
     if (op(v).accumulate) uses.insert(uses.end(), op(v).out.begin(), op(v).out.end());
+    for (TileId& tile : uses) tile = program_.shown_by(tile);
     std::sort(uses.begin(), uses.end());
     uses.erase(std::unique(uses.begin(), uses.end()), uses.end());
     for (const TileId tile : uses) {

@@ -28,7 +28,7 @@ std::int64_t space_bytes(const std::vector<Tile>& tiles, Space space, Size size_
   std::vector<std::int64_t> bytes(tiles.size(), 0);
   std::vector<std::int64_t> aliases(tiles.size(), 0);
   for (std::size_t i = tiles.size(); i-- > 0;) {
-    if (tiles[i].space != space) continue;
+    if (tiles[i].space != space || tiles[i].view_of != kNone) continue;
     const std::int64_t size = std::max(size_of(static_cast<TileId>(i)) * (tiles[i].stages - tiles[i].borrowed_slots), aliases[i]);
     if (tiles[i].alias_of == kNone) {
       bytes[i] = size;
@@ -59,11 +59,17 @@ std::int64_t Program::tmem_bytes() const {
 
 TileId Program::storage_of(TileId tile) const {
   for (std::size_t hops = 0; hops <= tiles.size(); ++hops) {
+    tile = shown_by(tile);
     const TileId next = tiles.at(static_cast<std::size_t>(tile)).alias_of;
     if (next == kNone) return tile;
     tile = next;
   }
   throw Invariant("tiles alias each other in a circle");
+}
+
+TileId Program::shown_by(TileId tile) const {
+  const TileId shown = tiles.at(static_cast<std::size_t>(tile)).view_of;
+  return shown == kNone ? tile : shown;
 }
 
 int Program::threads() const {

@@ -73,6 +73,10 @@ struct Tile {
   int agent = kNone;        // owner of a register tile
   int slice_cols = 0;       // > 0: streamed through its storage, which holds so many columns at a time
   int borrowed_slots = 0;   // of the stages: lie in another ring, whose slots the tokens show to be free by then (K and V in one ring)
+  // A view: the columns [view_column, view_column + cols) of the slots of this SMEM tile, whose rows, dtype and stages it shares. It has no
+  // storage and is never written: who reads it reads what was loaded there (MLA's V in K: one loaded tile as both operands).
+  TileId view_of = kNone;
+  int view_column = 0;
 };
 
 // Loads that several agents issue in part (cp.async by all warps) use arrivals > 1.
@@ -108,7 +112,7 @@ enum class MmaKind : std::uint8_t { mma_sync, wgmma_ss, wgmma_rs, tcgen05, systo
 
 // Address of a tile in a global tensor.
 //   slab = item.slab / slab_divisor * slab_multiplier + (add_split ? item.split : 0) + (add_trip ? visited tile : 0)
-//   row  = row_offset + {0, item.row_begin, visited tile * padded(rows)};  columns start at 0
+//   row  = row_offset + {0, item.row_begin, visited tile * padded(rows)};  columns from column_begin on
 enum class RowFrom : std::uint8_t { zero, item, trip };
 struct Access {
   TensorId tensor = kNone;
@@ -118,6 +122,7 @@ struct Access {
   bool add_trip = false;
   RowFrom row_from = RowFrom::zero;
   int row_offset = 0;
+  int column_begin = 0;  // agents that share the columns of a row; the bounds take such a row as touched from column 0 on
 };
 
 // compare: keep where row_coefficient * (row / row_group) + col_coefficient * col + offset >= 0, with absolute coordinates
@@ -197,7 +202,8 @@ struct Program {
   [[nodiscard]] std::int64_t tmem_bytes() const;                  // likewise; rows padded to the 128 lanes
   [[nodiscard]] int threads() const;
   [[nodiscard]] int signallers(TokenId token) const;   // agents that signal it
-  [[nodiscard]] TileId storage_of(TileId tile) const;  // the tile whose storage it uses: itself, or the end of its aliases
+  [[nodiscard]] TileId storage_of(TileId tile) const;  // the tile whose storage it uses: itself, or the end of its aliases and views
+  [[nodiscard]] TileId shown_by(TileId tile) const;    // the tile that a view shows; itself where it is no view
 };
 
 // True for loads other than plain ones, stores and asynchronous MMAs: the agent goes on after issue.

@@ -50,6 +50,7 @@ std::string place(const Access& a, const std::vector<Tensor>& tensors) {
   if (slab.empty()) slab = "0";
   std::string row = a.row_from == RowFrom::item ? "item" : a.row_from == RowFrom::trip ? "trip" : "0";
   if (a.row_offset != 0) row += fmt::format("+{}", a.row_offset);
+  if (a.column_begin != 0) row += fmt::format(", column {}", a.column_begin);
   const auto id = static_cast<std::size_t>(a.tensor);
   return fmt::format("{}[{}, row {}]", id < tensors.size() ? tensors[id].name : fmt::format("#{}", a.tensor), slab, row);
 }
@@ -157,6 +158,7 @@ std::string tile_text(const Program& p, const Tile& t) {
   if (t.borrowed_slots > 0) text += fmt::format(", {} of them borrowed", t.borrowed_slots);
   if (t.slice_cols > 0) text += fmt::format(", {} columns at a time", t.slice_cols);
   if (t.alias_of != kNone) text += ", in the storage of " + tile_name(p, t.alias_of);
+  if (t.view_of != kNone) text += fmt::format(", view of {} from column {}", tile_name(p, t.view_of), t.view_column);
   return text + "\n";
 }
 

@@ -24,7 +24,7 @@ Split split_first(const std::string& path) {
 
 const std::vector<std::string> kShapeNames{"batch",       "q_heads",    "kv_heads", "q_len", "kv_len", "head_dim",
                                            "head_dim_qk", "head_dim_v", "m",        "n",     "k"};
-const std::vector<std::string> kOfWorkload{"variant", "schedule", "shape", "dtype", "params"};
+const std::vector<std::string> kOfWorkload{"variant", "schedule", "shape", "dtype", "dtype_kv", "params"};
 const std::vector<std::string> kOfRun{"chip", "harness", "engine"};
 
 bool holds(const std::vector<std::string>& names, const std::string& name) {

@@ -128,6 +128,10 @@ Problem read_problem(FieldReader& workload, const Variant* variant) {
                      "at most 2.3e18 FLOPs");
   }
   p.dtype = dtype_named(workload.text("dtype", {"bf16", "f16", "f8", "f32"}, "bf16"));
+  if (workload.has("dtype_kv") && p.m > 0) workload.issue("dtype_kv", "is for attention, which has K and V", "no dtype_kv");
+  if (workload.has("dtype_kv")) p.dtype_kv = dtype_named(workload.text("dtype_kv", {"bf16", "f16", "f8"}));
+  if (p.dtype_kv && ir::bits_of(*p.dtype_kv) > ir::bits_of(p.dtype))
+    workload.issue("dtype_kv", "is wider than dtype", "an element type of at most dtype's width");
   if (variant == nullptr)
     (void)workload.raw("params");
   else

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real storage of one CTA: SMEM rings with their stages, aliases on top of the tile that they alias, register tiles. Starts as NaN, so
-// that a value that was never written shows.
+// The real storage of one CTA: SMEM rings with their stages, aliases on top of the tile that they alias, views inside the tile that they
+// show, register tiles. Starts as NaN, so that a value that was never written shows.
 #pragma once
 
 #include <Eigen/Core>
@@ -11,11 +11,12 @@
 namespace attnsim::value {
 
 using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using Slot = Eigen::Map<Matrix, Eigen::Unaligned, Eigen::OuterStride<>>;  // a view's rows are as far apart as those of its tile
 
 class CtaMemory {
  public:
   explicit CtaMemory(const ir::Program& program);
-  [[nodiscard]] Eigen::Map<Matrix> slot(ir::TileId tile, std::int64_t slot);
+  [[nodiscard]] Slot slot(ir::TileId tile, std::int64_t slot);
 
  private:
   const ir::Program* program_;

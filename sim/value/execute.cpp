@@ -180,6 +180,7 @@ class Executor {
     std::int64_t row = a.row_offset + i;
     if (a.row_from == ir::RowFrom::item) row += at_.item.tile->row_begin;
     if (a.row_from == ir::RowFrom::trip) row += at_.visited * program_.padded(tile(id).rows);
+    j += a.column_begin;
     if (slab < 0 || slab >= t.slabs || row < 0 || row >= t.rows || j >= t.cols) {
       throw SimError(fmt::format("{} reaches slab {}, row {}, column {} of tensor {} [{} x {} x {}]", op_.role, slab, row, j, a.tensor,
                                  t.slabs, t.rows, t.cols));

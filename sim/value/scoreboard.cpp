@@ -11,7 +11,7 @@ Instance Scoreboard::remove(std::size_t index) {
 
 bool Scoreboard::same_storage(ir::TileId a, const Instance& at_a, ir::TileId b, const Instance& at_b) const {
   if (program_->storage_of(a) != program_->storage_of(b)) return false;
-  if (a != b) return true;  // aliases of different shape may overlap anywhere
+  if (program_->shown_by(a) != program_->shown_by(b)) return true;  // aliases of different shape may overlap anywhere
   const int stages = program_->tiles[static_cast<std::size_t>(a)].stages;
   return at_a.slot % stages == at_b.slot % stages;
 }

@@ -71,3 +71,29 @@ TEST_CASE("no policy means no splits, and a fixed number is taken as it is") {
   s.fixed_splits = 7;
   CHECK(split_count(s, {}) == 7);
 }
+
+TEST_CASE("FlashInfer takes the smallest number of pages with which all ranges are resident at once") {
+  PlanInput in{.entries = {{1, 8, 16384}}, .kv_heads = 8, .tile_q = 16, .page_tokens = 16, .sms = 108, .ctas_per_sm = 2};
+  // 216 / 8 = 27 ranges a head; 1024 pages / 27 = 37.9: 38 pages.
+  CHECK(flashinfer_chunk(in) == 38 * 16);
+  in.entries = {{1, 8, 256}};  // 16 pages: never below 128 keys
+  CHECK(flashinfer_chunk(in) == 128);
+  in.entries = {{1, 8, 16384}, {1, 8, 100}};  // one range for the short entry: 26 are left, 1024 / 26 = 39.4
+  CHECK(flashinfer_chunk(in) == 40 * 16);
+  in.entries = {{64, 8, 4096}};  // more entries than CTAs: whole sequences
+  CHECK(flashinfer_chunk(in) == 4096);
+  in.page_tokens = 1;
+  in.entries = {{1, 8, 16384}};
+  CHECK(flashinfer_chunk(in) == 607);  // ceil(16384 / 27)
+}
+
+TEST_CASE("FlashInfer's plan for MLA shares all keys equally and rounds up") {
+  PlanInput in{.entries = {{64, 64, 8192}}, .kv_heads = 1, .tile_q = 64, .sms = 132};
+  CHECK(flashinfer_mla_chunk(in) == 4096);        // 524288 / 132 = 3971.9
+  in.entries = {{64, 128, 8192}};                 // two CTAs share a sequence's keys: 66 of them
+  CHECK(flashinfer_mla_chunk(in) == 7936 + 256);  // 7943.8
+  in.entries = {{1, 16, 1024}};
+  CHECK(flashinfer_mla_chunk(in) == 32);  // 7.8
+  in.entries = {{1, 16, 8000}};
+  CHECK(flashinfer_mla_chunk(in) == 192);  // 60.6
+}

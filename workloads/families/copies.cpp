@@ -44,7 +44,8 @@ ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& p
   const std::int64_t k_width = problem.kv_heads * problem.head_dim_qk;
   const std::int64_t v_width = problem.kv_heads * problem.head_dim_v;
   const auto tensor = [&](const char* name, std::int64_t width, ir::TensorRole role, ir::TensorId same = ir::kNone) {
-    return pipeline.tensor({name, tokens, 1, width, problem.dtype, role, 0, same});
+    const ir::DType dtype = role == ir::TensorRole::input ? problem.dtype : problem.kv_dtype();
+    return pipeline.tensor({name, tokens, 1, width, dtype, role, 0, same});
   };
   const ir::TensorId slots = pipeline.tensor({"slot_mapping", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
   const ir::TensorId new_k = tensor("new_k", k_width, ir::TensorRole::input);

@@ -36,6 +36,16 @@ ir::TileId ProgramBuilder::registers(std::string name, ir::AxisId rows, ir::Axis
   return static_cast<ir::TileId>(program_.tiles.size()) - 1;
 }
 
+ir::TileId ProgramBuilder::view(std::string name, ir::TileId of, ir::AxisId cols, int column) {
+  ir::Tile tile = program_.tiles.at(static_cast<std::size_t>(of));
+  tile.name = std::move(name);
+  tile.cols = cols;
+  tile.view_of = of;
+  tile.view_column = column;
+  program_.tiles.push_back(std::move(tile));
+  return static_cast<ir::TileId>(program_.tiles.size()) - 1;
+}
+
 void ProgramBuilder::slice(ir::TileId tile, int cols) {
   program_.tiles[static_cast<std::size_t>(tile)].slice_cols = cols;
 }

@@ -50,7 +50,53 @@ std::int64_t trtllm_splits(const SplitInput& in, std::int64_t most) {
   return std::min({ceil_div(in.kv_len, kKeysPerSplit), in.sms / in.row_tiles, most});
 }
 
+// Ranges of one KV head over the whole batch.
+std::int64_t ranges(const PlanInput& in, std::int64_t pages_per_range) {
+  std::int64_t n = 0;
+  for (const PlanEntry& e : in.entries) {
+    const std::int64_t pages = std::max<std::int64_t>(1, ceil_div(e.kv_len, in.page_tokens));
+    n += e.count * ceil_div(e.rows, in.tile_q) * ceil_div(pages, pages_per_range);
+  }
+  return n;
+}
+
 }  // namespace
+
+std::int64_t flashinfer_chunk(const PlanInput& in) {
+  constexpr std::int64_t kLeastKeys = 128;
+  const std::int64_t most = in.sms * in.ctas_per_sm / in.kv_heads;
+  std::int64_t low = std::max<std::int64_t>(1, kLeastKeys / in.page_tokens);
+  std::int64_t high = 1;
+  for (const PlanEntry& e : in.entries) high = std::max(high, ceil_div(e.kv_len, in.page_tokens));
+  while (low < high) {
+    const std::int64_t middle = (low + high) / 2;
+    if (ranges(in, middle) > most) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low * in.page_tokens;
+}
+
+std::int64_t flashinfer_mla_chunk(const PlanInput& in) {
+  constexpr std::int64_t kRowsOfCta = 64;
+  std::int64_t rows = 0;
+  std::int64_t entries = 0;
+  for (const PlanEntry& e : in.entries) {
+    rows += e.count * e.rows;
+    entries += e.count;
+  }
+  const std::int64_t ctas = rows / entries > kRowsOfCta ? 2 : 1;
+  std::int64_t keys = 0;
+  for (const PlanEntry& e : in.entries) keys += e.count * ceil_div(e.rows, kRowsOfCta * ctas) * e.kv_len;
+  const std::int64_t share = std::max<std::int64_t>(1, ceil_div(keys, in.sms / ctas));
+  if (share <= 8) return 32;
+  if (share <= 16) return 64;
+  if (share <= 32) return 128;
+  if (share <= 64) return 192;
+  return ceil_div(share, 256) * 256;
+}
 
 std::int64_t split_count(const Schedule& schedule, const SplitInput& input) {
   const std::int64_t most = schedule.max_splits;
@@ -60,6 +106,9 @@ std::int64_t split_count(const Schedule& schedule, const SplitInput& input) {
     case SplitPolicy::fa2: return std::max<std::int64_t>(1, fa2_splits(input, most));
     case SplitPolicy::fa3: return std::max<std::int64_t>(1, fa3_splits(input, most));
     case SplitPolicy::trtllm: return std::max<std::int64_t>(1, trtllm_splits(input, most));
+    case SplitPolicy::flashinfer:
+    case SplitPolicy::flashinfer_mla: return std::clamp<std::int64_t>(ceil_div(input.kv_len, input.chunk), 1, most);
+    case SplitPolicy::stream_k: break;  // no count: families/stream_k.h
   }
   throw Invariant("unknown split policy");
 }

@@ -31,6 +31,7 @@ TileListTensors placeholder_tensors() {
           8,
           9,
           10,
+          11,
           std::vector<ir::TensorId>(16, 11),
           std::vector<ir::TensorId>(16, 12),
           std::vector<ir::TensorId>(16, 13)};
@@ -75,7 +76,7 @@ struct TensorMaker {
     return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, stored(true)});
   }
   ir::TensorId keys(const char* name, int cols, ir::TensorRole role) const {
-    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype, role, stored(false)});
+    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype_kv, role, stored(false)});
   }
 };
 
@@ -85,11 +86,16 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
   const ir::TensorRole cached = writes_cache ? ir::TensorRole::intermediate : ir::TensorRole::input;
   t.k = make.keys("k", plan.head_dim_qk, cached);
-  t.v = make.keys("v", plan.head_dim_v, cached);
+  t.v = plan.v_in_k ? t.k : make.keys("v", plan.head_dim_v, cached);
   t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
   t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
     t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
+  if (schedule.trip_global_round_trips > 0) {
+    const std::int64_t pages = (plan.kv_len + schedule.page_tokens - 1) / schedule.page_tokens;
+    t.block_table = builder.tensor({"block_table", plan.batch, std::max<std::int64_t>(pages, plan.pages_per_tile(schedule.page_tokens)), 1,
+                                    ir::DType::i32, ir::TensorRole::input});
+  }
   if (schedule.o_in_memory) t.o_accumulator = make.queries("o_accumulator", plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate);
   if (plan.splits > 1) {
     const std::int64_t slabs = plan.slabs * plan.splits;
@@ -230,7 +236,7 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
     builder.add(prepare_kernel(builder, problem, metadata));
   }
   builder.add(attention_kernel(plan, schedule, tensors));
-  if (plan.splits > 1 && !plan.last_cta) builder.add(combine_kernel(plan, schedule, tensors));
+  if (plan.splits > 1 && !plan.last_cta && !plan.owner) builder.add(combine_kernel(plan, schedule, tensors));
   if (regroup) builder.add(regroup_kernel(plan, "regroup_o", tensors.o, o, plan.head_dim_v));
   return builder.build();
 }

@@ -31,6 +31,7 @@ struct TileListPlan {
   std::string schedule;
   bool packed = false;  // rows = tokens x group, slabs = batch x kv_heads; else slabs = batch x q_heads
   std::int64_t row_group = 1;
+  std::int64_t batch = 1;
   std::int64_t slabs = 1;
   std::int64_t kv_slabs = 1;
   std::int64_t rows = 1;    // of the longest entry
@@ -41,6 +42,7 @@ struct TileListPlan {
   int padded_qk = 128;
   int padded_v = 128;
   ir::DType dtype = ir::DType::bf16;
+  ir::DType dtype_kv = ir::DType::bf16;  // in memory and SMEM
   MaskClass mask = MaskClass::full;
   Cuts cuts;            // that the kernel must test for
   MaskCode code;        // how it does so; empty where no trip executes mask ops
@@ -55,10 +57,14 @@ struct TileListPlan {
   ir::Grid grid;
   std::int64_t splits = 1;     // largest over the groups
   bool last_cta = false;       // the last CTA of a row tile combines
+  bool owner = false;          // stream-K: the CTA that owns a row tile's first KV tile combines
+  std::int64_t ctas = 0;       // stream-K: shares of the line of KV tiles
+  bool v_in_k = false;         // V's columns are the first ones of K: one tensor, loaded once
   int search_round_trips = 0;  // dependent reads per item of the search for it over the batch entries, on average
   double exp2_polynomial = 0;  // on this chip
   bool empty_items = false;    // some item visits no KV tile
   [[nodiscard]] bool masks() const { return !code.keeps.empty(); }
+  [[nodiscard]] int pages_per_tile(int page_tokens) const { return (rule.tile_kv + page_tokens - 1) / page_tokens; }
   [[nodiscard]] bool persistent() const { return grid.policy != ir::GridPolicy::one_item_per_cta; }
 };
 
@@ -69,6 +75,7 @@ struct TileListTensors {
   ir::TensorId o = ir::kNone;
   ir::TensorId lse = ir::kNone;
   ir::TensorId metadata = ir::kNone;
+  ir::TensorId block_table = ir::kNone;    // one entry per page
   ir::TensorId o_partial = ir::kNone;      // splits > 1
   ir::TensorId lse_partial = ir::kNone;    // splits > 1, base 2
   ir::TensorId scores = ir::kNone;         // unfused: [slab x KV tile] blocks of [rows x tile_kv]
@@ -94,6 +101,8 @@ struct TileListTensors {
 [[nodiscard]] ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);
 // The same with accumulators in tensor memory.
 [[nodiscard]] ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);
+// The same where every computing agent has all rows and a part of V's columns: the first scores, all accumulate.
+[[nodiscard]] ir::Program columns_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);
 // Merges the partial results of the splits: one item per few rows, a loop over the splits.
 [[nodiscard]] ir::Kernel combine_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);
 // The three kernels of the unfused form: scores, softmax, output.

@@ -18,13 +18,6 @@ constexpr int kPrologue = 0;
 constexpr int kMain = 1;
 constexpr int kEpilogue = 2;
 
-const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind) {
-  for (const AgentSpec& spec : schedule.agents) {
-    if (spec.kind == kind || (kind == AgentKind::consumer && spec.kind == AgentKind::all)) return spec;
-  }
-  throw Invariant("schedule without computing agent");
-}
-
 bool has_producer(const Schedule& schedule) {
   for (const AgentSpec& spec : schedule.agents) {
     if (spec.kind == AgentKind::producer) return true;
@@ -52,6 +45,10 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   if (c.schedule.consumer_global_round_trips > 0 && agent > 0) {
     t.metadata = b.registers("metadata" + suffix, ir::kUnit, ir::kUnit, ir::DType::i32, agent);
   }
+  if (plan.dtype_kv != plan.dtype) {
+    t.k_wide = b.registers("k_wide" + suffix, kv, d, plan.dtype, agent);
+    t.v_wide = b.registers("v_wide" + suffix, kv, dv, plan.dtype, agent);
+  }
   t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
   t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, plan.dtype) : b.registers("p" + suffix, rows, kv, plan.dtype, agent);
   t.o = b.registers("o" + suffix, rows, dv, ir::DType::f32, agent);
@@ -77,10 +74,10 @@ SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
   t.q_full = b.token("q_full", agents);
   if (c.plan.persistent()) t.q_empty = b.token("q_empty", agents);
   t.k_full = b.token("k_full");
-  t.v_full = b.token("v_full");
+  if (!c.plan.v_in_k) t.v_full = b.token("v_full");
   if (c.guard_slots) {
     t.k_empty = b.token("k_empty", agents);
-    t.v_empty = b.token("v_empty", agents);
+    t.v_empty = c.plan.v_in_k ? t.k_empty : b.token("v_empty", agents);
   }
   if (out_stage(c.plan, c.schedule) == OutStage::in_v) {
     if (agents > 1) t.pv_done = b.token("pv_done", agents);
@@ -89,49 +86,25 @@ SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
   if (c.schedule.ping_pong && agents > 1 && c.plan.padded_qk <= c.schedule.ping_pong_head_dim_max) {
     for (int w = 0; w < agents; ++w) t.turn.push_back(b.token("turn" + std::to_string(w), 1, w == 0 ? 1 : 0));
   }
+  if (c.plan.owner) t.ready = b.token("ready", 1, 0, ir::TokenScope::kernel);
   if (c.plan.last_cta) t.split_done = b.token("split_done", static_cast<int>(c.plan.splits), 0, ir::TokenScope::kernel);
   return t;
 }
 
-// The last CTA of a row tile merges the partial results of all splits.
-void add_reduction(ProgramBuilder& b, const FusedContext& c, int agent, int reduce, int finish, ir::AxisId dv) {
-  const ComputeTiles& t = c.compute.front();
-  const ir::AxisId rows = b.rows("merge_rows", c.rows_per_agent);
-  MergeTiles m;
-  m.o = t.o;
-  m.m = t.m;
-  m.m_new = t.m_new;
-  m.m_safe = t.m_scaled;
-  m.alpha = t.alpha;
-  m.beta = t.row_sum;
-  m.l = t.l;
-  m.part_o = b.registers("part_o", rows, dv, ir::DType::f32, agent);
-  m.part_lse = b.registers("part_lse", rows, ir::kUnit, ir::DType::f32, agent);
-  m.scaled = b.registers("scaled", rows, dv, ir::DType::f32, agent);
-  const ir::TileId out = b.registers("o_merged", rows, dv, c.plan.dtype, agent);
+}  // namespace
 
-  const auto last = [&](ops::Ops list, const std::string& role) {
-    for (ir::Op& op : list) {
-      op.when = When::last_arriver;
-      op.token = c.tokens.split_done;
-    }
-    return ops::with_role(std::move(list), role);
-  };
-  ir::Access o_partial = rows_access(c.tensors.o_partial, 0);
-  o_partial.slab_multiplier = static_cast<int>(c.plan.splits);
-  ir::Access lse_partial = o_partial;
-  lse_partial.tensor = c.tensors.lse_partial;
-  o_partial.add_trip = lse_partial.add_trip = true;
-  ops::append(b.ops(agent, kEpilogue), last(merge_start(m), "merge"));
-  ops::append(b.ops(agent, reduce), last(merge_load(m, o_partial, lse_partial, ir::CopyKind::cp_async), "load_partial"));
-  ops::append(b.ops(agent, reduce), last(merge_step(m), "merge"));
-  ops::Ops end = merge_finish(m);
-  ops::append(end, {ops::convert(m.o, out), ops::store(out, rows_access(c.tensors.o, 0), ir::CopyKind::plain),
-                    ops::store(m.alpha, rows_access(c.tensors.lse, 0), ir::CopyKind::plain)});
-  ops::append(b.ops(agent, finish), last(end, "store"));
+const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind) {
+  for (const AgentSpec& spec : schedule.agents) {
+    if (spec.kind == kind || (kind == AgentKind::consumer && spec.kind == AgentKind::all)) return spec;
+  }
+  throw Invariant("schedule without computing agent");
 }
 
-}  // namespace
+ir::TileId pages_tile(ProgramBuilder& b, const FusedContext& c, int agent) {
+  if (c.schedule.trip_global_round_trips == 0) return ir::kNone;
+  const int entries = c.plan.pages_per_tile(c.schedule.page_tokens);
+  return b.registers("pages", b.fixed("page", entries, entries), ir::kUnit, ir::DType::i32, agent);
+}
 
 ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips) {
   ops::Ops list;
@@ -144,17 +117,34 @@ ir::Access rows_access(ir::TensorId tensor, int row_offset) {
   return {tensor, 1, 1, false, false, ir::RowFrom::item, row_offset};
 }
 
-ops::Ops epilogue(const FusedContext& c, std::size_t index) {
-  const ComputeTiles& t = c.compute[index];
-  const int row_offset = static_cast<int>(index) * c.rows_per_agent;
-  const bool split = c.plan.splits > 1;
+namespace {
+
+// In base 2, in t.alpha.
+ops::Ops log_sum_exp(const FusedContext& c, const ComputeTiles& t) {
   const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(c.plan.head_dim_qk));
+  return {ops::unary(Fn::log2, t.l, t.alpha), ops::binary(Fn::multiply, t.m, scale, t.m_scaled),
+          ops::binary(Fn::add, t.alpha, t.m_scaled, t.alpha)};
+}
+
+}  // namespace
+
+ops::Ops finish_rows(const FusedContext& c, const ComputeTiles& t) {
+  ops::Ops list = normalize(t.o, t.l, t.row_sum);
+  ops::append(list, log_sum_exp(c, t));
+  return list;
+}
+
+ops::Ops epilogue(const FusedContext& c, std::size_t index, int column) {
+  const ComputeTiles& t = c.compute[index];
+  const int row_offset = c.plan.rule.split_columns ? 0 : static_cast<int>(index) * c.rows_per_agent;
+  const bool split = c.plan.splits > 1;
   ir::Access to_o = rows_access(split ? c.tensors.o_partial : c.tensors.o, row_offset);
   ir::Access to_lse = rows_access(split ? c.tensors.lse_partial : c.tensors.lse, row_offset);
   if (split) {
     to_o.slab_multiplier = to_lse.slab_multiplier = static_cast<int>(c.plan.splits);
     to_o.add_split = to_lse.add_split = true;
   }
+  to_o.column_begin = column;
   ops::Ops list = ops::with_role(normalize(t.o, t.l, t.row_sum), "normalize");
   ops::Ops out;
   if (t.o_out != t.o) {
@@ -166,8 +156,11 @@ ops::Ops epilogue(const FusedContext& c, std::size_t index) {
   std::vector<ir::TokenId> stored;
   if (c.tokens.o_stored != ir::kNone) stored.push_back(c.tokens.o_stored);
   out.push_back(ops::store(t.o_out, to_o, bulk ? ir::CopyKind::tma : ir::CopyKind::plain, stored));
-  ops::append(out, {ops::unary(Fn::log2, t.l, t.alpha), ops::binary(Fn::multiply, t.m, scale, t.m_scaled),
-                    ops::binary(Fn::add, t.alpha, t.m_scaled, t.alpha)});
+  if (column > 0) {
+    ops::append(list, ops::with_role(out, "store"));
+    return list;
+  }
+  ops::append(out, log_sum_exp(c, t));
   if (!split) out.push_back(ops::binary(Fn::multiply, t.alpha, std::numbers::ln2, t.alpha));
   out.push_back(ops::store(t.alpha, to_lse, ir::CopyKind::plain));
   if (c.plan.last_cta) out.push_back(ops::signal(c.tokens.split_done, {t.o, t.alpha}));
@@ -177,15 +170,16 @@ ops::Ops epilogue(const FusedContext& c, std::size_t index) {
 
 ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
   if (plan.mma == ir::MmaKind::tcgen05) return tmem_program(plan, schedule, tensors);
+  if (plan.rule.split_columns) return columns_program(plan, schedule, tensors);
   ProgramBuilder b;
   b.section("prologue", ir::SectionKind::once);
   b.section("main", ir::SectionKind::loop);
   b.section("epilogue", ir::SectionKind::once);
-  int reduce = ir::kNone;
-  int finish = ir::kNone;
-  if (plan.last_cta) {
-    reduce = b.section("reduce", ir::SectionKind::loop, ir::TripSource::peers);
-    finish = b.section("finish", ir::SectionKind::once);
+  MergeSections merge{kEpilogue};
+  if (plan.owner) merge.wait = b.section("wait", ir::SectionKind::loop, ir::TripSource::peers);
+  if (plan.last_cta || plan.owner) {
+    merge.reduce = b.section("reduce", ir::SectionKind::loop, ir::TripSource::peers);
+    merge.finish = b.section("finish", ir::SectionKind::once);
   }
   const bool producer = has_producer(schedule);
   const AgentSpec& compute = spec_of(schedule, AgentKind::consumer);
@@ -208,6 +202,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
   if (schedule.item_global_round_trips > 0) {
     c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, 0);
   }
+  c.shared.pages = pages_tile(b, c, 0);
   c.tokens = shared_tokens(b, c);
   for (int w = 0; w < rule.consumers; ++w) {
     c.compute.push_back(compute_tiles(b, c, static_cast<std::size_t>(w), first_compute + w, kv, d, dv));
@@ -234,9 +229,10 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
     ops::append(b.ops(first_compute + w, kPrologue), ops::with_role(row_state_start(t.o, t.l, t.m), "init"));
     ops::append(b.ops(first_compute + w, kPrologue), mask_start(plan, tensors, t.mask, w * c.rows_per_agent));
     ops::append(b.ops(first_compute + w, kMain), compute_loop(c, compute, index));
-    ops::append(b.ops(first_compute + w, kEpilogue), epilogue(c, index));
+    if (!plan.owner) ops::append(b.ops(first_compute + w, kEpilogue), epilogue(c, index));
   }
-  if (plan.last_cta) add_reduction(b, c, first_compute, reduce, finish, dv);
+  if (plan.last_cta) add_last_cta_merge(b, c, first_compute, merge, dv);
+  if (plan.owner) add_owner_merge(b, c, first_compute, merge, dv);
   return b.take();
 }
 

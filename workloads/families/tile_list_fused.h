@@ -11,6 +11,8 @@ struct ComputeTiles {
   ir::TileId metadata = ir::kNone;  // lengths, read per item
   ir::TileId q = ir::kNone;         // SMEM
   ir::TileId q_registers = ir::kNone;
+  ir::TileId k_wide = ir::kNone;  // K and V of an 8-bit cache in Q's type, a fragment at a time
+  ir::TileId v_wide = ir::kNone;
   ir::TileId s = ir::kNone;
   ir::TileId p = ir::kNone;
   ir::TileId o = ir::kNone;
@@ -35,6 +37,7 @@ struct SharedTokens {
   ir::TokenId o_stored = ir::kNone;  // V's SMEM is free again
   ir::TokenId pv_done = ir::kNone;   // all computing agents have read the last V
   ir::TokenId split_done = ir::kNone;
+  ir::TokenId ready = ir::kNone;  // stream-K, kernel scope: a piece's partial result lies in memory
   std::vector<ir::TokenId> turn;  // ping-pong, one per computing agent
 };
 
@@ -42,6 +45,7 @@ struct SharedTiles {
   ir::TileId k = ir::kNone;
   ir::TileId v = ir::kNone;
   ir::TileId metadata = ir::kNone;
+  ir::TileId pages = ir::kNone;  // entries of the block table for one KV tile
 };
 
 // SMEM slots of K and V. In a joint ring of an odd number of slots, K(t) takes the slot of V(t - v) and V(t) that of K(t - k + 1).
@@ -89,8 +93,28 @@ struct PlacedRole {
 [[nodiscard]] ops::Ops load_role(const FusedContext& c, const std::string& role, int reader = ir::kNone);
 // The main loop of computing agent `index`, roles in the order of the schedule, tokens placed.
 [[nodiscard]] ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t index);
+// The tile of block-table entries, where a trip reads them.
+[[nodiscard]] ir::TileId pages_tile(ProgramBuilder& b, const FusedContext& c, int agent);
 // Dependent reads before the first load: scheduler, lengths, block table.
 [[nodiscard]] ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips);
-[[nodiscard]] ops::Ops epilogue(const FusedContext& c, std::size_t index);
+// O and log-sum-exp of computing agent `index` to memory, or to its place among the splits; columns of O from `column` on, and the
+// log-sum-exp only with those from 0 on.
+[[nodiscard]] ops::Ops epilogue(const FusedContext& c, std::size_t index, int column = 0);
+// O /= l; base-2 log-sum-exp in t.alpha.
+[[nodiscard]] ops::Ops finish_rows(const FusedContext& c, const ComputeTiles& t);
+
+[[nodiscard]] const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind);
+
+// Sections after the main loop in which partial results are merged by a computing agent.
+struct MergeSections {
+  int hand_over = ir::kNone;
+  int wait = ir::kNone;  // stream-K only
+  int reduce = ir::kNone;
+  int finish = ir::kNone;
+};
+// The last CTA of a row tile merges the partial results of all splits.
+void add_last_cta_merge(ProgramBuilder& b, const FusedContext& c, int agent, const MergeSections& at, ir::AxisId dv);
+// Stream-K: pieces that began inside a row tile hand over, its owner awaits and merges them.
+void add_owner_merge(ProgramBuilder& b, const FusedContext& c, int agent, const MergeSections& at, ir::AxisId dv);
 
 }  // namespace attnsim

@@ -5,6 +5,7 @@
 
 #include "sim/core/error.h"
 #include "workloads/families/splits.h"
+#include "workloads/families/stream_k.h"
 #include "workloads/families/tile_list.h"
 #include "workloads/masks/integer.h"
 
@@ -100,8 +101,8 @@ MaskClass mask_class(const std::vector<BatchGroup>& groups) {
   return mask;
 }
 
-std::int64_t section_slabs(const TileListPlan& plan, const Problem& problem, const Schedule& schedule) {
-  const std::int64_t bytes = plan.kv_len * (plan.head_dim_qk + plan.head_dim_v) * ir::bits_of(problem.dtype) / 8;
+std::int64_t section_slabs(const TileListPlan& plan, const Schedule& schedule) {
+  const std::int64_t bytes = plan.kv_len * (plan.head_dim_qk + plan.head_dim_v) * ir::bits_of(plan.dtype_kv) / 8;
   std::int64_t heads = 1;
   while (static_cast<double>(2 * heads * bytes) <= schedule.l2_section_mib * 1024 * 1024) heads *= 2;
   return heads * plan.kv_divisor;
@@ -116,7 +117,7 @@ ir::Grid grid_of(const TileListPlan& plan, const Problem& problem, const Schedul
     grid.tile_order = schedule.tile_order;
     grid.fastest = schedule.fastest;
   }
-  if (grid.fastest == ir::Fastest::slabs && schedule.l2_section_mib > 0) grid.section_slabs = section_slabs(plan, problem, schedule);
+  if (grid.fastest == ir::Fastest::slabs && schedule.l2_section_mib > 0) grid.section_slabs = section_slabs(plan, schedule);
   if (schedule.batch_fastest && plan.groups.size() == 1) grid.interleave = problem.batch;
   return grid;
 }
@@ -148,11 +149,25 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   plan.padded_qk = padded_head_dim(schedule, problem.head_dim_qk, "/shape/head_dim_qk");
   plan.padded_v = padded_head_dim(schedule, problem.head_dim_v, "/shape/head_dim_v");
   plan.dtype = problem.dtype;
+  plan.dtype_kv = problem.kv_dtype();
+  if (plan.dtype_kv != plan.dtype && (plan.mma != ir::MmaKind::mma_sync || schedule.form == "unfused")) {
+    illegal("/dtype_kv", std::string(ir::name_of(plan.dtype_kv)),
+            fmt::format("is not what {} multiplies: its matrix instruction reads K and V from SMEM", schedule.name),
+            fmt::format("{}, or a schedule with mma_sync", ir::name_of(plan.dtype)));
+  }
+  plan.v_in_k = variant.v_in_k;
+  if (plan.v_in_k != schedule.v_in_k) {
+    illegal("/schedule", schedule.name,
+            plan.v_in_k ? fmt::format("loads V apart from K; {} keeps both in one tensor", variant.name)
+                        : fmt::format("takes V from K; {} has a V of its own", variant.name),
+            plan.v_in_k ? "schedules with v_in_k" : "schedules without v_in_k");
+  }
   std::vector<HeadMask> masks = variant.masks(problem, 0);
   plan.packed = packs(problem, schedule, masks);
   plan.row_group = plan.packed ? problem.group() : 1;
   plan.kv_divisor = plan.packed ? 1 : static_cast<int>(problem.group());
   const std::int64_t heads = plan.packed ? problem.kv_heads : problem.q_heads;
+  plan.batch = problem.batch;
   plan.slabs = problem.batch * heads;
   plan.slabs_per_entry = static_cast<int>(heads);
   plan.kv_slabs = problem.batch * problem.kv_heads;
@@ -169,6 +184,36 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
 }
 
 namespace {
+
+// One item per row tile and split; families in the order of the groups.
+std::vector<ir::ItemFamily> whole_items(const TileListPlan& plan, const Schedule& schedule) {
+  std::vector<ir::ItemFamily> families;
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    const BatchGroup& group = plan.groups[i];
+    Tiling tiling;
+    tiling.tile_q = plan.rule.tile_q;
+    tiling.tile_kv = plan.rule.tile_kv;
+    tiling.descending = schedule.kv_descending;
+    tiling.mask_first_trip = schedule.mask_first_trip;
+    tiling.visit_absent = schedule.form == "unfused";
+    tiling.splits = group.splits;
+    ir::ItemFamily family;
+    family.slab_begin = group.slab_begin;
+    family.slab_count = group.slab_count;
+    family.loop_extent = group.set.kv_len();
+    family.shift = group.set.mask->band().value_or(Band{}).shift;
+    if (i < plan.code.parameters.size()) family.parameters = plan.code.parameters[i];
+    // Heads that are no neighbours may share a mask.
+    std::size_t same = 0;
+    while (same < i && (plan.groups[same].set.mask != group.set.mask || plan.groups[same].splits != group.splits)) ++same;
+    family.tiles = same < i ? families[same].tiles : row_tiles(group.set, tiling);
+    if (same == i && plan.grid.cluster > 1) {
+      std::stable_sort(family.tiles.begin(), family.tiles.end(), [](const ir::RowTile& a, const ir::RowTile& b) { return a.split < b.split; });
+    }
+    families.push_back(std::move(family));
+  }
+  return families;
+}
 
 bool visits_nothing(const std::vector<ir::ItemFamily>& families) {
   for (const ir::ItemFamily& family : families) {
@@ -187,9 +232,49 @@ std::int64_t attended_keys(const Mask& mask) {
   return band->upper - band->lower + kStep;
 }
 
+void plan_shares(TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+  const std::vector<ir::ItemFamily> whole = whole_items(plan, schedule);
+  StreamKInput input;
+  input.total_tiles = std::max<std::int64_t>(1, total_trips(whole));
+  input.row_tiles = 0;
+  for (const ir::ItemFamily& family : whole) {
+    input.row_tiles += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    for (const ir::RowTile& tile : family.tiles) input.blocks = std::max(input.blocks, tile.trips());
+  }
+  input.sms = chip.sm.count;
+  input.per_sm = schedule.ctas_per_sm;
+  input.most_splits = schedule.max_splits;
+  plan.ctas = stream_k_ctas(input);
+  plan.grid = ir::Grid{};
+  plan.grid.policy = ir::GridPolicy::lists;
+  const StreamK shares = cut_into_shares(whole, plan.rule.tile_kv, plan.ctas);
+  plan.grid.lists = shares.lists;
+  plan.owner = shares.most_peers > 0;
+  plan.splits = 1 + shares.most_peers;
+}
+
+// The CTAs of a cluster share a KV head: query tiles of one entry, as many as a multiple of the cluster.
+bool full_clusters(const TileListPlan& plan) {
+  return std::all_of(plan.groups.begin(), plan.groups.end(),
+                     [&](const BatchGroup& g) { return ceil_div(g.set.rows(), plan.rule.tile_q) % plan.grid.cluster == 0; });
+}
+
+std::int64_t planned_chunk(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  PlanInput input;
+  input.kv_heads = plan.slabs / problem.batch;
+  for (const BatchGroup& group : plan.groups)
+    input.entries.push_back({group.slab_count / input.kv_heads, group.set.rows(), group.set.kv_len()});
+  input.tile_q = plan.rule.tile_q;
+  input.page_tokens = schedule.page_tokens;
+  input.sms = chip.sm.count;
+  input.ctas_per_sm = schedule.ctas_per_sm;
+  return schedule.split == SplitPolicy::flashinfer ? flashinfer_chunk(input) : flashinfer_mla_chunk(input);
+}
+
 void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
   // FA2 splits only what it packed into the rows of one tile.
   if (schedule.split == SplitPolicy::none || (schedule.pack_gqa_decode_only && !plan.packed)) return;
+  if (schedule.split == SplitPolicy::stream_k) return plan_shares(plan, schedule, chip);
   SplitInput input;
   input.batch = problem.batch;
   input.sms = chip.sm.count;
@@ -200,9 +285,11 @@ void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& sch
     input.row_tiles += tiles;
     input.total_blocks += tiles * ceil_div(group.set.kv_len(), plan.rule.tile_kv);
   }
+  const bool planned = schedule.split == SplitPolicy::flashinfer || schedule.split == SplitPolicy::flashinfer_mla;
+  if (planned) input.chunk = planned_chunk(plan, problem, schedule, chip);
   for (BatchGroup& group : plan.groups) {
-    // FA3 splits every batch entry by its own length, the others by the longest.
-    input.kv_len = schedule.split == SplitPolicy::fa3 ? group.set.kv_len() : plan.kv_len;
+    // FA3 and FlashInfer split every batch entry by its own length, the others by the longest.
+    input.kv_len = planned || schedule.split == SplitPolicy::fa3 ? group.set.kv_len() : plan.kv_len;
     if (schedule.split == SplitPolicy::trtllm) input.kv_len = std::min(input.kv_len, attended_keys(*group.set.mask));
     input.blocks = ceil_div(input.kv_len, plan.rule.tile_kv);
     group.splits = split_count(schedule, input);
@@ -305,7 +392,8 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   }
   plan.cuts.other = plan.cuts.other || !same_bounds(plan.groups);
   plan_splits(plan, problem, schedule, chip);
-  auto families = std::make_shared<std::vector<ir::ItemFamily>>(item_families(plan, schedule));
+  if (plan.grid.cluster > 1 && (!full_clusters(plan) || plan.owner)) plan.grid.cluster = 1;
+  auto families = std::make_shared<std::vector<ir::ItemFamily>>(whole_items(plan, schedule));
   plan.families = families;
   if (plan.cuts.other && keeps_whole_tiles(plan)) plan.cuts = {false, false, false, plan.cuts.extent};
   // A kernel that always masks its first trip, or all trips, tests the end of the keys when nothing else can cut.
@@ -316,6 +404,7 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   }
   plan.code = code_of(plan);
   for (std::size_t i = 0; i < plan.code.parameters.size(); ++i) (*families)[i].parameters = plan.code.parameters[i];
+  if (plan.ctas > 0) *families = cut_into_shares(*families, plan.rule.tile_kv, plan.ctas).families;
   plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
   plan.search_round_trips = search_round_trips(plan, problem, schedule, chip);
   plan.empty_items = visits_nothing(*plan.families);
@@ -323,29 +412,9 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
 }
 
 std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule) {
-  std::vector<ir::ItemFamily> families;
-  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
-    const BatchGroup& group = plan.groups[i];
-    Tiling tiling;
-    tiling.tile_q = plan.rule.tile_q;
-    tiling.tile_kv = plan.rule.tile_kv;
-    tiling.descending = schedule.kv_descending;
-    tiling.mask_first_trip = schedule.mask_first_trip;
-    tiling.visit_absent = schedule.form == "unfused";
-    tiling.splits = group.splits;
-    ir::ItemFamily family;
-    family.slab_begin = group.slab_begin;
-    family.slab_count = group.slab_count;
-    family.loop_extent = group.set.kv_len();
-    family.shift = group.set.mask->band().value_or(Band{}).shift;
-    if (i < plan.code.parameters.size()) family.parameters = plan.code.parameters[i];
-    // Heads that are no neighbours may share a mask.
-    std::size_t same = 0;
-    while (same < i && (plan.groups[same].set.mask != group.set.mask || plan.groups[same].splits != group.splits)) ++same;
-    family.tiles = same < i ? families[same].tiles : row_tiles(group.set, tiling);
-    families.push_back(std::move(family));
-  }
-  return families;
+  std::vector<ir::ItemFamily> whole = whole_items(plan, schedule);
+  if (plan.ctas == 0) return whole;
+  return cut_into_shares(whole, plan.rule.tile_kv, plan.ctas).families;
 }
 
 }  // namespace attnsim

@@ -27,6 +27,13 @@ When q_loads(const FusedContext& c) {
   return c.plan.rule.slice_cols > 0 ? When::always : When::first_trip;
 }
 
+// The operand as the matrix unit takes it: an 8-bit cache is converted first.
+ir::TileId widened(ops::Ops& list, ir::TileId stored, ir::TileId wide) {
+  if (wide == ir::kNone) return stored;
+  list.push_back(ops::convert(stored, wide));
+  return wide;
+}
+
 ops::Ops qk_role(const FusedContext& c, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   ops::Ops list{ops::when(q_loads(c), ops::await(c.tokens.q_full))};
@@ -37,15 +44,15 @@ ops::Ops qk_role(const FusedContext& c, std::size_t index) {
   }
   list.push_back(ops::await(c.tokens.k_full));
   if (!c.tokens.turn.empty()) list.push_back(ops::await(c.tokens.turn[index]));
-  list.push_back(ops::mma(q, c.shared.k, t.s, c.plan.mma, true, false));
+  list.push_back(ops::mma(q, widened(list, c.shared.k, t.k_wide), t.s, c.plan.mma, true, false));
   return list;
 }
 
-// K and Q are free when S is complete.
+// K and Q are free when S is complete; K not yet where V is a part of it.
 ops::Ops qk_release(const FusedContext& c, std::size_t index) {
   ops::Ops list;
   const std::vector<ir::TileId> after{c.compute[index].s};
-  if (c.guard_slots) list.push_back(ops::signal(c.tokens.k_empty, after));
+  if (c.guard_slots && !c.plan.v_in_k) list.push_back(ops::signal(c.tokens.k_empty, after));
   if (c.tokens.q_empty != ir::kNone) list.push_back(ops::when(When::last_trip, ops::signal(c.tokens.q_empty, after)));
   return list;
 }
@@ -84,8 +91,8 @@ ops::Ops rescale_role(const FusedContext& c, std::size_t index) {
 ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
-  if (!placed(spec, "await_v")) list.push_back(ops::await(c.tokens.v_full));
-  list.push_back(ops::mma(t.p, c.shared.v, t.o, c.plan.mma_pv, false, true));
+  if (!placed(spec, "await_v") && !c.plan.v_in_k) list.push_back(ops::await(c.tokens.v_full));
+  list.push_back(ops::mma(t.p, widened(list, c.shared.v, t.v_wide), t.o, c.plan.mma_pv, false, true));
   if (c.schedule.o_in_memory) {
     list.push_back(ops::store(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain));
   }
@@ -99,7 +106,7 @@ ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::strin
   if (role == "softmax") return softmax_role(c, index);
   if (role == "convert_p") return {ops::convert(t.s, t.p)};
   if (role == "rescale") return rescale_role(c, index);
-  if (role == "await_v") return {ops::await(c.tokens.v_full)};
+  if (role == "await_v") return c.plan.v_in_k ? ops::Ops{} : ops::Ops{ops::await(c.tokens.v_full)};
   if (role == "pv") return pv_role(c, spec, index);
   return load_role(c, role, c.compute.size() > 1 ? static_cast<int>(index) : ir::kNone);
 }
@@ -145,8 +152,12 @@ KvSlots kv_slots(const TileRule& rule) {
 SharedTiles kv_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId kv, ir::AxisId d, ir::AxisId dv) {
   const KvSlots slots = kv_slots(plan.rule);
   SharedTiles tiles;
-  tiles.k = b.smem("k", kv, d, plan.dtype, slots.k);
-  tiles.v = b.smem("v", kv, dv, plan.dtype, slots.v);
+  tiles.k = b.smem("k", kv, d, plan.dtype_kv, slots.k);
+  if (plan.v_in_k) {
+    tiles.v = b.view("v", tiles.k, dv, 0);
+    return tiles;
+  }
+  tiles.v = b.smem("v", kv, dv, plan.dtype_kv, slots.v);
   if (slots.crossed) b.borrow(plan.padded_v <= plan.padded_qk ? tiles.v : tiles.k, 1);
   return tiles;
 }
@@ -166,13 +177,17 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
     }
   } else if (role == "load_k") {
     if (c.guard_slots) list.push_back(ops::await(slots.crossed ? c.tokens.v_empty : c.tokens.k_empty, slots.k));
+    const ir::Access table{c.tensors.block_table, static_cast<int>(c.plan.slabs / c.plan.batch), 1, false, false, ir::RowFrom::zero, 0};
+    for (int i = 0; i < c.schedule.trip_global_round_trips; ++i) list.push_back(ops::load(c.shared.pages, table, ir::CopyKind::plain));
     list.push_back(ops::load(c.shared.k, keys, copy, {c.tokens.k_full}));
   } else if (role == "load_v") {
+    if (c.plan.v_in_k) return {};
     if (c.tokens.o_stored != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.o_stored, 1)));
     if (c.guard_slots) list.push_back(slots.crossed ? ops::await(c.tokens.k_empty, slots.k - 1) : ops::await(c.tokens.v_empty, slots.v));
     list.push_back(ops::load(c.shared.v, values, copy, {c.tokens.v_full}));
   }
-  for (ir::Op& op : list) op.whole_tile = op.kind == ir::OpKind::load && role != "load_q" && c.schedule.whole_tile_loads;
+  for (ir::Op& op : list)
+    op.whole_tile = op.kind == ir::OpKind::load && op.copy != ir::CopyKind::plain && role != "load_q" && c.schedule.whole_tile_loads;
   require(!list.empty(), "unknown role in a schedule's loop");
   return list;
 }

@@ -56,7 +56,7 @@ struct Agents {
   int epilogue = ir::kNone;  // none: the correction agent stores O itself
 };
 
-const AgentSpec* spec_of(const Schedule& schedule, AgentKind kind) {
+const AgentSpec* agent_of(const Schedule& schedule, AgentKind kind) {
   for (const AgentSpec& spec : schedule.agents) {
     if (spec.kind == kind) return &spec;
   }
@@ -65,7 +65,7 @@ const AgentSpec* spec_of(const Schedule& schedule, AgentKind kind) {
 
 Agents make_agents(ProgramBuilder& b, const Schedule& schedule, const TileRule& rule) {
   const auto add = [&](AgentKind kind, const std::string& suffix = "") {
-    const AgentSpec* spec = spec_of(schedule, kind);
+    const AgentSpec* spec = agent_of(schedule, kind);
     if (spec == nullptr) return ir::kNone;
     const bool computes = kind == AgentKind::consumer;
     return b.agent(spec->name + suffix, computes && rule.warps > 0 ? rule.warps : spec->warps,
@@ -250,6 +250,7 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
   if (schedule.item_global_round_trips > 0) {
     c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, agents.load);
   }
+  c.shared.pages = pages_tile(b, c, agents.load);
   c.tokens.q_full = b.token("q_full", rule.consumers);
   if (plan.persistent()) c.tokens.q_empty = b.token("q_empty", rule.consumers);
   c.tokens.k_full = b.token("k_full");
@@ -263,7 +264,7 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
   }
 
   ops::append(b.ops(agents.load, kPrologue), lookup(c, c.shared.metadata, schedule.item_global_round_trips + plan.search_round_trips));
-  for (const RolePlacement& p : spec_of(schedule, AgentKind::producer)->loop) {
+  for (const RolePlacement& p : agent_of(schedule, AgentKind::producer)->loop) {
     ops::append(b.ops(agents.load, kMain), ops::with_role(load_role(c, p.role), p.role, p.skew));
   }
   b.ops(agents.issuer, kMain) = issuer_loop(c, tiles);
