@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim/ir/op.h"
+#include "workloads/pass.h"
 
 namespace attnsim {
 
@@ -18,7 +19,8 @@ using ParamValue = std::variant<std::int64_t, double, bool, std::string>;
 using Params = std::map<std::string, ParamValue>;
 
 // One attention problem. Tensors: Q [batch, q_heads, q_len, head_dim_qk], K [batch, kv_heads, kv_len, head_dim_qk],
-// V [batch, kv_heads, kv_len, head_dim_v], O [batch, q_heads, q_len, head_dim_v]. Ragged batches give one length per entry.
+// V [batch, kv_heads, kv_len, head_dim_v], O [batch, q_heads, q_len, head_dim_v]. Ragged batches give one length per entry. The backward
+// pass takes dO beside O and its log-sum-exp, and gives dQ, dK and dV in the shapes of Q, K and V.
 struct Problem {
   std::int64_t batch = 1;
   std::int64_t q_heads = 1;
@@ -32,6 +34,7 @@ struct Problem {
   std::int64_t k = 0;
   ir::DType dtype = ir::DType::bf16;
   Params params;  // of the variant, defaults filled in
+  Pass pass = Pass::forward;
 
   [[nodiscard]] std::int64_t group() const { return q_heads / kv_heads; }
   [[nodiscard]] std::int64_t q_len_of(std::int64_t b) const { return q_len.size() == 1 ? q_len[0] : q_len[static_cast<std::size_t>(b)]; }
