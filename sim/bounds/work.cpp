@@ -20,6 +20,11 @@ bool is_mask_work(const ir::Op& op) {
          op.fn == Fn::logical_and;
 }
 
+// What a schedule computes a second time instead of keeping it; its roles say so.
+bool is_repeated(const ir::Op& op) {
+  return op.role.rfind("recompute", 0) == 0;
+}
+
 // Lane operations of a step's ops on one pipe, by their own rules: what the step's contracted total is shared out by.
 struct LaneShare {
   double padded = 0;
@@ -250,7 +255,7 @@ class Counter {
   }
 
   void count_mma(const ir::Op& op, const ir::Section& section) {
-    const double flops = 2 * share_ * slabs_ * op_extent(program_, section, op, item_).useful;
+    const double flops = is_repeated(op) ? 0 : 2 * share_ * slabs_ * op_extent(program_, section, op, item_).useful;
     const ir::DType dtype = program_.tiles[static_cast<std::size_t>(op.in[0])].dtype;
     work_.has_mma = true;
     work_.counts.useful_tensor_flops += flops;
@@ -259,7 +264,7 @@ class Counter {
 
   // Mask work, work repeated per loop tile only because there are tiles (rescaling), and what splitting repeats is not useful.
   [[nodiscard]] bool is_useful(const ir::Op& op, const ir::Section& section) const {
-    if (is_mask_work(op) || !certain_) return false;
+    if (is_mask_work(op) || is_repeated(op) || !certain_) return false;
     if (section.kind == ir::SectionKind::once) return item_.tile->split == 0;
     return section.trips == ir::TripSource::runs && spans_loop(program_, op);
   }

@@ -128,10 +128,16 @@ void ItemCopies::copy(const PlannedStep& step, const ir::Item& item, const Visit
   if (cache_ == nullptr) {
     out.miss = out.store ? 0 : bytes;
   } else {
-    const L2Outcome outcome = cache_->access(step.op->access.tensor, address.slab, address.row, address.rows, out.store);
+    const bool atomic = step.op->kind == ir::OpKind::atomic;
+    L2Outcome outcome = cache_->access(step.op->access.tensor, address.slab, address.row, address.rows, out.store && !atomic);
+    if (!out.store || atomic) out.miss = static_cast<double>(outcome.miss_bytes);
+    if (atomic) {
+      outcome.written_back_bytes +=
+          cache_->access(step.op->access.tensor, address.slab, address.row, address.rows, true).written_back_bytes;
+    }
     out.written_back = static_cast<double>(outcome.written_back_bytes);
-    if (!out.store) out.miss = static_cast<double>(outcome.miss_bytes);
   }
+  if (step.op->kind == ir::OpKind::atomic) out.bytes += bytes;  // L2 reads and writes: as long as moving the bytes twice
   moved.push_back(out);
 }
 
