@@ -26,11 +26,13 @@ Json json_of(const Problem& p) {
     if (p.k > 0) shape["k"] = p.k;
     return shape;
   }
-  return {{"batch", p.batch},           {"q_heads", p.q_heads},
-          {"kv_heads", p.kv_heads},     {"q_len", p.q_len},
-          {"kv_len", p.kv_len},         {"head_dim_qk", p.head_dim_qk},
-          {"head_dim_v", p.head_dim_v}, {"dtype", std::string(ir::name_of(p.dtype))},
-          {"params", json_of(p.params)}};
+  Json shape = {{"batch", p.batch},           {"q_heads", p.q_heads},
+                {"kv_heads", p.kv_heads},     {"q_len", p.q_len},
+                {"kv_len", p.kv_len},         {"head_dim_qk", p.head_dim_qk},
+                {"head_dim_v", p.head_dim_v}, {"dtype", std::string(ir::name_of(p.dtype))},
+                {"params", json_of(p.params)}};
+  if (p.pass == Pass::backward) shape["pass"] = "backward";
+  return shape;
 }
 
 std::string_view name_of(ClockPolicy policy) {

@@ -52,7 +52,7 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
 // No measurement file holds windowed prefill: rows of full or causal calls don't vouch for it.
 std::string validated_phase(const Variant& variant, const Problem& problem) {
   const std::string phase = phase_of(variant, problem);
-  if (phase == "decode" || variant.band == nullptr || variant.shape != ShapeKind::attention) return phase;
+  if (phase == "decode" || phase == "bwd" || variant.band == nullptr || variant.shape != ShapeKind::attention) return phase;
   const bool windowed = variant.band(problem, problem.q_len_of(0), problem.kv_len_of(0)).lower > -kUnbounded;
   return windowed ? "windowed " + phase : phase;
 }
