@@ -192,14 +192,108 @@ TEST_CASE("the reference's gradients are those of its own forward pass", "[value
 }
 
 TEST_CASE("lowered backward kernels agree with the reference in every order that their tokens allow", "[value][backward]") {
-  for (const Kernel& k : kernels()) {
-    check({k.schedule, k.chip, "dense", problem(1, 2, 1, {200}, {300}, 64)}, 2);
-    check({k.schedule, k.chip, "causal", problem(1, 2, 2, {300}, {300}, 40)}, 2);
-    check({k.schedule, k.chip, "causal", problem(1, 1, 1, {260}, {100}, 64)});
-    check({k.schedule, k.chip, "causal", problem(2, 4, 2, {70}, {450}, 128)});
-    check({k.schedule, k.chip, "causal", problem(1, 1, 1, {200}, {330}, 64, {{"alignment", std::string("top-left")}})});
-    check({k.schedule, k.chip, "sliding-window", problem(1, 2, 1, {400}, {400}, 64, window(50, 0))});
-    check({k.schedule, k.chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
-    check({k.schedule, k.chip, "causal", problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
+  const Kernel k = GENERATE(from_range(kernels()));
+  check({k.schedule, k.chip, "dense", problem(1, 2, 1, {200}, {300}, 64)}, 2);
+  check({k.schedule, k.chip, "causal", problem(1, 2, 2, {300}, {300}, 40)}, 2);
+  check({k.schedule, k.chip, "causal", problem(1, 1, 1, {260}, {100}, 64)});
+  check({k.schedule, k.chip, "causal", problem(2, 4, 2, {70}, {450}, 128)});
+  check({k.schedule, k.chip, "causal", problem(1, 1, 1, {200}, {330}, 64, {{"alignment", std::string("top-left")}})});
+  check({k.schedule, k.chip, "sliding-window", problem(1, 2, 1, {400}, {400}, 64, window(50, 0))});
+  check({k.schedule, k.chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
+  check({k.schedule, k.chip, "causal", problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
+}
+
+TEST_CASE("lowered backward kernels agree with the reference at other head_dims", "[value][backward]") {
+  check({"fa2-bwd-sm80", test::a100(), "causal", problem(1, 1, 1, {150}, {150}, 256)});
+  check({"fa2-bwd-sm80", test::l40s(), "causal", problem(1, 1, 1, {150}, {150}, 128)});
+  Problem unequal = problem(1, 2, 1, {150}, {200}, 192);
+  unequal.head_dim_v = 128;
+  check({"cudnn-bwd-sm100", test::b200(), "causal", unequal});
+  check({"fused-generic-bwd", test::a100(), "causal", unequal});
+}
+
+TEST_CASE("random shapes: gradients of small tiles agree with the reference", "[value][backward]") {
+  value::CounterRng rng(2024);
+  const auto draw = [&](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(high - low + 1)));
+  };
+  for (int i = 0; i < 50; ++i) {
+    const std::int64_t kv_heads = draw(1, 2);
+    const std::int64_t batch = draw(1, 2);
+    std::vector<std::int64_t> q_len;
+    std::vector<std::int64_t> kv_len;
+    for (std::int64_t b = 0; b < batch; ++b) {
+      q_len.push_back(draw(1, 150));
+      kv_len.push_back(draw(1, 200));
+    }
+    Problem p = problem(batch, kv_heads * draw(1, 3), kv_heads, q_len, kv_len, draw(8, 48));
+    p.head_dim_v = draw(8, 48);
+    const std::int64_t kind = draw(0, 2);
+    if (kind == 2) p.params = window(draw(0, 100), draw(0, 40));
+    check({i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100(),
+           kind == 0   ? "dense"
+           : kind == 1 ? "causal"
+                       : "sliding-window",
+           p});
+  }
+}
+
+TEST_CASE("a backward pass with one thing wrong has wrong gradients", "[value][backward]") {
+  for (const Kernel& k : {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()},
+                          Kernel{"triton-bwd", test::a100()}}) {
+    INFO(k.schedule);
+    const Case c{k.schedule, k.chip, "causal", problem(1, 2, 1, {300}, {300}, 64)};
+    const Expected e = expected(c);
+    const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
+    const auto wrong = [&](const ir::Pipeline& bad) { return !(error_of_run(bad, e, 1) < 1e-9); };
+    const auto first = [&](const auto& wanted) {
+      const auto found = test::ops_where(good, wanted);
+      REQUIRE_FALSE(found.empty());
+      return found.front();
+    };
+    const auto mask = first([](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::compare; });
+    CHECK(wrong(test::with_op(good, mask, [](auto& ops, std::size_t i) { ops[i].relation.offset += 1; })));
+    const auto load = first([](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::load && op.role == "load_v"; });
+    CHECK(wrong(test::with_op(good, load, [&](auto& ops, std::size_t i) { ops[i].access.tensor = id_of(good, "k"); })));
+    CHECK(wrong(test::rebuilt(good, [](ir::Kernel& kernel) {
+      ir::RowTile& tile = kernel.families.front().tiles.front();
+      if (!tile.runs.empty()) tile.runs.back().count -= 1;
+    })));
+    CHECK(wrong(test::rebuilt(good, [](ir::Kernel& kernel) {  // two tiles change places: their trips with them, not their rows
+      auto& tiles = kernel.families.front().tiles;
+      if (!tiles.front().runs.empty()) std::swap(tiles.front().runs, tiles.back().runs);
+    })));
+    const auto atomics = test::ops_where(good, [](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::atomic; });
+    for (const auto& at : atomics) {
+      CHECK(wrong(test::with_op(good, at, [](auto& ops, std::size_t i) { ops[i].kind = ir::OpKind::store; })));
+    }
+  }
+}
+
+TEST_CASE("a dropped await of the backward kernels is a wrong value or a deadlock or refused", "[value][backward]") {
+  const auto needed = [](const ir::Program& p, const ir::Op& op) {
+    if (op.kind != ir::OpKind::await) return false;
+    // Waits that pass at once, for the count or for the check of programs: the order of MMAs has seen to them.
+    const std::string& token = p.tokens[static_cast<std::size_t>(op.token)].name;
+    return !(token == "written" || token == "staged" || token == "dv_done" || token == "dk_done" ||
+             (token == "ds_full" && op.role == "add_dq"));
+  };
+  for (const Kernel& k : {Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()}}) {
+    const Case c{k.schedule, k.chip, "causal", problem(1, 1, 1, {600}, {300}, 64)};
+    const Expected e = expected(c);
+    const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
+    for (const test::OpAt& at : test::ops_where(good, needed)) {
+      bool noticed = false;
+      try {
+        const ir::Pipeline bad = test::with_op(good, at, test::erase_op);
+        for (std::uint64_t seed = 1; seed <= 40 && !noticed; ++seed) noticed = !(error_of_run(bad, e, seed) < 1e-9);
+      } catch (const Invariant&) {
+        noticed = true;
+      } catch (const SimError&) {
+        noticed = true;
+      }
+      INFO(k.schedule << ": kernel " << at.node << " agent " << at.agent << " section " << at.section << " op " << at.position);
+      CHECK(noticed);
+    }
   }
 }
