@@ -246,7 +246,8 @@ class Counter {
     const double sharers = shared ? std::max(kernel_.grid.cluster, 1) : 1;
     const double arriving = op.pair ? bytes / 2 : bytes;
     const ir::Tile& tile = program_.tiles[static_cast<std::size_t>(copied_tile(op))];
-    if (tile.space == ir::Space::smem) {
+    const bool by_lanes = op.kind == OpKind::atomic && op.copy == ir::CopyKind::plain;  // by the data path that SMEM and L1 share
+    if (tile.space == ir::Space::smem || by_lanes) {
       per_item[static_cast<std::size_t>(Server::smem)] = arriving / chip_.sm.smem_bytes_per_clk;
       work_.counts.smem_bytes += share_ * slabs_ * arriving;
     }

@@ -61,6 +61,7 @@ class Writer {
     compute_ = b_.agent(compute->name, rule.warps > 0 ? rule.warps : compute->warps,
                         rule.registers_per_thread > 0 ? rule.registers_per_thread : compute->registers_per_thread);
     const int adder = reducer != nullptr ? b_.agent(reducer->name, reducer->warps, reducer->registers_per_thread) : ir::kNone;
+    loads_itself_ = producer == nullptr;
     guard_ = producer != nullptr || ir::is_async(plan_.mma);
     make_tokens(adder != ir::kNone);
     make_tiles(adder != ir::kNone);
@@ -162,7 +163,7 @@ class Writer {
     const TileRule& rule = plan_.rule;
     if (name == "load_q" || name == "load_do") return load_role(name == "load_q");
     if (name == "qk") return {ops::await(k_.q_full), mma(t_.k, t_.q, t_.s, false, true, false, rule.warp_columns)};
-    if (name == "dov") return {ops::await(k_.do_full), mma(t_.v, t_.grad_o, t_.dp, false, true, false, rule.warp_columns)};
+    if (name == "dov") return {mma(t_.v, t_.grad_o, t_.dp, false, true, false, rule.warp_columns)};
     if (name == "mask") return mask_role();
     if (name == "exp") {
       const double scale2 = softmax_scale(plan_) * std::numbers::log2e;
@@ -215,7 +216,8 @@ class Writer {
   }
 
   // A single slot is loaded again only behind its last reader. An asynchronous product has read its slot when its result is complete:
-  // dO is given back behind the next product to issue, Q at the end of the trip.
+  // dO is given back behind the next product to issue, Q at the end of the trip;
+  // an agent that loads into a slot itself waits at once.
   void write_loop(const AgentSpec& spec) {
     std::vector<RolePlacement> loop = spec.loop;
     const auto at = [&](const char* name) {
@@ -230,12 +232,19 @@ class Writer {
     if (!guard_ && plan_.rule.stages == 1) move_behind("load_q", "dk");
     if (!guard_ && (plan_.rule.stages_v > 0 ? plan_.rule.stages_v : plan_.rule.stages) == 1) move_behind("load_do", "dv");
     ops::Ops& list = b_.ops(compute_, kMain);
+    bool do_awaited = false;
     for (const RolePlacement& p : loop) {
+      if (!do_awaited && (p.role == "dov" || p.role == "dv")) {
+        ops::append(list, ops::with_role({ops::await(k_.do_full)}, p.role, p.skew));
+        do_awaited = true;
+      }
       ops::append(list, ops::with_role(role(p.role), p.role, p.skew));
-      const bool behind_dv = p.role == (atomic_ ? "dq" : "dk");
+      const bool behind_dv = p.role == (loads_itself_ ? "dv" : atomic_ ? "dq" : "dk");
       if (guard_ && behind_dv) ops::append(list, ops::with_role({ops::signal(k_.do_empty, {t_.grad_v})}, "release", p.skew));
+      if (guard_ && loads_itself_ && p.role == "dk")
+        ops::append(list, ops::with_role({ops::signal(k_.q_empty, {t_.grad_k})}, "release", p.skew));
     }
-    if (guard_) ops::append(list, ops::with_role({ops::signal(k_.q_empty, {t_.grad_k})}, "release", at("dk")->skew));
+    if (guard_ && !loads_itself_) ops::append(list, ops::with_role({ops::signal(k_.q_empty, {t_.grad_k})}, "release", at("dk")->skew));
   }
 
   const TileListPlan& plan_;
@@ -243,6 +252,7 @@ class Writer {
   const BackwardTensors& tensors_;
   bool atomic_;
   bool guard_ = false;
+  bool loads_itself_ = true;
   int compute_ = 0;
   ProgramBuilder b_;
   Tiles t_{};
