@@ -40,6 +40,7 @@ Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dty
   problem.head_dim_qk = row.head_dim_qk;
   problem.head_dim_v = row.head_dim_v;
   problem.dtype = dtype;
+  if (row.pass == "bwd") problem.pass = Pass::backward;
   for (const ParamSpec& spec : variant.params) problem.params[std::string(spec.name)] = spec.default_value;
   if (row.window > 0) problem.params["left"] = row.window - 1;  // the row counts the query's own key
   return problem;
@@ -133,7 +134,7 @@ std::string MappedRow::key() const {
   std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip->name, schedule->name, harness, conditions.locked_mhz,
                                  conditions.extra_kernels.size(), variant->name, problem.batch, problem.q_heads, problem.kv_heads,
                                  problem.q_len[0], problem.kv_len[0], problem.head_dim_qk, problem.head_dim_v);
-  text += "|" + std::string(ir::name_of(problem.dtype));
+  text += "|" + std::string(ir::name_of(problem.dtype)) + "|" + std::string(name_of(problem.pass));
   for (const auto& [name, value] : problem.params) text += "|" + name + "=" + text_of(value);
   return text;
 }

@@ -13,9 +13,10 @@ namespace attnsim {
 namespace {
 
 // First legal name wins.
+enum class Use { prefill, decode, backward };
 struct DefaultRule {
   std::string_view isa;  // "" = any
-  bool decode;
+  Use use;
   std::array<const char*, 2> schedules;
 };
 // First legal name wins, whatever the problem's shape.
@@ -30,22 +31,26 @@ constexpr std::array kOperatorDefaults{
 };
 
 constexpr std::array kDefaults{
-    DefaultRule{"sm_90", false, {"fa3-sm90", "fa2-sm80"}},
-    DefaultRule{"sm_90", true, {"splitkv-decode-sm90", "splitkv-decode"}},
-    DefaultRule{"sm_100", false, {"fa4-sm100", "fa2-sm80"}},
-    DefaultRule{"sm_100", true, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
-    DefaultRule{"sm_103", false, {"fa4-sm100", "fa2-sm80"}},
-    DefaultRule{"sm_103", true, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
-    DefaultRule{"cdna2", false, {"fa2-cdna", "fused-generic"}},
-    DefaultRule{"cdna2", true, {"splitkv-decode-cdna", "fused-generic"}},
-    DefaultRule{"cdna3", false, {"fa2-cdna", "fused-generic"}},
-    DefaultRule{"cdna3", true, {"splitkv-decode-cdna", "fused-generic"}},
-    DefaultRule{"cdna4", false, {"fa2-cdna", "fused-generic"}},
-    DefaultRule{"cdna4", true, {"splitkv-decode-cdna", "fused-generic"}},
-    DefaultRule{"simd", false, {"host-fa", "fused-generic"}},
-    DefaultRule{"simd", true, {"host-decode", "host-fa"}},
-    DefaultRule{"", false, {"fa2-sm80", "fused-generic"}},
-    DefaultRule{"", true, {"splitkv-decode", "fused-generic"}},
+    DefaultRule{"sm_90", Use::prefill, {"fa3-sm90", "fa2-sm80"}},
+    DefaultRule{"sm_90", Use::decode, {"splitkv-decode-sm90", "splitkv-decode"}},
+    DefaultRule{"sm_100", Use::prefill, {"fa4-sm100", "fa2-sm80"}},
+    DefaultRule{"sm_100", Use::decode, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
+    DefaultRule{"sm_103", Use::prefill, {"fa4-sm100", "fa2-sm80"}},
+    DefaultRule{"sm_103", Use::decode, {"trtllm-decode-sm100", "splitkv-decode-lastcta"}},
+    DefaultRule{"cdna2", Use::prefill, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna2", Use::decode, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"cdna3", Use::prefill, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna3", Use::decode, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"cdna4", Use::prefill, {"fa2-cdna", "fused-generic"}},
+    DefaultRule{"cdna4", Use::decode, {"splitkv-decode-cdna", "fused-generic"}},
+    DefaultRule{"sm_90", Use::backward, {"fa3-bwd-sm90", "fa2-bwd-sm80"}},
+    DefaultRule{"sm_100", Use::backward, {"fa4-bwd-sm100", "fa2-bwd-sm80"}},
+    DefaultRule{"sm_103", Use::backward, {"fa4-bwd-sm100", "fa2-bwd-sm80"}},
+    DefaultRule{"simd", Use::prefill, {"host-fa", "fused-generic"}},
+    DefaultRule{"simd", Use::decode, {"host-decode", "host-fa"}},
+    DefaultRule{"", Use::backward, {"fa2-bwd-sm80", "fused-generic-bwd"}},
+    DefaultRule{"", Use::prefill, {"fa2-sm80", "fused-generic"}},
+    DefaultRule{"", Use::decode, {"splitkv-decode", "fused-generic"}},
 };
 
 std::optional<ConfigError> complaint(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
@@ -98,7 +103,7 @@ std::vector<Schedule> legal_schedules(const Variant& variant, const Problem& pro
   std::vector<Schedule> legal;
   for (const std::string& name : schedule_names()) {
     Schedule schedule = load_schedule(name);
-    if (schedule.family != variant.family) continue;
+    if (schedule.family != variant.family || schedule.pass != problem.pass) continue;
     if (!complaint(variant, problem, schedule, chip)) legal.push_back(std::move(schedule));
   }
   return legal;
@@ -116,8 +121,9 @@ Schedule default_schedule(const Variant& variant, const Problem& problem, const 
     }
     throw *last;
   }
+  const Use use = problem.pass == Pass::backward ? Use::backward : problem.is_decode() ? Use::decode : Use::prefill;
   for (const DefaultRule& rule : kDefaults) {
-    if ((!rule.isa.empty() && rule.isa != chip.isa) || rule.decode != problem.is_decode()) continue;
+    if ((!rule.isa.empty() && rule.isa != chip.isa) || rule.use != use) continue;
     for (const char* name : rule.schedules) {
       Schedule schedule = load_schedule(name);
       last = complaint(variant, problem, schedule, chip);

@@ -26,8 +26,8 @@ struct CatalogEntry {
 
 // Shipped schedules that lower for this problem on this chip, by name.
 [[nodiscard]] std::vector<Schedule> legal_schedules(const Variant& variant, const Problem& problem, const Chip& chip);
-// What "auto" means: the public kernel that users of the chip get (FA2 or FA3, their decode forms), else fused-generic. Throws
-// ConfigError when nothing is legal.
+// What "auto" means: the public kernel that users of the chip get (FA2, FA3 or FA4, their decode and backward forms), else fused-generic.
+// Throws ConfigError when nothing is legal.
 [[nodiscard]] Schedule default_schedule(const Variant& variant, const Problem& problem, const Chip& chip);
 
 }  // namespace attnsim

@@ -14,6 +14,12 @@ ir::Pipeline lower(const Variant& variant, const Problem& problem, const Schedul
         "schedules the family " + schedule.family + ", " + std::string(variant.name) + " is of the family " + std::string(variant.family),
         "", ""});
   }
+  if (schedule.pass != problem.pass) {
+    throw ConfigError(ConfigIssue{"", "/schedule", "\"" + schedule.name + "\"",
+                                  "schedules the " + std::string(name_of(schedule.pass)) + " pass, the workload asks for the " +
+                                      std::string(name_of(problem.pass)) + " pass",
+                                  "", ""});
+  }
   for (const Family& family : families()) {
     if (family.name == variant.family) return family.lower(variant, kernel_problem(variant, problem), schedule, chip, extras);
   }

@@ -28,7 +28,12 @@ constexpr std::array kAgentKinds{Named<AgentKind>{"producer", AgentKind::produce
                                  Named<AgentKind>{"all", AgentKind::all},
                                  Named<AgentKind>{"issuer", AgentKind::issuer},
                                  Named<AgentKind>{"correction", AgentKind::correction},
-                                 Named<AgentKind>{"epilogue", AgentKind::epilogue}};
+                                 Named<AgentKind>{"epilogue", AgentKind::epilogue},
+                                 Named<AgentKind>{"reducer", AgentKind::reducer}};
+constexpr std::array kPasses{Named<Pass>{"forward", Pass::forward}, Named<Pass>{"backward", Pass::backward}};
+constexpr std::array kGradQueries{Named<GradQuery>{"atomic", GradQuery::atomic}, Named<GradQuery>{"kernel", GradQuery::kernel}};
+constexpr std::array kGradKeyValues{Named<GradKeyValue>{"sum_kernel", GradKeyValue::sum_kernel},
+                                    Named<GradKeyValue>{"atomic", GradKeyValue::atomic}};
 constexpr std::array kMmaKinds{Named<ir::MmaKind>{"mma_sync", ir::MmaKind::mma_sync}, Named<ir::MmaKind>{"wgmma", ir::MmaKind::wgmma_ss},
                                Named<ir::MmaKind>{"tcgen05", ir::MmaKind::tcgen05}, Named<ir::MmaKind>{"systolic", ir::MmaKind::systolic}};
 constexpr std::array kCopyKinds{Named<ir::CopyKind>{"plain", ir::CopyKind::plain}, Named<ir::CopyKind>{"cp_async", ir::CopyKind::cp_async},
@@ -75,14 +80,15 @@ int small(FieldReader& reader, const std::string& key, std::int64_t min, std::in
   return static_cast<int>(reader.integer(key, {.min = min, .max = max}, fallback));
 }
 
-AgentSpec read_agent(FieldReader& reader) {
+AgentSpec read_agent(FieldReader& reader, Pass pass = Pass::forward) {
   AgentSpec agent;
   agent.name = reader.text("name", {});
   agent.kind = choice(reader, "kind", kAgentKinds);
   agent.warps = small(reader, "warps", 1, 32);
   agent.registers_per_thread = small(reader, "registers_per_thread", 16, 512);
   for (FieldReader& placement : reader.children("loop")) {
-    agent.loop.push_back({placement.text("role", schedule_roles()), small(placement, "skew", 0, 8, 0)});
+    agent.loop.push_back(
+        {placement.text("role", pass == Pass::backward ? backward_roles() : schedule_roles()), small(placement, "skew", 0, 8, 0)});
   }
   return agent;
 }
@@ -104,6 +110,26 @@ TileRule read_rule(FieldReader& reader) {
   rule.warps = small(reader, "warps", 1, 32, 0);
   rule.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
   return rule;
+}
+
+TileRule read_backward_rule(FieldReader& reader) {
+  TileRule rule = read_rule(reader);
+  rule.warp_columns = small(reader, "warp_columns", 1, 16, 1);
+  rule.warp_columns_dkv = small(reader, "warp_columns_dkv", 1, 16, 1);
+  rule.warp_columns_dq = small(reader, "warp_columns_dq", 1, 16, 1);
+  return rule;
+}
+
+BackwardRules read_backward_rules(FieldReader reader) {
+  BackwardRules rules;
+  rules.grad_query = choice(reader, "grad_query", kGradQueries, std::optional(GradQuery::atomic));
+  rules.grad_kv = choice(reader, "grad_kv", kGradKeyValues, std::optional(GradKeyValue::sum_kernel));
+  rules.clear_in_preprocess = reader.boolean("clear_in_preprocess", true);
+  rules.ds_in_registers = reader.boolean("ds_in_registers", false);
+  rules.pair = reader.boolean("pair", false);
+  rules.row_kernel_rows = small(reader, "row_kernel_rows", 1, 1024, 64);
+  rules.row_kernel_warps = small(reader, "row_kernel_warps", 1, 32, 8);
+  return rules;
 }
 
 std::vector<std::string> read_texts(FieldReader& reader, const std::string& key) {
@@ -212,6 +238,24 @@ void read_rows(FieldReader& reader, Schedule& s) {
   s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
 }
 
+void read_tile_list_backward(FieldReader& reader, Schedule& s) {
+  for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
+  for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent, Pass::backward));
+  for (FieldReader& rule : reader.children("tiles")) s.tiles.push_back(read_backward_rule(rule));
+  s.mma = choice(reader, "mma", kMmaKinds);
+  s.copy = choice(reader, "copy", kCopyKinds);
+  s.mask = choice(reader, "mask", kMaskPolicies, std::optional(MaskPolicy::partial_tiles));
+  s.exp2_polynomial = reader.number("exp2_polynomial", {.min = 0, .max = 1}, 0);
+  s.exp2_polynomial_isas = read_texts(reader, "exp2_polynomial_isas");
+  s.kv_descending = reader.boolean("q_descending", false);  // the visited tiles are query tiles here
+  s.tile_order = choice(reader, "tile_order", kTileOrders, std::optional(ir::TileOrder::ascending));
+  s.fastest = choice(reader, "fastest", kFastest, std::optional(ir::Fastest::tiles));
+  s.batch_fastest = reader.boolean("batch_fastest", false);
+  s.l2_section_mib = reader.number("l2_section_mib", {.min = 0, .max = 1e6}, 0);
+  s.cluster = small(reader, "cluster", 1, 16, 1);
+  s.backward = read_backward_rules(reader.child("backward"));
+}
+
 void read_tile_list(FieldReader& reader, Schedule& s) {
   s.form = reader.text("form", {"fused", "unfused"}, "fused");
   for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
@@ -233,6 +277,7 @@ Schedule parse_schedule(const JsonDocument& document) {
   std::vector<std::string> family_names;
   for (const Family& family : families()) family_names.emplace_back(family.name);
   s.family = reader.text("family", family_names, "tile-list");
+  s.pass = choice(reader, "pass", kPasses, std::optional(Pass::forward));
   s.isas = read_texts(reader, "isas");
   s.dtypes = read_texts(reader, "dtypes");
   if (s.family == "gemm") {
@@ -241,6 +286,9 @@ Schedule parse_schedule(const JsonDocument& document) {
   } else if (s.family == "rowwise") {
     read_rows(reader, s);
     if (reader.ok() && s.rows.empty()) reader.issue("rules", "is missing", "at least one rule");
+  } else if (s.pass == Pass::backward) {
+    read_tile_list_backward(reader, s);
+    if (reader.ok()) check_backward(s, reader);
   } else {
     read_tile_list(reader, s);
     if (reader.ok()) check_schedule(s, reader);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/ir/kernel.h"
+#include "workloads/pass.h"
 
 namespace attnsim {
 
@@ -17,8 +18,9 @@ struct RolePlacement {
   int skew = 0;
 };
 
-// all: one agent loads and computes (FA2). issuer, correction, epilogue: only where accumulators lie in tensor memory (FA4).
-enum class AgentKind { producer, consumer, all, issuer, correction, epilogue };
+// all: one agent loads and computes (FA2). issuer, correction, epilogue: only where accumulators lie in tensor memory (FA4). reducer:
+// backward, hands dQ tiles to the copy engine, which adds them to dQ's accumulator.
+enum class AgentKind { producer, consumer, all, issuer, correction, epilogue, reducer };
 struct AgentSpec {
   std::string name;
   AgentKind kind = AgentKind::all;
@@ -43,6 +45,27 @@ struct TileRule {
   int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
   int registers_per_thread = 0;  // of the computing agents; 0: as the agent says
+  // Backward: `stages` are slots of Q, `stages_v` of dO. mma.sync: warps of the computing agent side by side along the columns of S^T and
+  // dP^T (queries), of dK and dV (head_dim), of dQ (head_dim).
+  int warp_columns = 1;
+  int warp_columns_dkv = 1;
+  int warp_columns_dq = 1;
+};
+
+// Backward. How dQ comes together over the KV tiles that a query visits: fp32 atomics in any order, or a kernel of its own that walks the
+// KV tiles of a query tile and recomputes S and dP.
+enum class GradQuery { atomic, kernel };
+// How dK and dV come together over the query heads of a group: one copy per query head, added by a kernel; or fp32 atomics and a kernel
+// that converts.
+enum class GradKeyValue { sum_kernel, atomic };
+struct BackwardRules {
+  GradQuery grad_query = GradQuery::atomic;
+  GradKeyValue grad_kv = GradKeyValue::sum_kernel;
+  bool clear_in_preprocess = true;  // the row-sum kernel zero-fills dQ's accumulator; else a kernel of its own does
+  bool ds_in_registers = false;     // dS feeds dK from registers, not from the SMEM copy that dQ reads
+  bool pair = false;                // two CTAs of a cluster multiply together (tcgen05 cta_group::2)
+  int row_kernel_rows = 64;         // rows of a CTA of the kernels before and after
+  int row_kernel_warps = 8;
 };
 
 // Rules restated in MODELLING_NOTES decode section 4; stream_k: families/stream_k.h, flashinfer: families/splits.h.
@@ -85,6 +108,7 @@ struct Schedule {
   std::string description;
   std::string source;
   std::string family = "tile-list";
+  Pass pass = Pass::forward;
   std::string form = "fused";               // "fused" or "unfused" (three kernels)
   std::vector<std::string> isas;            // chips whose isa is listed may run it; empty = any
   std::vector<std::string> dtypes;          // element types that it is compiled for; empty = any
@@ -130,6 +154,7 @@ struct Schedule {
   int trip_global_round_trips = 0;      // dependent L2 reads before a trip's K: the block table's entries of the tile
   bool prepare_kernel = false;  // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
   bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
+  BackwardRules backward;       // pass backward
   GemmRules gemm;               // family gemm
   std::vector<RowRule> rows;    // family rowwise
   std::string resolved_json;    // canonical text: part of a result's identity

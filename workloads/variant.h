@@ -13,6 +13,7 @@
 
 #include "sim/ir/op.h"
 #include "workloads/masks/mask.h"
+#include "workloads/pass.h"
 
 namespace attnsim {
 
@@ -20,7 +21,8 @@ using ParamValue = std::variant<std::int64_t, double, bool, std::string>;
 using Params = std::map<std::string, ParamValue>;
 
 // One attention problem. Tensors: Q [batch, q_heads, q_len, head_dim_qk], K [batch, kv_heads, kv_len, head_dim_qk],
-// V [batch, kv_heads, kv_len, head_dim_v], O [batch, q_heads, q_len, head_dim_v]. Ragged batches give one length per entry.
+// V [batch, kv_heads, kv_len, head_dim_v], O [batch, q_heads, q_len, head_dim_v]. Ragged batches give one length per entry. The backward
+// pass takes dO beside O and its log-sum-exp, and gives dQ, dK and dV in the shapes of Q, K and V.
 struct Problem {
   std::int64_t batch = 1;
   std::int64_t q_heads = 1;
@@ -35,6 +37,7 @@ struct Problem {
   ir::DType dtype = ir::DType::bf16;
   std::optional<ir::DType> dtype_kv;  // of K and V in memory where it is another one: an 8-bit cache, converted before it is multiplied
   Params params;                      // of the variant, defaults filled in
+  Pass pass = Pass::forward;
 
   [[nodiscard]] ir::DType kv_dtype() const { return dtype_kv.value_or(dtype); }
   [[nodiscard]] std::int64_t group() const { return q_heads / kv_heads; }

@@ -20,6 +20,11 @@ bool is_mask_work(const ir::Op& op) {
          op.fn == Fn::logical_and || op.fn == Fn::logical_or || op.fn == Fn::logical_not;
 }
 
+// What a schedule computes a second time instead of keeping it; its roles say so.
+bool is_repeated(const ir::Op& op) {
+  return op.role.rfind("recompute", 0) == 0;
+}
+
 // Lane operations of a step's ops on one pipe, by their own rules: what the step's contracted total is shared out by.
 struct LaneShare {
   double padded = 0;
@@ -239,7 +244,8 @@ class Counter {
     const double sharers = shared ? std::max(kernel_.grid.cluster, 1) : 1;
     const double arriving = op.pair ? bytes / 2 : bytes;
     const ir::Tile& tile = program_.tiles[static_cast<std::size_t>(copied_tile(op))];
-    if (tile.space == ir::Space::smem) {
+    const bool by_lanes = op.kind == OpKind::atomic && op.copy == ir::CopyKind::plain;  // by the data path that SMEM and L1 share
+    if (tile.space == ir::Space::smem || by_lanes) {
       per_item[static_cast<std::size_t>(Server::smem)] = arriving / chip_.sm.smem_bytes_per_clk;
       work_.counts.smem_bytes += share_ * slabs_ * arriving;
     }
@@ -248,7 +254,7 @@ class Counter {
   }
 
   void count_mma(const ir::Op& op, const ir::Section& section) {
-    const double flops = 2 * share_ * slabs_ * op_extent(program_, section, op, item_).useful;
+    const double flops = is_repeated(op) ? 0 : 2 * share_ * slabs_ * op_extent(program_, section, op, item_).useful;
     const ir::DType dtype = program_.tiles[static_cast<std::size_t>(op.in[0])].dtype;
     work_.has_mma = true;
     work_.counts.useful_tensor_flops += flops;
@@ -257,7 +263,7 @@ class Counter {
 
   // Mask work, work repeated per loop tile only because there are tiles (rescaling), and what splitting repeats is not useful.
   [[nodiscard]] bool is_useful(const ir::Op& op, const ir::Section& section) const {
-    if (is_mask_work(op) || !certain_) return false;
+    if (is_mask_work(op) || is_repeated(op) || !certain_) return false;
     if (section.kind == ir::SectionKind::once) return item_.tile->split == 0;
     return section.trips == ir::TripSource::runs && spans_loop(program_, op);
   }

@@ -70,7 +70,9 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   out.padded_rows = program.padded(tile.rows);
   out.from_registers = !load && tile.space == ir::Space::registers;
   out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
-  if (tile.space == ir::Space::smem && config.smem_bandwidth) {
+  // Atomics from registers pass the data path that SMEM and the first-level cache share.
+  const bool by_lanes = op.kind == ir::OpKind::atomic && op.copy == ir::CopyKind::plain;
+  if ((tile.space == ir::Space::smem || by_lanes) && config.smem_bandwidth) {
     out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / (chip.sm.smem_bytes_per_clk * chip.sm.smem_efficiency);
   }
   const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;

@@ -25,16 +25,22 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
   TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
   transfer.bytes = step.arrives ? tile_bytes : bytes;
   transfer.is_store = step.kind == StepKind::store;
+  const bool atomic = step.op->kind == ir::OpKind::atomic;
   transfer.blocks_agent = !step.async;
   transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
   std::int64_t hit = bytes;
   std::int64_t miss = 0;
   if (bytes > 0) {
     if (config_.cache != nullptr) {
-      const L2Outcome outcome = config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, transfer.is_store);
-      if (!transfer.is_store) {
+      L2Outcome outcome =
+          config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, transfer.is_store && !atomic);
+      if (!transfer.is_store || atomic) {
         hit = outcome.hit_bytes + bytes - valid_bytes;
         miss = outcome.miss_bytes;
+      }
+      if (atomic) {
+        outcome.written_back_bytes +=
+            config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, true).written_back_bytes;
       }
       if (outcome.written_back_bytes > 0) {
         memory_.write_back(static_cast<double>(now), static_cast<double>(outcome.written_back_bytes) * config_.hbm_write_cost);
@@ -59,6 +65,7 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
   if (transfer.is_store) ++cta.stores_in_flight;
   if (tally_ && !transfer.is_store) tally_->loads(cta.sm, 1);
   if (miss > 0) transfer.latency += plan_.hbm_latency;
+  if (atomic) hit += bytes;  // L2 reads and writes: as long as moving the bytes twice
   transfer.parts = (miss > 0) + (hit > 0);
   if (transfer.parts == 0) {
     push(now + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);

@@ -134,7 +134,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
     if (panels) break;
     for (std::size_t s = 0; s < agent.sections.size(); ++s) {
       for (const ir::Op& op : agent.sections[s]) {
-        if (op.kind != ir::OpKind::load && op.kind != ir::OpKind::store) continue;
+        const bool atomic = op.kind == ir::OpKind::atomic;
+        if (op.kind != ir::OpKind::load && op.kind != ir::OpKind::store && !atomic) continue;
         const ir::Tensor& tensor = tensors[static_cast<std::size_t>(op.access.tensor)];
         const double row = row_bytes(tensor);
         for (const ir::ItemFamily& family : kernel.families) {
@@ -171,9 +172,11 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
             stored += moved;
             continue;
           }
-          loaded += bytes;
+          if (!atomic) loaded += bytes;
           if (op.access.row_from != ir::RowFrom::trip || high < 0) {
-            fetched += stays ? std::min(moved, static_cast<double>(tensor.bytes().count())) : moved;
+            const double from_hbm = stays ? std::min(moved, static_cast<double>(tensor.bytes().count())) : moved;
+            fetched += from_hbm;
+            if (atomic) stored += from_hbm;
             continue;
           }
           const auto touched = static_cast<double>(std::min((high - low + 1) * padded, family.loop_extent));
@@ -185,7 +188,9 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const bool fits = kStreams * std::max(1.0, slabs_in_flight) * slab_bytes <= l2;
           const double once = distinct_slabs * slab_bytes;
           const double shared_by = std::max(1.0, std::min(in_flight, tiles));
-          fetched += fits ? std::min(bytes, once) : std::max(once, bytes / shared_by);
+          const double from_hbm = fits ? std::min(bytes, once) : std::max(once, bytes / shared_by);
+          fetched += from_hbm;
+          if (atomic) stored += from_hbm;
         }
       }
     }

@@ -82,9 +82,11 @@ std::string action(const Program& p, const Op& op, const std::vector<Tensor>& te
     case OpKind::gather:
       return fmt::format("{} = {} {} {}{}", results(p, op), info(op.kind).name, name_of(op.copy), place(op.access, tensors),
                          op.pair ? ", half per CTA of a pair" : "");
+    case OpKind::atomic:
+      return fmt::format("{} {} {} {} to {}", info(op.kind).name, name_of(op.fn), name_of(op.copy), operands(p, op),
+                         place(op.access, tensors));
     case OpKind::store:
     case OpKind::scatter:
-    case OpKind::atomic:
       return fmt::format("{} {} {} to {}", info(op.kind).name, name_of(op.copy), operands(p, op), place(op.access, tensors));
     case OpKind::mma: {
       const auto side = [&](std::size_t i, bool transposed) { return tile_name(p, op.in.at(i)) + (transposed ? "^T" : ""); };

@@ -32,6 +32,7 @@ Json json_of(const Problem& p) {
                 {"head_dim_v", p.head_dim_v}, {"dtype", std::string(ir::name_of(p.dtype))},
                 {"params", json_of(p.params)}};
   if (p.kv_dtype() != p.dtype) shape["dtype_kv"] = std::string(ir::name_of(p.kv_dtype()));
+  if (p.pass == Pass::backward) shape["pass"] = "backward";
   return shape;
 }
 

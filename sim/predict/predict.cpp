@@ -52,7 +52,7 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
 // No measurement file holds prefill with windows or other masks: rows of full or causal calls don't vouch for it.
 std::string validated_phase(const Variant& variant, const Problem& problem) {
   const std::string phase = phase_of(variant, problem);
-  if (variant.masks == nullptr || variant.shape != ShapeKind::attention) return phase;
+  if (phase == "bwd" || variant.masks == nullptr || variant.shape != ShapeKind::attention) return phase;
   const std::optional<Band> band = common_band(variant, problem);
   if (!band) return "masked " + phase;
   return phase != "decode" && band->lower > -kUnbounded ? "windowed " + phase : phase;

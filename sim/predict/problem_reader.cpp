@@ -127,6 +127,12 @@ Problem read_problem(FieldReader& workload, const Variant* variant) {
       workload.issue("shape", fmt::format("needs {:.3g} FLOPs unmasked, more than 64-bit counters hold", dense_flops(p)),
                      "at most 2.3e18 FLOPs");
   }
+  const std::string pass = workload.text("pass", {"forward", "backward"}, "forward");
+  if (pass == "backward") {
+    p.pass = Pass::backward;
+    if (variant != nullptr && variant->shape != ShapeKind::attention)
+      workload.issue("pass", "is not for " + std::string(variant->name), "forward");
+  }
   p.dtype = dtype_named(workload.text("dtype", {"bf16", "f16", "f8", "f32"}, "bf16"));
   if (workload.has("dtype_kv") && p.m > 0) workload.issue("dtype_kv", "is for attention, which has K and V", "no dtype_kv");
   if (workload.has("dtype_kv")) p.dtype_kv = dtype_named(workload.text("dtype_kv", {"bf16", "f16", "f8"}));

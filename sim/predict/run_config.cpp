@@ -148,6 +148,7 @@ RunConfig load_run_config(const std::string& file) {
 
 std::string phase_of(const Variant& variant, const Problem& problem) {
   if (variant.shape != ShapeKind::attention) return std::string(variant.name);
+  if (problem.pass == Pass::backward) return "bwd";
   if (problem.is_decode()) return "decode";
   if (variant.masks == nullptr) return "prefill";
   const std::optional<Band> band = common_band(variant, problem);

@@ -65,7 +65,8 @@ struct RunConfig {
 // Reads, parses, and checks against workloads/run.schema.json.
 [[nodiscard]] RunConfig load_run_config(const std::string& file);
 
-// "decode" (every q_len <= 8), "prefill" (masked on the upper side) or "encoder": the names of measurements. Operators: their own.
+// "decode" (every q_len <= 8), "prefill" (masked on the upper side) or "encoder", "bwd": the names of measurements. Operators: their
+// own.
 [[nodiscard]] std::string phase_of(const Variant& variant, const Problem& problem);
 
 // Runs `body`; a ConfigError leaves with `file`, and `pointer` put before its own pointers.

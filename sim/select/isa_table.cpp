@@ -53,6 +53,7 @@ IsaTable read_table(const std::string& isa) {
   table.reduce_shuffle_steps = static_cast<int>(reader.integer("reduce_shuffle_steps", {.min = 0, .max = 8}, table.reduce_shuffle_steps));
   table.contract_multiply_add = reader.boolean("contract_multiply_add", table.contract_multiply_add);
   table.copy_bytes_per_lane = reader.number("copy_bytes_per_lane", {.min = 1, .max = 128}, table.copy_bytes_per_lane);
+  table.atomic_bytes_per_lane = reader.number("atomic_bytes_per_lane", {.min = 1, .max = 128}, table.atomic_bytes_per_lane);
   table.copy_address_instructions = reader.number("copy_address_instructions", {.min = 0, .max = 64}, table.copy_address_instructions);
   FieldReader elementwise = reader.child("elementwise");
   for (const std::string& name : elementwise.keys()) {

@@ -42,6 +42,7 @@ struct IsaTable {
   int reduce_shuffle_steps = 0;          // exchanges that finish a row reduction
   bool contract_multiply_add = false;
   double copy_bytes_per_lane = 16;
+  double atomic_bytes_per_lane = 4;                    // of an atomic that the copy engine does not execute
   double copy_address_instructions = 1;                // per copy instruction
   std::map<std::string, ElementwiseRule> elementwise;  // by function; reduce_FUNCTION, integer_FUNCTION where these differ
   std::vector<ElementwiseRule> exp2_polynomial;        // instructions of an exp2 on the lanes instead of the SFU

@@ -152,7 +152,8 @@ class Selector {
     step.async = !(load && op.copy == ir::CopyKind::plain);
     const TileId id = load ? op.out[0] : op.in[0];
     const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
-    const double copies = engine ? 1 : std::ceil(bytes(id) / (table_.copy_bytes_per_lane * chip_.sm.lanes_per_warp));
+    const double per_lane = op.kind == OpKind::atomic ? table_.atomic_bytes_per_lane : table_.copy_bytes_per_lane;
+    const double copies = engine ? 1 : std::ceil(bytes(id) / (per_lane * chip_.sm.lanes_per_warp));
     step.warp_instructions = engine ? 1 : copies * (1 + table_.copy_address_instructions);
     step.alu_ops = engine ? 0 : copies * table_.copy_address_instructions * chip_.sm.lanes_per_warp;
     step.demand[static_cast<std::size_t>(Pipe::issue)] = step.warp_instructions / chip_.sm.issue_per_clk;

@@ -104,6 +104,13 @@ Op store(ir::TileId tile, ir::Access to, ir::CopyKind copy, std::vector<ir::Toke
   return op;
 }
 
+Op atomic_add(ir::TileId tile, ir::Access to, ir::CopyKind copy, std::vector<ir::TokenId> completes) {
+  Op op = store(tile, to, copy, std::move(completes));
+  op.kind = OpKind::atomic;
+  op.fn = ir::Fn::add;
+  return op;
+}
+
 Op mma(ir::TileId a, ir::TileId b, ir::TileId d, ir::MmaKind kind, bool b_transposed, bool accumulate) {
   Op op = make(OpKind::mma, ir::Fn::none, {a, b}, {d});
   op.mma = kind;

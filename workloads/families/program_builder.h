@@ -39,6 +39,8 @@ using Ops = std::vector<ir::Op>;
 
 [[nodiscard]] ir::Op load(ir::TileId tile, ir::Access from, ir::CopyKind copy, std::vector<ir::TokenId> completes = {});
 [[nodiscard]] ir::Op store(ir::TileId tile, ir::Access to, ir::CopyKind copy, std::vector<ir::TokenId> completes = {});
+// Adds the tile to what lies in the tensor.
+[[nodiscard]] ir::Op atomic_add(ir::TileId tile, ir::Access to, ir::CopyKind copy, std::vector<ir::TokenId> completes = {});
 [[nodiscard]] ir::Op mma(ir::TileId a, ir::TileId b, ir::TileId d, ir::MmaKind kind, bool b_transposed, bool accumulate);
 [[nodiscard]] ir::Op unary(ir::Fn fn, ir::TileId in, ir::TileId out);
 [[nodiscard]] ir::Op zero(ir::TileId out);

@@ -8,15 +8,11 @@
 
 #include "sim/core/error.h"
 #include "workloads/families/copies.h"
+#include "workloads/families/tile_list_backward.h"
 
 namespace attnsim {
 
 namespace {
-
-bool applies(const TileRule& rule, const TileListPlan& plan) {
-  return plan.padded_qk <= rule.head_dim_max && (rule.mask == MaskClass::any || rule.mask == plan.mask) &&
-         (rule.rows_max == 0 || plan.rows <= rule.rows_max);
-}
 
 // The programs depend on tensor ids only by number, so any ids do for a check.
 TileListTensors placeholder_tensors() {
@@ -169,7 +165,12 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
 
 }  // namespace
 
-void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip) {
+bool applies(const TileRule& rule, const TileListPlan& plan) {
+  return plan.padded_qk <= rule.head_dim_max && (rule.mask == MaskClass::any || rule.mask == plan.mask) &&
+         (rule.rows_max == 0 || plan.rows <= rule.rows_max);
+}
+
+void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip, bool loop_registers) {
   constexpr double kReservedKib = 1;  // per CTA, by the system (ir::occupancy)
   const double smem_kib = static_cast<double>(program.smem_bytes()) / 1024;
   const double limit_kib = std::min(chip.sm.smem_per_cta_kib, chip.sm.smem_kib - kReservedKib);
@@ -194,7 +195,7 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
   for (std::size_t a = 0; a < program.agents.size(); ++a) {
     const ir::Agent& agent = program.agents[a];
     registers += static_cast<std::int64_t>(agent.warps) * 32 * agent.registers_per_thread;
-    const std::int64_t bits = loop_register_bits(program, static_cast<int>(a), ir::is_async(plan.mma));
+    const std::int64_t bits = loop_registers ? loop_register_bits(program, static_cast<int>(a), ir::is_async(plan.mma)) : 0;
     const std::int64_t per_thread = bits / 32 / (static_cast<std::int64_t>(agent.warps) * 32);
     if (per_thread > agent.registers_per_thread) {
       illegal("/schedule", plan.schedule,
@@ -211,6 +212,7 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
 
 ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                              const std::vector<ExtraKernel>& extras) {
+  if (problem.pass == Pass::backward) return lower_tile_list_backward(variant, problem, schedule, chip);
   const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));

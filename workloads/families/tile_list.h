@@ -111,8 +111,11 @@ struct TileListTensors {
 [[nodiscard]] ir::Kernel regroup_kernel(const TileListPlan& plan, const std::string& name, ir::TensorId from, ir::TensorId to,
                                         int head_dim);
 
-// Throws ConfigError unless SMEM and registers of the program fit the chip.
-void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip);
+// Throws ConfigError unless SMEM and registers of the program fit the chip. Without `loop_registers` the tiles of the main loop are not
+// held against the registers of their agent.
+void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip& chip, bool loop_registers = true);
+// Whether a tile rule is meant for the head_dim, mask and rows of a plan.
+[[nodiscard]] bool applies(const TileRule& rule, const TileListPlan& plan);
 
 [[nodiscard]] ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                                            const std::vector<ExtraKernel>& extras);

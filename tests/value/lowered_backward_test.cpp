@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gradients of the lowered backward pass against straight-line loops, in orders that the tokens allow; atomics add in any order.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "sim/core/error.h"
+#include "sim/value/counter_rng.h"
+#include "sim/value/value_run.h"
+#include "tests/support/chips.h"
+#include "tests/support/mutate.h"
+#include "workloads/catalog.h"
+#include "workloads/lower.h"
+#include "workloads/reference/attention_backward.h"
+
+using namespace attnsim;
+
+namespace {
+
+struct Case {
+  std::string schedule;
+  Chip chip;
+  std::string variant;
+  Problem problem;
+};
+
+Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads, std::vector<std::int64_t> q_len,
+                std::vector<std::int64_t> kv_len, std::int64_t d, Params params = {}) {
+  Problem p;
+  p.pass = Pass::backward;
+  p.batch = batch;
+  p.q_heads = q_heads;
+  p.kv_heads = kv_heads;
+  p.q_len = std::move(q_len);
+  p.kv_len = std::move(kv_len);
+  p.head_dim_qk = p.head_dim_v = d;
+  p.params = std::move(params);
+  return p;
+}
+
+Params window(std::int64_t left, std::int64_t right) {
+  return {{"left", left}, {"right", right}};
+}
+
+ir::TensorId id_of(const ir::Pipeline& pipeline, const std::string& name) {
+  for (std::size_t t = 0; t < pipeline.tensors().size(); ++t) {
+    if (pipeline.tensors()[t].name == name) return static_cast<ir::TensorId>(t);
+  }
+  return ir::kNone;
+}
+
+// Inputs and outputs of a case by straight loops.
+struct Expected {
+  reference::AttentionInputs in;
+  std::vector<double> grad_o;
+  reference::AttentionOutputs out;
+  reference::AttentionGradients gradients;
+};
+
+Expected expected(const Case& c) {
+  const Problem& p = c.problem;
+  Expected e;
+  e.in.batch = p.batch;
+  e.in.q_heads = p.q_heads;
+  e.in.kv_heads = p.kv_heads;
+  for (std::int64_t b = 0; b < p.batch; ++b) {
+    e.in.q_len.push_back(p.q_len_of(b));
+    e.in.kv_len.push_back(p.kv_len_of(b));
+  }
+  e.in.max_q_len = *std::max_element(e.in.q_len.begin(), e.in.q_len.end());
+  e.in.max_kv_len = *std::max_element(e.in.kv_len.begin(), e.in.kv_len.end());
+  e.in.head_dim_qk = p.head_dim_qk;
+  e.in.head_dim_v = p.head_dim_v;
+  value::CounterRng rng(11);
+  const auto fill = [&](std::int64_t n) {
+    std::vector<double> values(static_cast<std::size_t>(n));
+    for (double& x : values) x = 2 * rng.symmetric();
+    return values;
+  };
+  e.in.q = fill(p.batch * p.q_heads * e.in.max_q_len * p.head_dim_qk);
+  e.in.k = fill(p.batch * p.kv_heads * e.in.max_kv_len * p.head_dim_qk);
+  e.in.v = fill(p.batch * p.kv_heads * e.in.max_kv_len * p.head_dim_v);
+  e.grad_o = fill(p.batch * p.q_heads * e.in.max_q_len * p.head_dim_v);
+  const Variant& v = variant(c.variant);
+  const auto keep = [&](std::int64_t b, std::int64_t q, std::int64_t k) {
+    const Band band = v.band(p, p.q_len_of(b), p.kv_len_of(b));
+    const std::int64_t distance = k - (q + band.shift);
+    return band.lower <= distance && distance <= band.upper;
+  };
+  e.out = reference::attention(e.in, keep);
+  e.gradients = reference::attention_backward(e.in, e.grad_o, keep);
+  return e;
+}
+
+value::TensorData data(std::int64_t slabs, std::int64_t rows, std::int64_t cols, std::vector<double> values) {
+  value::TensorData t(slabs, rows, cols);
+  t.values = std::move(values);
+  return t;
+}
+
+std::vector<value::TensorData> inputs(const Expected& e) {
+  const auto& in = e.in;
+  const std::int64_t q_slabs = in.batch * in.q_heads;
+  const std::int64_t kv_slabs = in.batch * in.kv_heads;
+  std::vector<double> lse = e.out.lse_log2;
+  for (double& x : lse) x *= std::log(2.0);
+  return {data(q_slabs, in.max_q_len, in.head_dim_qk, in.q),
+          data(kv_slabs, in.max_kv_len, in.head_dim_qk, in.k),
+          data(kv_slabs, in.max_kv_len, in.head_dim_v, in.v),
+          data(q_slabs, in.max_q_len, in.head_dim_v, e.out.o),
+          data(q_slabs, in.max_q_len, 1, lse),
+          data(q_slabs, in.max_q_len, in.head_dim_v, e.grad_o)};
+}
+
+// Relative to the tensor's largest element of a batch entry; rows that do not exist are left out.
+double error_of(const value::TensorData& got, const std::vector<double>& wanted, std::int64_t heads,
+                const std::vector<std::int64_t>& lengths) {
+  double worst = 0;
+  for (std::int64_t slab = 0; slab < got.slabs; ++slab) {
+    double largest = 0;
+    double error = 0;
+    for (std::int64_t row = 0; row < lengths[static_cast<std::size_t>(slab / heads)]; ++row) {
+      for (std::int64_t j = 0; j < got.cols; ++j) {
+        const double x = wanted[static_cast<std::size_t>((slab * got.rows + row) * got.cols + j)];
+        const double e = std::abs(got.at(slab, row, j) - x);
+        largest = std::max(largest, std::abs(x));
+        if (!(e <= error)) error = std::isnan(e) ? INFINITY : e;
+      }
+    }
+    worst = std::max(worst, largest > 0 ? error / largest : error);
+  }
+  return worst;
+}
+
+double error_of_run(const ir::Pipeline& pipeline, const Expected& e, std::uint64_t seed) {
+  value::ValueRun run(pipeline, inputs(e));
+  run.run_random({.seed = seed});
+  return std::max({error_of(run.tensor(id_of(pipeline, "dq")), e.gradients.q, e.in.q_heads, e.in.q_len),
+                   error_of(run.tensor(id_of(pipeline, "dk")), e.gradients.k, e.in.kv_heads, e.in.kv_len),
+                   error_of(run.tensor(id_of(pipeline, "dv")), e.gradients.v, e.in.kv_heads, e.in.kv_len)});
+}
+
+void check(const Case& c, int seeds = 1) {
+  INFO(c.schedule << " on " << c.chip.name << ", " << c.variant << ", batch " << c.problem.batch << " q " << c.problem.q_len[0] << " kv "
+                  << c.problem.kv_len[0] << " d " << c.problem.head_dim_qk << "/" << c.problem.head_dim_v << " heads " << c.problem.q_heads
+                  << "/" << c.problem.kv_heads);
+  const Expected e = expected(c);
+  const ir::Pipeline pipeline = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
+  for (int seed = 1; seed <= seeds; ++seed) {
+    double error = INFINITY;
+    REQUIRE_NOTHROW(error = error_of_run(pipeline, e, static_cast<std::uint64_t>(seed)));
+    CHECK(error < 1e-9);
+  }
+}
+
+struct Kernel {
+  std::string schedule;
+  Chip chip;
+};
+std::vector<Kernel> kernels() {
+  return {{"fa2-bwd-sm80", test::a100()},         {"fa3-bwd-sm90", test::h100()},       {"cudnn-bwd-sm90", test::h100()},
+          {"fa4-bwd-sm100", test::b200()},        {"fa4-bwd-2cta-sm100", test::b200()}, {"cudnn-bwd-sm100", test::b200()},
+          {"triton-bwd", test::a100()},           {"triton-bwd-sm90", test::h100()},    {"fused-generic-bwd", test::a100()},
+          {"fused-generic-bwd", test::systolic()}};
+}
+
+}  // namespace
+
+TEST_CASE("the reference's gradients are those of its own forward pass", "[value]") {
+  const Case c{"", {}, "sliding-window", problem(1, 4, 2, {7}, {9}, 4, window(3, 1))};
+  Expected e = expected(c);
+  const auto keep = [&](std::int64_t, std::int64_t q, std::int64_t k) { return -3 <= k - (q + 2) && k - (q + 2) <= 1; };
+  const auto loss = [&] {
+    const auto out = reference::attention(e.in, keep);
+    double sum = 0;
+    for (std::size_t i = 0; i < out.o.size(); ++i) sum += out.o[i] * e.grad_o[i];
+    return sum;
+  };
+  constexpr double kStep = 1e-5;
+  const auto numeric = [&](double& x) {
+    const double at = x;
+    x = at + kStep;
+    const double high = loss();
+    x = at - kStep;
+    const double low = loss();
+    x = at;
+    return (high - low) / (2 * kStep);
+  };
+  for (const std::size_t i : {0U, 5U, 40U, 100U}) CHECK(numeric(e.in.q[i]) == Approx(e.gradients.q[i]).margin(1e-8));
+  for (const std::size_t i : {0U, 5U, 40U, 70U}) CHECK(numeric(e.in.k[i]) == Approx(e.gradients.k[i]).margin(1e-8));
+  for (const std::size_t i : {0U, 5U, 40U, 70U}) CHECK(numeric(e.in.v[i]) == Approx(e.gradients.v[i]).margin(1e-8));
+}
+
+TEST_CASE("lowered backward kernels agree with the reference in every order that their tokens allow", "[value][backward]") {
+  const Kernel k = GENERATE(from_range(kernels()));
+  check({k.schedule, k.chip, "dense", problem(1, 2, 1, {200}, {300}, 64)}, 2);
+  check({k.schedule, k.chip, "causal", problem(1, 2, 2, {300}, {300}, 40)}, 2);
+  check({k.schedule, k.chip, "causal", problem(1, 1, 1, {260}, {100}, 64)});
+  check({k.schedule, k.chip, "causal", problem(2, 4, 2, {70}, {450}, 128)});
+  check({k.schedule, k.chip, "causal", problem(1, 1, 1, {200}, {330}, 64, {{"alignment", std::string("top-left")}})});
+  check({k.schedule, k.chip, "sliding-window", problem(1, 2, 1, {400}, {400}, 64, window(50, 0))});
+  check({k.schedule, k.chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
+  check({k.schedule, k.chip, "causal", problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
+}
+
+TEST_CASE("lowered backward kernels agree with the reference at other head_dims", "[value][backward]") {
+  check({"fa2-bwd-sm80", test::a100(), "causal", problem(1, 1, 1, {150}, {150}, 256)});
+  check({"fa2-bwd-sm80", test::l40s(), "causal", problem(1, 1, 1, {150}, {150}, 128)});
+  Problem unequal = problem(1, 2, 1, {150}, {200}, 192);
+  unequal.head_dim_v = 128;
+  check({"cudnn-bwd-sm100", test::b200(), "causal", unequal});
+  check({"fused-generic-bwd", test::a100(), "causal", unequal});
+}
+
+TEST_CASE("random shapes: gradients of small tiles agree with the reference", "[value][backward]") {
+  value::CounterRng rng(2024);
+  const auto draw = [&](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(high - low + 1)));
+  };
+  for (int i = 0; i < 50; ++i) {
+    const std::int64_t kv_heads = draw(1, 2);
+    const std::int64_t batch = draw(1, 2);
+    std::vector<std::int64_t> q_len;
+    std::vector<std::int64_t> kv_len;
+    for (std::int64_t b = 0; b < batch; ++b) {
+      q_len.push_back(draw(1, 150));
+      kv_len.push_back(draw(1, 200));
+    }
+    Problem p = problem(batch, kv_heads * draw(1, 3), kv_heads, q_len, kv_len, draw(8, 48));
+    p.head_dim_v = draw(8, 48);
+    const std::int64_t kind = draw(0, 2);
+    if (kind == 2) p.params = window(draw(0, 100), draw(0, 40));
+    check({i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100(),
+           kind == 0   ? "dense"
+           : kind == 1 ? "causal"
+                       : "sliding-window",
+           p});
+  }
+}
+
+TEST_CASE("a backward pass with one thing wrong has wrong gradients", "[value][backward]") {
+  for (const Kernel& k : {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()},
+                          Kernel{"triton-bwd", test::a100()}}) {
+    INFO(k.schedule);
+    const Case c{k.schedule, k.chip, "causal", problem(1, 2, 1, {300}, {300}, 64)};
+    const Expected e = expected(c);
+    const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
+    const auto wrong = [&](const ir::Pipeline& bad) { return !(error_of_run(bad, e, 1) < 1e-9); };
+    const auto first = [&](const auto& wanted) {
+      const auto found = test::ops_where(good, wanted);
+      REQUIRE_FALSE(found.empty());
+      return found.front();
+    };
+    const auto mask = first([](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::compare; });
+    CHECK(wrong(test::with_op(good, mask, [](auto& ops, std::size_t i) { ops[i].relation.offset += 1; })));
+    const auto load = first([](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::load && op.role == "load_v"; });
+    CHECK(wrong(test::with_op(good, load, [&](auto& ops, std::size_t i) { ops[i].access.tensor = id_of(good, "k"); })));
+    CHECK(wrong(test::rebuilt(good, [](ir::Kernel& kernel) {
+      ir::RowTile& tile = kernel.families.front().tiles.front();
+      if (!tile.runs.empty()) tile.runs.back().count -= 1;
+    })));
+    CHECK(wrong(test::rebuilt(good, [](ir::Kernel& kernel) {  // two tiles change places: their trips with them, not their rows
+      auto& tiles = kernel.families.front().tiles;
+      if (!tiles.front().runs.empty()) std::swap(tiles.front().runs, tiles.back().runs);
+    })));
+    const auto atomics = test::ops_where(good, [](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::atomic; });
+    for (const auto& at : atomics) {
+      CHECK(wrong(test::with_op(good, at, [](auto& ops, std::size_t i) { ops[i].kind = ir::OpKind::store; })));
+    }
+  }
+}
+
+TEST_CASE("a dropped await of the backward kernels is a wrong value or a deadlock or refused", "[value][backward]") {
+  const auto needed = [](const ir::Program& p, const ir::Op& op) {
+    if (op.kind != ir::OpKind::await) return false;
+    // Waits that pass at once, for the count or for the check of programs: the order of MMAs, or of Q's slots, has seen to them.
+    const std::string& token = p.tokens[static_cast<std::size_t>(op.token)].name;
+    const bool q_comes_later = token == "do_empty" && op.distance == 2;
+    return !(q_comes_later || token == "written" || token == "staged" || token == "dv_done" || token == "dk_done" ||
+             (token == "ds_full" && op.role == "add_dq"));
+  };
+  for (const Kernel& k : {Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()}}) {
+    const Case c{k.schedule, k.chip, "dense", problem(1, 1, 1, {600}, {128}, 32)};
+    const Expected e = expected(c);
+    const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
+    for (const test::OpAt& at : test::ops_where(good, needed)) {
+      bool noticed = false;
+      try {
+        const ir::Pipeline bad = test::with_op(good, at, test::erase_op);
+        for (std::uint64_t seed = 1; seed <= 40 && !noticed; ++seed) noticed = !(error_of_run(bad, e, seed) < 1e-9);
+      } catch (const Invariant&) {
+        noticed = true;
+      } catch (const SimError&) {
+        noticed = true;
+      }
+      INFO(k.schedule << ": kernel " << at.node << " agent " << at.agent << " section " << at.section << " op " << at.position);
+      CHECK(noticed);
+    }
+  }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workloads/families/tile_list_backward.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "sim/core/error.h"
+#include "workloads/families/tile_list_fused.h"
+#include "workloads/families/transposed.h"
+
+namespace attnsim {
+
+double softmax_scale(const TileListPlan& plan) {
+  return 1 / std::sqrt(static_cast<double>(plan.head_dim_qk));
+}
+
+std::vector<ir::Relation> transposed_relations(const TileListPlan& plan) {
+  const std::int64_t shift = plan.uniform ? plan.band.shift : 0;
+  const int by_family = plan.uniform ? 0 : 1;
+  std::vector<ir::Relation> list;
+  if (plan.cuts.upper) list.push_back({-1, 1, 1, shift + plan.band.upper, 0, by_family});
+  if (plan.cuts.lower) list.push_back({1, 1, -1, -shift - plan.band.lower, 0, -by_family});
+  return list;
+}
+
+ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor) {
+  return {tensor, plan.kv_divisor, 1, false, false, ir::RowFrom::item, 0};
+}
+
+ir::Access trip_rows(ir::TensorId tensor) {
+  return {tensor, 1, 1, false, false, ir::RowFrom::trip, 0};
+}
+
+ops::Ops store_key_gradients(const TileListPlan& plan, const Schedule& schedule, const KeyGradients& g) {
+  ops::Ops list;
+  if (plan.kv_divisor > 1 && schedule.backward.grad_kv == GradKeyValue::atomic) {
+    list = {ops::atomic_add(g.sum, key_rows(plan, g.to), ir::CopyKind::plain)};
+  } else {
+    if (g.factor != 1) list.push_back(ops::binary(ir::Fn::multiply, g.sum, g.factor, g.sum));
+    ops::append(list, {ops::convert(g.sum, g.out), ops::store(g.out, rows_access(g.to, 0), ir::CopyKind::plain)});
+  }
+  return ops::with_role(list, "store");
+}
+
+namespace {
+
+bool sums_dq(const Schedule& schedule) {
+  return schedule.backward.grad_query == GradQuery::atomic;
+}
+bool sums_heads_by_atomics(const TileListPlan& plan, const Schedule& schedule) {
+  return plan.kv_divisor > 1 && schedule.backward.grad_kv == GradKeyValue::atomic;
+}
+
+BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule) {
+  std::int64_t query_rows = 0;
+  std::int64_t key_rows_stored = 0;
+  for (const BatchGroup& g : plan.groups) {
+    query_rows += g.slab_count * g.set.q_len;
+    key_rows_stored += g.slab_count * g.set.kv_len;
+  }
+  const bool ragged = plan.groups.size() > 1;
+  const auto queries = [&](const char* name, int cols, ir::DType dtype, ir::TensorRole role) {
+    return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, ragged ? query_rows : 0});
+  };
+  const auto keys = [&](const char* name, std::int64_t slabs, int cols, ir::DType dtype, ir::TensorRole role) {
+    return builder.tensor({name, slabs, plan.kv_len, cols, dtype, role, ragged ? key_rows_stored * slabs / plan.slabs : 0});
+  };
+  constexpr ir::TensorRole kInput = ir::TensorRole::input;
+  constexpr ir::TensorRole kBetween = ir::TensorRole::intermediate;
+  BackwardTensors t;
+  t.q = queries("q", plan.head_dim_qk, plan.dtype, kInput);
+  t.k = keys("k", plan.kv_slabs, plan.head_dim_qk, plan.dtype, kInput);
+  t.v = keys("v", plan.kv_slabs, plan.head_dim_v, plan.dtype, kInput);
+  t.o = queries("o", plan.head_dim_v, plan.dtype, kInput);
+  t.lse = queries("lse", 1, ir::DType::f32, kInput);
+  t.grad_o = queries("do", plan.head_dim_v, plan.dtype, kInput);
+  t.grad_q = queries("dq", plan.head_dim_qk, plan.dtype, ir::TensorRole::output);
+  t.grad_k = keys("dk", plan.kv_slabs, plan.head_dim_qk, plan.dtype, ir::TensorRole::output);
+  t.grad_v = keys("dv", plan.kv_slabs, plan.head_dim_v, plan.dtype, ir::TensorRole::output);
+  t.lse2 = queries("lse2", 1, ir::DType::f32, kBetween);
+  t.delta = queries("delta", 1, ir::DType::f32, kBetween);
+  if (sums_dq(schedule)) t.grad_q_sum = queries("dq_sum", plan.head_dim_qk, ir::DType::f32, kBetween);
+  if (plan.kv_divisor > 1) {
+    const bool atomic = sums_heads_by_atomics(plan, schedule);
+    const std::int64_t slabs = atomic ? plan.kv_slabs : plan.slabs;
+    const ir::DType dtype = atomic ? ir::DType::f32 : plan.dtype;
+    t.grad_k_part = keys(atomic ? "dk_sum" : "dk_part", slabs, plan.head_dim_qk, dtype, kBetween);
+    t.grad_v_part = keys(atomic ? "dv_sum" : "dv_part", slabs, plan.head_dim_v, dtype, kBetween);
+  }
+  return t;
+}
+
+// Query tiles that a KV tile visits; for the query-stationary kernel KV tiles that a query tile visits.
+std::vector<ir::ItemFamily> main_items(const TileListPlan& plan, const Schedule& schedule, bool by_query) {
+  std::vector<ir::ItemFamily> families;
+  const Tiling tiling{.tile_q = plan.rule.tile_q, .tile_kv = plan.rule.tile_kv, .descending = schedule.kv_descending};
+  for (const BatchGroup& group : plan.groups) {
+    ir::ItemFamily family;
+    family.slab_begin = group.slab_begin;
+    family.slab_count = group.slab_count;
+    family.shift = group.set.band.shift;
+    if (by_query) {
+      family.loop_extent = group.set.kv_len;
+      family.tiles = row_tiles(group.set, {.tile_q = tiling.tile_kv, .tile_kv = tiling.tile_q, .descending = tiling.descending});
+    } else {
+      family.loop_extent = group.set.q_len;
+      family.tiles = kv_row_tiles(group.set, tiling);
+    }
+    for (ir::RowTile& tile : family.tiles) tile.flag = tile.runs.empty();
+    families.push_back(std::move(family));
+  }
+  return families;
+}
+
+// What is alive at once in a computing agent: dK and dV, and S with dP, or dQ.
+void check_registers(const TileListPlan& plan, const Schedule& schedule, const ir::Program& program) {
+  const auto& agent = *std::find_if(program.agents.begin(), program.agents.end(), [&](const ir::Agent& a) {
+    return std::any_of(schedule.agents.begin(), schedule.agents.end(),
+                       [&](const AgentSpec& s) { return s.name == a.name && (s.kind == AgentKind::all || s.kind == AgentKind::consumer); });
+  });
+  const std::int64_t scores = static_cast<std::int64_t>(plan.rule.tile_kv) * plan.rule.tile_q;
+  const std::int64_t grad_q = sums_dq(schedule) ? static_cast<std::int64_t>(plan.rule.tile_q) * plan.padded_qk : 0;
+  const std::int64_t sums = static_cast<std::int64_t>(plan.rule.tile_kv) * (plan.padded_qk + plan.padded_v);
+  const std::int64_t per_thread = (sums + std::max(2 * scores, grad_q)) / (32 * agent.warps);
+  if (per_thread <= agent.registers_per_thread) return;
+  illegal("/schedule", plan.schedule,
+          fmt::format("needs {} registers per thread of agent {} for head_dim {} ({} x {} tile)", per_thread, agent.name, plan.padded_qk,
+                      plan.rule.tile_q, plan.rule.tile_kv),
+          fmt::format("up to {}", agent.registers_per_thread));
+}
+
+void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+  const BackwardTensors any{
+      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, plan.kv_divisor > 1 ? 12 : ir::kNone, plan.kv_divisor > 1 ? 13 : ir::kNone};
+  const ir::Program program = key_stationary_program(plan, schedule, any);
+  check_fits(program, plan, chip, false);
+  if (plan.mma != ir::MmaKind::tcgen05) check_registers(plan, schedule, program);
+  if (!sums_dq(schedule)) check_fits(query_stationary_program(plan, schedule, any), plan, chip, false);
+}
+
+TileListPlan with_rule(TileListPlan plan, const Schedule& schedule, const TileRule& rule) {
+  plan.rule = rule;
+  for (const BatchGroup& group : plan.groups) {
+    const Cuts c = cuts(group.set, rule.tile_kv);
+    plan.cuts.upper = plan.cuts.upper || c.upper;
+    plan.cuts.lower = plan.cuts.lower || c.lower;
+  }
+  plan.masks = plan.cuts.upper || plan.cuts.lower;
+  plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
+  return plan;
+}
+
+// The first rule that applies and fits; else the complaint about the last one that applies.
+TileListPlan choose_tiles(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+  std::optional<ConfigError> complaint;
+  for (const TileRule& rule : schedule.tiles) {
+    if (!applies(rule, plan)) continue;
+    try {
+      TileListPlan candidate = with_rule(plan, schedule, rule);
+      check_plan(candidate, schedule, chip);
+      return candidate;
+    } catch (const ConfigError& error) {
+      complaint = error;
+    }
+  }
+  if (complaint) throw *complaint;
+  illegal("/schedule", schedule.name, fmt::format("has no tile rule for head_dim {} and this mask", plan.padded_qk));
+}
+
+ir::Kernel main_kernel(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors, bool by_query) {
+  ir::Kernel kernel;
+  kernel.name = by_query ? "dq" : sums_dq(schedule) ? "dq_dk_dv" : "dk_dv";
+  kernel.program = by_query ? query_stationary_program(plan, schedule, tensors) : key_stationary_program(plan, schedule, tensors);
+  kernel.families = main_items(plan, schedule, by_query);
+  kernel.grid = plan.grid;
+  return kernel;
+}
+
+void add_reductions(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& t) {
+  if (plan.kv_divisor == 1) return;
+  if (sums_heads_by_atomics(plan, schedule)) {
+    builder.add(convert_kernel(plan, schedule, "convert_dk", RowsOf::keys, t.grad_k_part, t.grad_k, plan.head_dim_qk, softmax_scale(plan)));
+    builder.add(convert_kernel(plan, schedule, "convert_dv", RowsOf::keys, t.grad_v_part, t.grad_v, plan.head_dim_v, 1));
+  } else {
+    builder.add(sum_heads_kernel(plan, schedule, "sum_dk", t.grad_k_part, t.grad_k, plan.head_dim_qk));
+    builder.add(sum_heads_kernel(plan, schedule, "sum_dv", t.grad_v_part, t.grad_v, plan.head_dim_v));
+  }
+}
+
+}  // namespace
+
+ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), schedule, chip);
+  ir::PipelineBuilder builder(fmt::format("{} backward {}", variant.name, schedule.name));
+  const BackwardTensors t = make_tensors(builder, plan, schedule);
+  if (sums_dq(schedule) && !schedule.backward.clear_in_preprocess) {
+    builder.add(clear_kernel(plan, schedule, "clear_dq", RowsOf::queries, t.grad_q_sum, plan.head_dim_qk));
+  }
+  if (sums_heads_by_atomics(plan, schedule)) {
+    builder.add(clear_kernel(plan, schedule, "clear_dk", RowsOf::keys, t.grad_k_part, plan.head_dim_qk));
+    builder.add(clear_kernel(plan, schedule, "clear_dv", RowsOf::keys, t.grad_v_part, plan.head_dim_v));
+  }
+  builder.add(preprocess_kernel(plan, schedule, t));
+  builder.add(main_kernel(plan, schedule, t, false));
+  if (sums_dq(schedule)) {
+    builder.add(
+        convert_kernel(plan, schedule, "convert_dq", RowsOf::queries, t.grad_q_sum, t.grad_q, plan.head_dim_qk, softmax_scale(plan)));
+  } else {
+    builder.add(main_kernel(plan, schedule, t, true));
+  }
+  add_reductions(builder, plan, schedule, t);
+  return builder.build();
+}
+
+}  // namespace attnsim

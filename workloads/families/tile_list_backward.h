@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The backward pass of the softmax tile-list family. With S = scale Q K^T, P = exp(S - LSE) over the kept pairs and delta = rowsum(dO * O):
+//
+//   dV = P^T dO     dP = dO V^T     dS = P * (dP - delta)     dK = scale dS^T Q     dQ = scale dS K
+//
+// Kernels: preprocess (delta, LSE in base 2, zero-fill of dQ's accumulator), main (an item is a KV tile of one query head, its trips are
+// the query tiles that visit it: five matrix products a trip, dQ by atomics), convert dQ, and the reduction of dK and dV over the heads
+// of a group. With GradQuery::kernel the main kernel leaves dQ out and a kernel that walks KV tiles per query tile computes it.
+//
+// All programs hold S and dP transposed, [keys x queries]: keys are the item's rows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "workloads/families/program_builder.h"
+#include "workloads/families/tile_list.h"
+
+namespace attnsim {
+
+struct BackwardTensors {
+  ir::TensorId q = ir::kNone;
+  ir::TensorId k = ir::kNone;
+  ir::TensorId v = ir::kNone;
+  ir::TensorId o = ir::kNone;
+  ir::TensorId lse = ir::kNone;  // natural logarithm
+  ir::TensorId grad_o = ir::kNone;
+  ir::TensorId grad_q = ir::kNone;
+  ir::TensorId grad_k = ir::kNone;
+  ir::TensorId grad_v = ir::kNone;
+  ir::TensorId lse2 = ir::kNone;  // base 2, 0 for a query that keeps no key
+  ir::TensorId delta = ir::kNone;
+  ir::TensorId grad_q_sum = ir::kNone;   // f32, GradQuery::atomic
+  ir::TensorId grad_k_part = ir::kNone;  // of groups: one slab per query head, or the f32 sum
+  ir::TensorId grad_v_part = ir::kNone;
+};
+
+enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
+// One item per `tile_rows` rows; `peers`: trips of a loop over peers.
+[[nodiscard]] std::vector<ir::ItemFamily> row_items(const TileListPlan& plan, RowsOf rows, int tile_rows, int peers = 0);
+
+[[nodiscard]] ir::Kernel preprocess_kernel(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
+[[nodiscard]] ir::Kernel clear_kernel(const TileListPlan& plan, const Schedule& schedule, const std::string& name, RowsOf rows,
+                                      ir::TensorId tensor, int head_dim);
+// f32 sum times `factor` -> the element type.
+[[nodiscard]] ir::Kernel convert_kernel(const TileListPlan& plan, const Schedule& schedule, const std::string& name, RowsOf rows,
+                                        ir::TensorId from, ir::TensorId to, int head_dim, double factor);
+// Adds the parts of a group's query heads.
+[[nodiscard]] ir::Kernel sum_heads_kernel(const TileListPlan& plan, const Schedule& schedule, const std::string& name, ir::TensorId parts,
+                                          ir::TensorId to, int head_dim);
+
+// KV-stationary: dK, dV, and dQ where the schedule adds it by atomics.
+[[nodiscard]] ir::Program key_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
+// The same with accumulators in tensor memory.
+[[nodiscard]] ir::Program key_stationary_tmem_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
+// Query-stationary: dQ alone.
+[[nodiscard]] ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
+
+// What the programs share.
+[[nodiscard]] double softmax_scale(const TileListPlan& plan);
+// Compares of S^T: rows are keys, columns queries.
+[[nodiscard]] std::vector<ir::Relation> transposed_relations(const TileListPlan& plan);
+[[nodiscard]] ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor);  // K or V of the item
+[[nodiscard]] ir::Access trip_rows(ir::TensorId tensor);                           // of the visited query tile
+// Scales, converts and stores dK and dV, or adds them to the group's sums.
+struct KeyGradients {
+  ir::TileId sum = ir::kNone;  // f32
+  ir::TileId out = ir::kNone;  // in the element type
+  ir::TensorId to = ir::kNone;
+  double factor = 1;
+};
+[[nodiscard]] ops::Ops store_key_gradients(const TileListPlan& plan, const Schedule& schedule, const KeyGradients& g);
+
+[[nodiscard]] ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule,
+                                                    const Chip& chip);
+
+}  // namespace attnsim

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// The query-stationary kernel: dQ of a query tile, with S and dP computed anew for every KV tile that it visits. Q, dO, LSE and delta stay;
+// K and V go through rings. Tiles are [queries x keys] here.
+#include <algorithm>
+#include <limits>
+#include <numbers>
+
+#include "sim/core/error.h"
+#include "workloads/families/tile_list_backward.h"
+#include "workloads/families/tile_list_fused.h"
+
+namespace attnsim {
+
+using ir::DType;
+using ir::Fn;
+
+namespace {
+
+const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind) {
+  for (const AgentSpec& spec : schedule.agents) {
+    if (spec.kind == kind || (kind == AgentKind::consumer && spec.kind == AgentKind::all)) return spec;
+  }
+  throw Invariant("schedule without computing agent");
+}
+
+bool has_producer(const Schedule& schedule) {
+  for (const AgentSpec& spec : schedule.agents) {
+    if (spec.kind == AgentKind::producer) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors) {
+  const TileRule& rule = plan.rule;
+  ProgramBuilder b;
+  const int prologue = b.section("prologue", ir::SectionKind::once);
+  const int main = b.section("main", ir::SectionKind::loop);
+  const int epilogue = b.section("epilogue", ir::SectionKind::once);
+  const bool producer = has_producer(schedule);
+  int loader = 0;
+  if (producer) {
+    const AgentSpec& spec = spec_of(schedule, AgentKind::producer);
+    loader = b.agent(spec.name, spec.warps, spec.registers_per_thread);
+  }
+  const AgentSpec& spec = spec_of(schedule, AgentKind::consumer);
+  const int agent = b.agent(spec.name, rule.warps > 0 ? rule.warps : spec.warps,
+                            rule.registers_per_thread > 0 ? rule.registers_per_thread : spec.registers_per_thread);
+  const bool async = ir::is_async(plan.mma);
+  const bool guard = producer || async;
+
+  const ir::AxisId queries = b.rows("queries", rule.tile_kv);  // the longer side of a tile stays
+  const ir::AxisId keys = b.trip_columns("keys", rule.tile_q);
+  const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
+  const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);
+  const int stages = std::max(2, rule.stages);
+  const ir::TileId q = b.smem("q", queries, d, plan.dtype);
+  const ir::TileId grad_o = b.smem("do", queries, dv, plan.dtype);
+  const ir::TileId lse = b.smem("lse", queries, ir::kUnit, DType::f32);
+  const ir::TileId delta = b.smem("delta", queries, ir::kUnit, DType::f32);
+  const ir::TileId k = b.smem("k", keys, d, plan.dtype, stages);
+  const ir::TileId v = b.smem("v", keys, dv, plan.dtype, stages);
+  const auto registers = [&](const char* name, ir::AxisId rows, ir::AxisId cols, DType dtype) {
+    return b.registers(name, rows, cols, dtype, agent);
+  };
+  const ir::TileId s = registers("s", queries, keys, DType::f32);
+  const ir::TileId dp = registers("dp", queries, keys, DType::f32);
+  const ir::TileId ds = registers("ds", queries, keys, plan.dtype);
+  const ir::TileId keep = plan.masks ? registers("keep", queries, keys, DType::pred) : ir::kNone;
+  const ir::TileId sum = registers("dq", queries, d, DType::f32);
+  const ir::TileId out = registers("dq_out", queries, d, plan.dtype);
+  const ir::TokenId q_full = b.token("q_full", 4);
+  const ir::TokenId k_full = b.token("k_full");
+  const ir::TokenId v_full = b.token("v_full");
+  const ir::TokenId k_empty = guard ? b.token("k_empty") : ir::kNone;
+  const ir::TokenId v_empty = guard ? b.token("v_empty") : ir::kNone;
+
+  ops::append(b.ops(loader, prologue), ops::with_role({ops::load(q, rows_access(tensors.q, 0), schedule.copy, {q_full}),
+                                                       ops::load(grad_o, rows_access(tensors.grad_o, 0), schedule.copy, {q_full}),
+                                                       ops::load(lse, rows_access(tensors.lse2, 0), schedule.copy, {q_full}),
+                                                       ops::load(delta, rows_access(tensors.delta, 0), schedule.copy, {q_full})},
+                                                      "load_q"));
+  const ir::Access key_tile{tensors.k, plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
+  const ir::Access value_tile{tensors.v, plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
+  const auto load = [&](ir::TileId tile, const ir::Access& from, ir::TokenId empty, ir::TokenId full, const char* role) {
+    ops::Ops list;
+    if (empty != ir::kNone) list.push_back(ops::await(empty, stages));
+    list.push_back(ops::load(tile, from, schedule.copy, {full}));
+    ops::append(b.ops(loader, main), ops::with_role(list, role));
+  };
+  load(k, key_tile, k_empty, k_full, "load_k");
+  load(v, value_tile, v_empty, v_full, "load_v");
+
+  const int lag = producer ? 0 : stages - 1;
+  const auto compute = [&](ops::Ops list, const char* role) {
+    ops::append(b.ops(agent, main), ops::with_role(std::move(list), role, lag));
+  };
+  const auto product = [&](ir::TileId x, ir::TileId y, ir::TileId z, bool transposed, bool accumulate) {
+    const bool from_registers = accumulate && plan.mma == ir::MmaKind::wgmma_ss;
+    ir::Op op = ops::mma(x, y, z, from_registers ? ir::MmaKind::wgmma_rs : plan.mma, transposed, accumulate);
+    op.warp_columns = accumulate ? 1 : rule.warp_columns;
+    return op;
+  };
+  ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(sum), ops::await(q_full)}, "init"));
+  compute({ops::await(k_full), product(q, k, s, true, false)}, "recompute_qk");
+  compute({ops::await(v_full), product(grad_o, v, dp, true, false)}, "recompute_dov");
+  if (plan.masks) {
+    for (const ir::Relation& relation : relations(plan)) {
+      compute({ops::when(plan.mask_when, ops::compare(relation, keep)),
+               ops::when(plan.mask_when, ops::select(s, keep, -std::numeric_limits<double>::infinity(), s))},
+              "mask");
+    }
+  }
+  compute({ops::binary(Fn::multiply, s, softmax_scale(plan) * std::numbers::log2e, s), ops::binary(Fn::subtract, s, lse, s),
+           ops::unary(Fn::exp2, s, s)},
+          "recompute_exp");
+  compute({ops::binary(Fn::subtract, dp, delta, dp), ops::binary(Fn::multiply, dp, s, dp), ops::convert(dp, ds)}, "recompute_ds");
+  if (guard) compute({ops::signal(v_empty, {dp})}, "release");
+  compute({product(ds, k, sum, false, true)}, "dq");
+  if (guard) compute({ops::signal(k_empty, {sum})}, "release");
+  ops::append(b.ops(agent, epilogue), ops::with_role({ops::binary(Fn::multiply, sum, softmax_scale(plan), sum), ops::convert(sum, out),
+                                                      ops::store(out, rows_access(tensors.grad_q, 0), ir::CopyKind::plain)},
+                                                     "store"));
+  return b.take();
+}
+
+}  // namespace attnsim

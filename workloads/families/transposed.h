@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The index set read by columns: KV tiles as rows, with runs of the query tiles that visit them. What the backward pass walks.
+//
+//   kv_row_tiles({causal, 4096, 4096, 1}, {.tile_q = 64, .tile_kv = 128})   // 32 tiles; the first is visited by all 64 query tiles
+#pragma once
+
+#include <vector>
+
+#include "workloads/families/index_set.h"
+
+namespace attnsim {
+
+// The set in which keys and queries have changed places: key k of the one is query k of the other.
+[[nodiscard]] IndexSet transposed(const IndexSet& set);
+
+// One tile per KV tile in ascending order, also those that no query visits (their gradients are zero). Trips are query tiles; a partial
+// one needs mask ops. `kept` counts pairs. Of the tiling only tile_q, tile_kv and descending (query tiles from the last) count.
+[[nodiscard]] std::vector<ir::RowTile> kv_row_tiles(const IndexSet& set, const Tiling& tiling);
+
+}  // namespace attnsim

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "workloads/schedule_check.h"
+
+namespace attnsim {
+
+namespace {
+
+// `later` of the trip `distance` after must come after `earlier`.
+struct Order {
+  const char* earlier;
+  const char* later;
+  int distance;
+  const char* why;
+};
+constexpr std::array kOrders{
+    Order{"load_q", "qk", 0, "reads Q"},
+    Order{"load_do", "dov", 0, "reads dO"},
+    Order{"qk", "mask", 0, "reads S"},
+    Order{"mask", "exp", 0, "reads S"},
+    Order{"exp", "convert_p", 0, "reads P"},
+    Order{"exp", "ds", 0, "reads P"},
+    Order{"dov", "ds", 0, "reads dP"},
+    Order{"convert_p", "dv", 0, "reads P"},
+    Order{"ds", "dk", 0, "reads dS"},
+    Order{"ds", "dq", 0, "reads dS"},
+    Order{"dq", "add_dq", 0, "reads dQ"},
+    Order{"ds", "qk", 1, "overwrites P"},
+    Order{"convert_p", "qk", 1, "overwrites P"},
+    Order{"ds", "dov", 1, "overwrites dP"},
+    Order{"dv", "convert_p", 1, "overwrites P"},
+    Order{"dk", "ds", 1, "overwrites dS"},
+    Order{"dq", "ds", 1, "overwrites dS"},
+    Order{"add_dq", "dq", 1, "overwrites dQ"},
+};
+
+const std::vector<std::string>& load_roles() {
+  static const std::vector<std::string> roles{"load_q", "load_do"};
+  return roles;
+}
+
+int position(const AgentSpec& agent, const std::string& role) {
+  const auto it = std::find_if(agent.loop.begin(), agent.loop.end(), [&](const RolePlacement& p) { return p.role == role; });
+  return it == agent.loop.end() ? -1 : static_cast<int>(it - agent.loop.begin());
+}
+
+bool is_load(const std::string& role) {
+  return std::find(load_roles().begin(), load_roles().end(), role) != load_roles().end();
+}
+
+void check_placement(const AgentSpec& agent, FieldReader reader) {
+  const bool loads = agent.kind == AgentKind::producer || agent.kind == AgentKind::all;
+  const bool computes = agent.kind == AgentKind::consumer || agent.kind == AgentKind::all;
+  for (const std::string& role : backward_roles()) {
+    const int at = position(agent, role);
+    const bool wanted = is_load(role) ? loads : computes;
+    if (wanted && at < 0) reader.issue("loop", fmt::format("does not place {} on agent {}", role, agent.name), "every role");
+    if (!wanted && at >= 0) {
+      reader.issue("loop", fmt::format("places {} on agent {}, which does not {}", role, agent.name, is_load(role) ? "load" : "compute"));
+    }
+  }
+  for (std::size_t i = 0; i < agent.loop.size(); ++i) {
+    if (position(agent, agent.loop[i].role) != static_cast<int>(i))
+      reader.issue("loop", fmt::format("places {} twice on agent {}", agent.loop[i].role, agent.name));
+  }
+  for (const Order& order : kOrders) {
+    const int a = position(agent, order.earlier);
+    const int b = position(agent, order.later);
+    if (a < 0 || b < 0) continue;
+    const int step_a = agent.loop[static_cast<std::size_t>(a)].skew;
+    const int step_b = agent.loop[static_cast<std::size_t>(b)].skew + order.distance;
+    if (step_a > step_b || (step_a == step_b && a > b))
+      reader.issue("loop", fmt::format("places {} of agent {} before {}; it {}", order.later, agent.name, order.earlier, order.why));
+  }
+}
+
+void check_agents(const Schedule& s, FieldReader& reader) {
+  const auto count = [&](AgentKind kind) {
+    return std::count_if(s.agents.begin(), s.agents.end(), [&](const AgentSpec& a) { return a.kind == kind; });
+  };
+  const bool alone = count(AgentKind::all) == 1 && s.agents.size() == 1;
+  const auto reducers = static_cast<std::size_t>(count(AgentKind::reducer));
+  const bool pair = count(AgentKind::producer) == 1 && count(AgentKind::consumer) == 1 && reducers <= 1 && s.agents.size() == 2 + reducers;
+  const bool tmem = count(AgentKind::producer) == 1 && count(AgentKind::issuer) == 1 && count(AgentKind::consumer) == 1 && reducers == 1 &&
+                    s.agents.size() == 4;
+  if (s.mma == ir::MmaKind::tcgen05) {
+    if (!tmem) reader.issue("agents", "do not make a kernel", "with tcgen05 one producer, issuer, consumer and reducer");
+    return;  // tokens fix the order
+  }
+  if (!alone && !pair)
+    reader.issue("agents", "do not make a kernel", "one agent of kind all, or one producer, one consumer, maybe a reducer");
+  const std::vector<FieldReader> readers = reader.children("agents");
+  for (std::size_t i = 0; i < s.agents.size(); ++i) {
+    if (s.agents[i].kind != AgentKind::reducer) check_placement(s.agents[i], readers.at(i));
+  }
+}
+
+}  // namespace
+
+const std::vector<std::string>& backward_roles() {
+  static const std::vector<std::string> roles{"load_q",    "load_do", "qk", "dov", "mask", "exp",
+                                              "convert_p", "ds",      "dv", "dq",  "dk",   "add_dq"};
+  return roles;
+}
+
+void check_backward(const Schedule& s, FieldReader& reader) {
+  if (s.head_dims.empty()) reader.issue("head_dims", "is missing", "ascending sizes");
+  if (!std::is_sorted(s.head_dims.begin(), s.head_dims.end())) reader.issue("head_dims", "are not in order", "ascending sizes");
+  check_agents(s, reader);
+  if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");
+  if (s.backward.pair && (s.cluster != 2 || s.mma != ir::MmaKind::tcgen05))
+    reader.issue("backward", "has pairs of CTAs, which are for tcgen05 in clusters of two", "cluster 2");
+  const int rows = s.mma == ir::MmaKind::tcgen05 ? 128 : s.mma == ir::MmaKind::wgmma_ss ? 64 : 16;
+  std::vector<FieldReader> readers = reader.children("tiles");
+  for (std::size_t i = 0; i < s.tiles.size(); ++i) {
+    if (s.tiles[i].tile_kv % rows != 0)
+      readers[i].issue("tile_kv", "is no multiple of a matrix instruction's rows", fmt::format("multiples of {}", rows));
+    if (s.tiles[i].tile_q % 8 != 0) readers[i].issue("tile_q", "is no multiple of a matrix instruction's columns", "multiples of 8");
+    if (s.mma == ir::MmaKind::tcgen05 && s.tiles[i].stages < 2)
+      readers[i].issue("stages", "is too few: S of a trip comes before dK of the trip before", "at least 2");
+    if (s.tiles[i].consumers != 1) readers[i].issue("consumers", "is for the forward pass", "1");
+  }
+}
+
+}  // namespace attnsim
