@@ -17,13 +17,38 @@ double softmax_scale(const TileListPlan& plan) {
   return 1 / std::sqrt(static_cast<double>(plan.head_dim_qk));
 }
 
-std::vector<ir::Relation> transposed_relations(const TileListPlan& plan) {
-  const std::int64_t shift = plan.uniform ? plan.band.shift : 0;
-  const int by_family = plan.uniform ? 0 : 1;
+namespace {
+
+// Of the first entry.
+Band band_of(const TileListPlan& plan) {
+  return plan.groups.front().set.mask->band().value_or(Band{});
+}
+
+std::vector<ir::Relation> relations(const TileListPlan& plan, int sign) {
+  const Band band = band_of(plan);
+  const bool uniform = std::all_of(plan.groups.begin(), plan.groups.end(), [&](const BatchGroup& g) {
+    return g.set.mask->band().value_or(Band{}).shift == band.shift && g.set.kv_len() == plan.groups.front().set.kv_len();
+  });
+  const std::int64_t shift = uniform ? band.shift : 0;
+  const int by_family = uniform ? 0 : 1;
   std::vector<ir::Relation> list;
-  if (plan.cuts.upper) list.push_back({-1, 1, 1, shift + plan.band.upper, 0, by_family});
-  if (plan.cuts.lower) list.push_back({1, 1, -1, -shift - plan.band.lower, 0, -by_family});
+  if (plan.cuts.upper) list.push_back({sign, 1, -sign, shift + band.upper, 0, by_family});
+  if (plan.cuts.lower) list.push_back({-sign, 1, sign, -shift - band.lower, 0, -by_family});
   return list;
+}
+
+}  // namespace
+
+std::vector<ir::Relation> transposed_relations(const TileListPlan& plan) {
+  return relations(plan, -1);
+}
+
+std::vector<ir::Relation> query_relations(const TileListPlan& plan) {
+  return relations(plan, 1);
+}
+
+bool masks(const TileListPlan& plan) {
+  return plan.cuts.upper || plan.cuts.lower;
 }
 
 ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor) {
@@ -58,8 +83,8 @@ BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   std::int64_t query_rows = 0;
   std::int64_t key_rows_stored = 0;
   for (const BatchGroup& g : plan.groups) {
-    query_rows += g.slab_count * g.set.q_len;
-    key_rows_stored += g.slab_count * g.set.kv_len;
+    query_rows += g.slab_count * g.set.q_len();
+    key_rows_stored += g.slab_count * g.set.kv_len();
   }
   const bool ragged = plan.groups.size() > 1;
   const auto queries = [&](const char* name, int cols, ir::DType dtype, ir::TensorRole role) {
@@ -101,12 +126,12 @@ std::vector<ir::ItemFamily> main_items(const TileListPlan& plan, const Schedule&
     ir::ItemFamily family;
     family.slab_begin = group.slab_begin;
     family.slab_count = group.slab_count;
-    family.shift = group.set.band.shift;
+    family.shift = group.set.mask->band().value_or(Band{}).shift;
     if (by_query) {
-      family.loop_extent = group.set.kv_len;
+      family.loop_extent = group.set.kv_len();
       family.tiles = row_tiles(group.set, {.tile_q = tiling.tile_kv, .tile_kv = tiling.tile_q, .descending = tiling.descending});
     } else {
-      family.loop_extent = group.set.q_len;
+      family.loop_extent = group.set.q_len();
       family.tiles = kv_row_tiles(group.set, tiling);
     }
     for (ir::RowTile& tile : family.tiles) tile.flag = tile.runs.empty();
@@ -148,7 +173,6 @@ TileListPlan with_rule(TileListPlan plan, const Schedule& schedule, const TileRu
     plan.cuts.upper = plan.cuts.upper || c.upper;
     plan.cuts.lower = plan.cuts.lower || c.lower;
   }
-  plan.masks = plan.cuts.upper || plan.cuts.lower;
   plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
   return plan;
 }
@@ -193,7 +217,11 @@ void add_reductions(ir::PipelineBuilder& builder, const TileListPlan& plan, cons
 }  // namespace
 
 ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
-  const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), schedule, chip);
+  const TileListPlan problem_plan = plan_problem(variant, problem, schedule, chip);
+  for (const BatchGroup& group : problem_plan.groups) {
+    if (!group.set.mask->band()) illegal("/pass", "backward", fmt::format("is not lowered for the mask of {}", variant.name), "masks that are bands");
+  }
+  const TileListPlan plan = choose_tiles(problem_plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} backward {}", variant.name, schedule.name));
   const BackwardTensors t = make_tensors(builder, plan, schedule);
   if (sums_dq(schedule) && !schedule.backward.clear_in_preprocess) {

@@ -60,6 +60,9 @@ enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
 [[nodiscard]] double softmax_scale(const TileListPlan& plan);
 // Compares of S^T: rows are keys, columns queries.
 [[nodiscard]] std::vector<ir::Relation> transposed_relations(const TileListPlan& plan);
+[[nodiscard]] std::vector<ir::Relation> query_relations(const TileListPlan& plan);
+// Some pair is cut off: the kernel tests.
+[[nodiscard]] bool masks(const TileListPlan& plan);
 [[nodiscard]] ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor);  // K or V of the item
 [[nodiscard]] ir::Access trip_rows(ir::TensorId tensor);                           // of the visited query tile
 // Scales, converts and stores dK and dV, or adds them to the group's sums.

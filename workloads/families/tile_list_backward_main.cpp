@@ -35,7 +35,7 @@ struct Tokens {
   ir::TokenId grad_q_empty = ir::kNone;
 };
 
-const AgentSpec* spec_of(const Schedule& schedule, AgentKind kind) {
+const AgentSpec* agent_of_kind(const Schedule& schedule, AgentKind kind) {
   for (const AgentSpec& spec : schedule.agents) {
     if (spec.kind == kind) return &spec;
   }
@@ -51,10 +51,10 @@ class Writer {
     b_.section("prologue", ir::SectionKind::once);
     b_.section("main", ir::SectionKind::loop);
     b_.section("epilogue", ir::SectionKind::once);
-    const AgentSpec* producer = spec_of(schedule_, AgentKind::producer);
-    const AgentSpec* reducer = atomic_ ? spec_of(schedule_, AgentKind::reducer) : nullptr;
-    const AgentSpec* compute = spec_of(schedule_, AgentKind::consumer);
-    if (compute == nullptr) compute = spec_of(schedule_, AgentKind::all);
+    const AgentSpec* producer = agent_of_kind(schedule_, AgentKind::producer);
+    const AgentSpec* reducer = atomic_ ? agent_of_kind(schedule_, AgentKind::reducer) : nullptr;
+    const AgentSpec* compute = agent_of_kind(schedule_, AgentKind::consumer);
+    if (compute == nullptr) compute = agent_of_kind(schedule_, AgentKind::all);
     require(compute != nullptr, "schedule without computing agent");
     const int loader = producer != nullptr ? b_.agent(producer->name, producer->warps, producer->registers_per_thread) : 0;
     const TileRule& rule = plan_.rule;
@@ -130,7 +130,7 @@ class Writer {
     t_.ds_registers = schedule_.backward.ds_in_registers ? registers("ds_registers", keys, queries, plan_.dtype) : ir::kNone;
     const bool ds_smem = atomic_ || !schedule_.backward.ds_in_registers;
     t_.ds = ds_smem ? b_.smem("ds", keys, queries, plan_.dtype) : ir::kNone;
-    if (plan_.masks) t_.keep = registers("keep", keys, queries, DType::pred);
+    if (masks(plan_)) t_.keep = registers("keep", keys, queries, DType::pred);
     t_.grad_k = registers("dk", keys, d, DType::f32);
     t_.grad_v = registers("dv", keys, dv, DType::f32);
     t_.k_out = registers("dk_out", keys, d, plan_.dtype);
@@ -189,7 +189,7 @@ class Writer {
 
   ops::Ops mask_role() const {
     ops::Ops list;
-    if (!plan_.masks) return list;
+    if (!masks(plan_)) return list;
     for (const ir::Relation& relation : transposed_relations(plan_)) {
       list.push_back(ops::when(plan_.mask_when, ops::compare(relation, t_.keep)));
       list.push_back(ops::when(plan_.mask_when, ops::select(t_.s, t_.keep, -std::numeric_limits<double>::infinity(), t_.s)));

@@ -67,7 +67,7 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   const ir::TileId s = registers("s", queries, keys, DType::f32);
   const ir::TileId dp = registers("dp", queries, keys, DType::f32);
   const ir::TileId ds = registers("ds", queries, keys, plan.dtype);
-  const ir::TileId keep = plan.masks ? registers("keep", queries, keys, DType::pred) : ir::kNone;
+  const ir::TileId keep = masks(plan) ? registers("keep", queries, keys, DType::pred) : ir::kNone;
   const ir::TileId sum = registers("dq", queries, d, DType::f32);
   const ir::TileId out = registers("dq_out", queries, d, plan.dtype);
   const ir::TokenId q_full = b.token("q_full", 4);
@@ -105,8 +105,8 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(sum), ops::await(q_full)}, "init"));
   compute({ops::await(k_full), product(q, k, s, true, false)}, "recompute_qk");
   compute({ops::await(v_full), product(grad_o, v, dp, true, false)}, "recompute_dov");
-  if (plan.masks) {
-    for (const ir::Relation& relation : relations(plan)) {
+  if (masks(plan)) {
+    for (const ir::Relation& relation : query_relations(plan)) {
       compute({ops::when(plan.mask_when, ops::compare(relation, keep)),
                ops::when(plan.mask_when, ops::select(s, keep, -std::numeric_limits<double>::infinity(), s))},
               "mask");

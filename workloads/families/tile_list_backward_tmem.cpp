@@ -86,7 +86,7 @@ class TmemWriter {
     scores_ = registers("scores", keys, queries, DType::f32, compute_);
     products_ = registers("products", keys, queries, DType::f32, compute_);
     ds_registers_ = registers("ds_registers", keys, queries, plan_.dtype, compute_);
-    if (plan_.masks) keep_ = registers("keep", keys, queries, DType::pred, compute_);
+    if (masks(plan_)) keep_ = registers("keep", keys, queries, DType::pred, compute_);
     k_sum_ = registers("dk_sum", keys, d, DType::f32, compute_);
     v_sum_ = registers("dv_sum", keys, dv, DType::f32, compute_);
     k_out_ = registers("dk_out", keys, d, plan_.dtype, compute_);
@@ -174,7 +174,7 @@ class TmemWriter {
     ops::append(list,
                 ops::with_role({ops::await(rows_full_), ops::await(s_full_), ops::await(dv_done_, 1), ops::unary(Fn::copy, s_, scores_)},
                                "load_s"));
-    if (plan_.masks) {
+    if (masks(plan_)) {
       for (const ir::Relation& relation : transposed_relations(plan_)) {
         ops::append(list, ops::with_role(
                               {ops::when(plan_.mask_when, ops::compare(relation, keep_)),

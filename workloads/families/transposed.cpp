@@ -2,6 +2,7 @@
 #include "workloads/families/transposed.h"
 
 #include "sim/core/error.h"
+#include "workloads/masks/band.h"
 
 namespace attnsim {
 
@@ -16,7 +17,10 @@ std::int64_t negated(std::int64_t bound) {
 // lower <= k - (q + shift) <= upper is -upper <= q - (k - shift) <= -lower.
 IndexSet transposed(const IndexSet& set) {
   require(set.row_group == 1, "packed rows have no transpose");
-  return {{-set.band.shift, negated(set.band.upper), negated(set.band.lower)}, set.kv_len, set.q_len, 1};
+  const std::optional<Band> band = set.mask->band();
+  require(band.has_value(), "a mask that is no band has no transpose yet");
+  const Band keys{-band->shift, negated(band->upper), negated(band->lower)};
+  return {std::make_shared<BandMask>(keys, set.kv_len(), set.q_len()), 1};
 }
 
 std::vector<ir::RowTile> kv_row_tiles(const IndexSet& set, const Tiling& tiling) {

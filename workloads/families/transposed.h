@@ -10,7 +10,7 @@
 
 namespace attnsim {
 
-// The set in which keys and queries have changed places: key k of the one is query k of the other.
+// The set in which keys and queries have changed places: key k of the one is query k of the other. Of bands only.
 [[nodiscard]] IndexSet transposed(const IndexSet& set);
 
 // One tile per KV tile in ascending order, also those that no query visits (their gradients are zero). Trips are query tiles; a partial
