@@ -95,6 +95,8 @@ struct TileListTensors {
 [[nodiscard]] TileListPlan plan_problem(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip);
 [[nodiscard]] TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip,
                                       const TileRule& rule);
+// Of the plan's groups at its rule's tiles.
+[[nodiscard]] std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule);
 
 // The fused kernel's program.
 [[nodiscard]] ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors);

@@ -16,13 +16,6 @@ using ir::Fn;
 
 namespace {
 
-const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind) {
-  for (const AgentSpec& spec : schedule.agents) {
-    if (spec.kind == kind || (kind == AgentKind::consumer && spec.kind == AgentKind::all)) return spec;
-  }
-  throw Invariant("schedule without computing agent");
-}
-
 bool has_producer(const Schedule& schedule) {
   for (const AgentSpec& spec : schedule.agents) {
     if (spec.kind == AgentKind::producer) return true;

@@ -411,4 +411,10 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   return plan;
 }
 
+std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule) {
+  std::vector<ir::ItemFamily> whole = whole_items(plan, schedule);
+  if (plan.ctas == 0) return whole;
+  return cut_into_shares(whole, plan.rule.tile_kv, plan.ctas).families;
+}
+
 }  // namespace attnsim

@@ -50,7 +50,7 @@ ir::Kernel kernel_of(const std::string& name, ir::Program program, TileListPlan 
   ir::Kernel kernel;
   kernel.name = name;
   kernel.program = std::move(program);
-  kernel.families = *plan.families;
+  kernel.families = item_families(plan, schedule);
   kernel.grid = plan.grid;
   return kernel;
 }
