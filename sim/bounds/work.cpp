@@ -102,6 +102,7 @@ class Counter {
   // Tiles by all that they can differ in but full trips, in order of these; tiles of few trips stand alone.
   [[nodiscard]] std::vector<std::vector<std::size_t>> progressions(const ir::ItemFamily& family, const std::vector<int>& sharers) const {
     constexpr std::int64_t kFewTrips = 2;  // first, last and other trips are different ones
+    constexpr std::int64_t kManyRuns = 3;
     std::int64_t columns = 1;
     for (const ir::Axis& axis : program_.axes) {
       if (axis.kind == ir::AxisKind::trip_cols) columns = std::max<std::int64_t>(columns, axis.padded);
@@ -114,13 +115,21 @@ class Counter {
       const std::int64_t full = full_trips(tile);
       std::int64_t shape = 0;  // of the runs: which of them are masked or reach the ragged columns
       std::int64_t masked_ragged = 0;
+      std::int64_t runs = 0;
+      bool reaches_ragged = false;
       for (const ir::TripRun& run : tile.runs) {
         if (run.count <= 0) continue;
         const std::int64_t last = std::max(run.first, run.first + (run.count - 1) * run.step);
+        reaches_ragged = reaches_ragged || last >= ragged;
+        if (++runs > kManyRuns) continue;
         shape = shape * 8 + 4 + (run.partial ? 2 : 0) + (last >= ragged ? 1 : 0);
         if (run.partial || last >= ragged) masked_ragged = masked_ragged * 4096 + run.count;
       }
-      const bool alone = full <= kFewTrips || shape >= 512;
+      const bool alone = full <= kFewTrips || runs > kManyRuns;
+      if (runs > kManyRuns) {  // then trips of each kind, kept pairs and the ragged tile say it all
+        shape = reaches_ragged ? 1 : 0;
+        masked_ragged = 0;
+      }
       groups[Key{tile.rows, tile.partial_trips(), tile.kept - full * tile.rows * columns, tile.peers, tile.flag ? 1 : 0,
                  tile.split == 0 ? 1 : 0, sharers[t], shape, masked_ragged, alone ? full : -1,
                  alone ? static_cast<std::int64_t>(tile.runs.size()) : 0, alone ? tile.kept : 0}]

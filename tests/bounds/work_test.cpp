@@ -10,7 +10,8 @@ using namespace attnsim;
 using namespace attnsim::bounds;
 
 TEST_CASE("work counted over progressions of row tiles is the sum over the tiles one by one") {
-  const std::string name = GENERATE("dense", "causal", "sliding-window");
+  const std::string name =
+      GENERATE("dense", "causal", "sliding-window", "power-attention", "block-dilated-window", "s2-attention", "global-window");
   const std::int64_t length = GENERATE(1000, 4096);
   CAPTURE(name, length);
   Problem problem;
