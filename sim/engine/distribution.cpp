@@ -64,8 +64,8 @@ double drain(std::vector<Slot> running, int slots) {
 
 // Longest items that fit one after the other into the makespan, from which on the beginning is spread evenly, and those that
 // are then still placed one by one.
-constexpr double kManyItems = 80;
-constexpr double kPlacedItems = 30;
+constexpr double kManyItems = 40;
+constexpr double kPlacedItems = 15;
 
 // Items at the beginning of the grid that need not be placed one by one: whole rounds over all places.
 std::int64_t even_items(const ir::Kernel& kernel, const CostTable& costs, std::int64_t places, int slots) {

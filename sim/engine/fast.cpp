@@ -15,8 +15,8 @@ namespace {
 // Loop trips of a part up to which it is played step by step; above, classes of items are distributed.
 constexpr double kPlayedTrips = 10000;
 // Trips per part that are aimed at, and SMs that a part keeps, so that waves and the sharing of L2 stay alike.
-constexpr double kTripsPerPart = 1500;
-constexpr int kLeastSms = 16;
+constexpr double kTripsPerPart = 800;
+constexpr int kLeastSms = 8;
 
 // Loop trips of all items, and what is around the loops of each as one, of an item without work as a quarter.
 double trips_of(const ir::Kernel& kernel) {
