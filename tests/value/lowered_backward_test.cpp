@@ -81,11 +81,13 @@ Expected expected(const Case& c) {
   e.in.k = fill(p.batch * p.kv_heads * e.in.max_kv_len * p.head_dim_qk);
   e.in.v = fill(p.batch * p.kv_heads * e.in.max_kv_len * p.head_dim_v);
   e.grad_o = fill(p.batch * p.q_heads * e.in.max_q_len * p.head_dim_v);
-  const Variant& v = variant(c.variant);
-  const auto keep = [&](std::int64_t b, std::int64_t q, std::int64_t k) {
-    const Band band = v.band(p, p.q_len_of(b), p.kv_len_of(b));
-    const std::int64_t distance = k - (q + band.shift);
-    return band.lower <= distance && distance <= band.upper;
+  std::vector<std::vector<HeadMask>> masks;
+  for (std::int64_t b = 0; b < p.batch; ++b) masks.push_back(variant(c.variant).masks(p, b));
+  const auto keep = [&](std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t k) {
+    for (const HeadMask& m : masks[static_cast<std::size_t>(b)]) {
+      if (h >= m.first_head && h < m.first_head + m.heads) return m.mask->keeps(q, k);
+    }
+    return false;
   };
   e.out = reference::attention(e.in, keep);
   e.gradients = reference::attention_backward(e.in, e.grad_o, keep);
@@ -169,7 +171,7 @@ std::vector<Kernel> kernels() {
 TEST_CASE("the reference's gradients are those of its own forward pass", "[value]") {
   const Case c{"", {}, "sliding-window", problem(1, 4, 2, {7}, {9}, 4, window(3, 1))};
   Expected e = expected(c);
-  const auto keep = [&](std::int64_t, std::int64_t q, std::int64_t k) { return -3 <= k - (q + 2) && k - (q + 2) <= 1; };
+  const auto keep = [&](std::int64_t, std::int64_t, std::int64_t q, std::int64_t k) { return -3 <= k - (q + 2) && k - (q + 2) <= 1; };
   const auto loss = [&] {
     const auto out = reference::attention(e.in, keep);
     double sum = 0;

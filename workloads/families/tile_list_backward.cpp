@@ -218,8 +218,14 @@ void add_reductions(ir::PipelineBuilder& builder, const TileListPlan& plan, cons
 
 ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
   const TileListPlan problem_plan = plan_problem(variant, problem, schedule, chip);
+  if (problem_plan.v_in_k) illegal("/pass", "backward", fmt::format("is not lowered for {}, whose V lies in K", variant.name));
+  const std::optional<Band> first = problem_plan.groups.front().set.mask->band();
   for (const BatchGroup& group : problem_plan.groups) {
-    if (!group.set.mask->band()) illegal("/pass", "backward", fmt::format("is not lowered for the mask of {}", variant.name), "masks that are bands");
+    const std::optional<Band> band = group.set.mask->band();
+    if (!band) illegal("/pass", "backward", fmt::format("is not lowered for the mask of {}", variant.name), "masks that are bands");
+    if (band->lower != first->lower || band->upper != first->upper)
+      illegal("/pass", "backward", fmt::format("is not lowered for the masks of {}, which differ by head", variant.name),
+              "one mask for all heads");
   }
   const TileListPlan plan = choose_tiles(problem_plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} backward {}", variant.name, schedule.name));

@@ -42,14 +42,14 @@ AttentionGradients attention_backward(const AttentionInputs& in, const std::vect
         std::vector<double> p(static_cast<std::size_t>(keys), 0.0);
         double top = -std::numeric_limits<double>::infinity();
         for (std::int64_t k = 0; k < keys; ++k) {
-          if (!keep(b, i, k)) continue;
+          if (!keep(b, h, i, k)) continue;
           p[static_cast<std::size_t>(k)] = scale * dot(q, row(in.k, kv, in.max_kv_len, k, in.head_dim_qk), in.head_dim_qk);
           top = std::max(top, p[static_cast<std::size_t>(k)]);
         }
         double sum = 0;
         for (std::int64_t k = 0; k < keys; ++k) {
           double& x = p[static_cast<std::size_t>(k)];
-          x = keep(b, i, k) ? std::exp(x - top) : 0.0;
+          x = keep(b, h, i, k) ? std::exp(x - top) : 0.0;
           sum += x;
         }
         if (sum == 0) continue;
