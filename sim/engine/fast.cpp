@@ -18,7 +18,8 @@ constexpr double kPlayedTrips = 10000;
 constexpr double kTripsPerPart = 800;
 constexpr int kLeastSms = 8;
 
-// Loop trips of all items, and what is around the loops of each as one, of an item without work as a quarter.
+// Loop trips of all items, and what is around the loops of each as one, of an item without work as a quarter. A loop over peers
+// behind the main loop runs in one item of each group only.
 double trips_of(const ir::Kernel& kernel) {
   const auto has_loop = [&](ir::TripSource source) {
     return std::any_of(kernel.program.sections.begin(), kernel.program.sections.end(),
@@ -30,7 +31,7 @@ double trips_of(const ir::Kernel& kernel) {
   for (const ir::ItemFamily& family : kernel.families) {
     double slab_trips = 0;
     for (const ir::RowTile& tile : family.tiles) {
-      const auto looped = static_cast<double>((runs ? tile.trips() : 0) + (peers ? tile.peers : 0));
+      const auto looped = static_cast<double>(runs ? tile.trips() : peers ? tile.peers : 0);
       slab_trips += looped > 0 ? looped + 1 : 0.25;
     }
     trips += slab_trips * static_cast<double>(family.slab_count);
