@@ -136,6 +136,11 @@ struct AgentState {
     group = 0;
     item_index = 0;
     position = -1;
+    section = 0;
+    op = 0;
+    step = 0;
+    steps = 0;
+    trips = 0;
     blocked_since = now;
     awaited.assign(tokens, 0);
     signalled.assign(tokens, 0);
