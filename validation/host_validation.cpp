@@ -38,7 +38,12 @@ class Session {
     say("microbenchmarks");
     result_.microbenchmarks = backend_.microbenchmarks("", options_.quick ? kQuickMicroSeconds : kMicroSeconds);
     result_.overlay = bench::overlay_text(result_.device, result_.microbenchmarks, options_.version);
-    result_.chip = load_chip("host", parse_json(result_.overlay, "overlay of this run"));
+    try {
+      result_.chip = load_chip("host", parse_json(result_.overlay, "overlay of this run"));
+    } catch (const ConfigError& error) {
+      result_.too_busy = error.what();
+      return std::move(result_);
+    }
     time_plan();
     for (OwnRow& row : result_.rows) predict_row(row, result_.chip);
     settle();
@@ -137,6 +142,7 @@ std::string host_text(const HostValidation& v) {
   for (const bench::Check& check : v.failed_checks)
     text += fmt::format("FAILED: {}: worst error {:.2e}, allowed {:.2e}\n", check.note, check.worst, check.tolerance);
   if (!v.failed_checks.empty()) return text;
+  if (!v.too_busy.empty()) return text + "other load on this machine leaves no usable figures; nothing was timed or judged:\n" + v.too_busy + "\n";
   text += "kernels agree with the double-precision reference\n\nmeasured figures of chip host\n";
   for (const bench::Microbenchmark& m : v.microbenchmarks) {
     if (!m.figure.empty())

@@ -28,6 +28,7 @@ struct HostValidation {
   std::vector<bench::Check> failed_checks;  // of kernels that disagree with their reference; then nothing was timed
   std::vector<Disorder> disorders;          // clear speedups that the prediction has the wrong way round, after a second timing
   std::size_t pairs = 0;                    // clear pairs
+  std::string too_busy;                     // why nothing was timed: other load left figures that no machine has
 
   [[nodiscard]] bool passed() const { return failed_checks.empty() && disorders.empty(); }
 };
