@@ -38,6 +38,20 @@ void prepare_fused(Problem& p, const Machine&) {
   }
 }
 
+std::string refuses_naive(const Shape& s, const Machine& m) {
+  if (s.dtype != "bf16") return "has bf16";
+  if (s.batch * s.q_heads > 65535) return "exceeds the grid";
+  if (static_cast<std::size_t>(s.batch * s.q_heads * s.q_len * (s.kv_len + 8) * 2) > m.memory_bytes / 4) return "scores do not fit the device's memory";
+  return refuses_fused(s, m);
+}
+void prepare_naive(Problem& p, const Machine&) {
+  const Shape& s = p.shape;
+  void* scores = p.allocate(2 * rows(s) * static_cast<std::size_t>((s.kv_len + 7) / 8 * 8));
+  for (InputSet& set : p.sets) {
+    set.launch = [a = set.args, scores, &p](Stream stream) { return forward_naive(a, scores, p.shape.head_dim, p.dtype, stream); };
+  }
+}
+
 std::string refuses_hopper(const Shape& s, const Machine& m) {
   if (m.capability != 90) return "needs compute capability 9.0";
   return refuses_fused(s, m);
@@ -261,6 +275,7 @@ void prepare_gna(Problem& p, const Machine&) {
 const std::vector<KernelEntry>& kernel_table() {
   static const std::vector<KernelEntry> table{
       {{"fa2-mma", "fused forward, mma.sync and cp.async", "attnsim-fa2-sm80", "validation/cuda/kernels/forward.cu" CORE}, refuses_fused, prepare_fused},
+      {{"naive-mma", "three kernels: scores, softmax, weighted sum", "naive-unfused", "validation/cuda/kernels/naive.cu" CORE}, refuses_naive, prepare_naive},
       {{"fa3-wgmma", "fused forward, copy engine and wgmma, ping-pong", "attnsim-fa3-sm90", "validation/cuda/kernels/hopper_forward.cu" HOPPER},
        refuses_hopper,
        prepare_hopper},
