@@ -11,7 +11,9 @@ namespace {
 
 constexpr int kThreads = 256, kTile = 128, kStep = 64;  // kStep: keys per stage of the weighted sum
 
-ATTNSIM_HD int padded(int kv_len) { return ceil_div(kv_len, 8) * 8; }
+ATTNSIM_HD int padded(int kv_len) {
+  return ceil_div(kv_len, 8) * 8;
+}
 
 // One CTA per (KV tile, query tile, slab); warp w holds rows 32 (w / 2) and columns 64 (w % 2) of the tile.
 template <class E, int D>
@@ -55,7 +57,8 @@ __global__ void __launch_bounds__(kThreads) scores_kernel(AttentionArgs a, E* sc
 #pragma unroll
   for (int b = 0; b < 2; ++b) {
     const int at = row + 16 * b;
-    const IntervalMask::Row bounds[2] = {mask.row(rows.token(at + accumulator_row(lane, 0))), mask.row(rows.token(at + accumulator_row(lane, 2)))};
+    const IntervalMask::Row bounds[2] = {mask.row(rows.token(at + accumulator_row(lane, 0))),
+                                         mask.row(rows.token(at + accumulator_row(lane, 2)))};
     apply_mask(s[b], mask, bounds, first_key + column);
     write_rows<E>(s[b], factor, q_tile + static_cast<std::uint32_t>(warp % 2 * tile_bytes(kTile, 64)), kTile, at, [&](int r) {
       const bool inside = r < rows.limit() && first_key + column + lane % 8 * 8 < stride;
@@ -110,10 +113,12 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(AttentionArgs a, const E*
     for (int i = 0; i < kTile / 32; ++i) {  // weights: ragged in both directions
       const int r = row + 32 * i;
       const bool valid = r < rows.limit() && first + chunk * 8 < stride;
-      const std::int64_t at = (static_cast<std::int64_t>(slab) * a.q_len + rows.token(valid ? r : 0)) * stride + (valid ? first + chunk * 8 : 0);
+      const std::int64_t at =
+          (static_cast<std::int64_t>(slab) * a.q_len + rows.token(valid ? r : 0)) * stride + (valid ? first + chunk * 8 : 0);
       cp_async_16(stage + tile_offset(r, chunk * 8, kTile), weights + at, valid);
     }
-    load_tile<kStep, D, kThreads>(stage + tile_bytes(kTile, kStep), static_cast<const E*>(a.v), a.kv_len - first, [&](int r) { return keys.at(first + r); });
+    load_tile<kStep, D, kThreads>(stage + tile_bytes(kTile, kStep), static_cast<const E*>(a.v), a.kv_len - first,
+                                  [&](int r) { return keys.at(first + r); });
     cp_async_commit();
   };
   const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / 32;
@@ -165,7 +170,8 @@ Status naive(const AttentionArgs& a, void* scores, Stream stream) {
   const std::int64_t rows = static_cast<std::int64_t>(slabs) * a.q_len;
   status = launch(softmax_kernel<E>, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 64, stream, s, a.kv_len, rows);
   if (status != kSuccess) return status;
-  return launch(sum_kernel<E, D>, dim3(q_tiles, slabs), dim3(kThreads), 2 * (tile_bytes(kTile, kStep) + tile_bytes(kStep, D)), stream, a, s);
+  return launch(sum_kernel<E, D>, dim3(q_tiles, slabs), dim3(kThreads), 2 * (tile_bytes(kTile, kStep) + tile_bytes(kStep, D)), stream, a,
+                s);
 }
 
 }  // namespace
