@@ -73,7 +73,9 @@ void prepare_hopper(Problem& p, const Machine& m) {
 }
 
 std::string refuses_gemm(const Shape& s, const Machine& m) {
-  if (s.mask != "dense" || s.page > 0 || s.backward) return "multiplies matrices: m = q_len, n = kv_len, k = head_dim";
+  if (s.mask != "dense" || s.page > 0 || s.backward || s.batch != 1 || s.q_heads != 1 || s.kv_heads != 1) {
+    return "multiplies matrices: m = q_len, n = kv_len, k = head_dim";
+  }
   if (m.capability != 90) return "needs compute capability 9.0";
   if (s.kv_len % 8 != 0 || s.head_dim % 8 != 0) return "n and k must be multiples of 8";
   return "";
