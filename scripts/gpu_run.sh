@@ -28,9 +28,9 @@ bench=build/dev/attnsim-bench
 [ -x "$bench" ] || exit 1
 step check timeout 120 "$bench" --backend cuda --check
 if command -v compute-sanitizer >/dev/null; then
-  step sanitizer timeout 60 compute-sanitizer --error-exitcode 1 "$bench" --backend cuda --check --plan quick
+  step sanitizer timeout 60 compute-sanitizer --error-exitcode 1 "$bench" --backend cuda --check --shapes 1
 fi
-step microbenchmarks timeout 120 "$bench" --backend cuda --microbenchmarks --out "$out/microbenchmarks.jsonl"
+step microbenchmarks timeout 150 "$bench" --backend cuda --micro --seconds 0.1 --overlay "$out/overlay.json"
 step "plan $plan" timeout 300 "$bench" --backend cuda --plan "$plan" --out "$out/rows.jsonl"
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
   step pytorch timeout 180 python3 scripts/torch_rows.py --out "$out/torch.jsonl"

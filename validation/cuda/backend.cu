@@ -20,10 +20,23 @@ struct ChipName {
   const char* part;  // of the driver's device name
   const char* chip;
 };
-constexpr ChipName kChips[] = {{"H100 PCIe", "h100-pcie"},      {"H100", "h100-sxm"},          {"H200", "h200"},  {"H20", "h20"},   {"A100-SXM4-80GB", "a100-sxm-80gb"},
-                               {"A100-SXM4-40GB", "a100-sxm-40gb"}, {"A30", "a30"},            {"A40", "a40"},    {"L40S", "l40s"}, {"L40", "l40"},
-                               {"L20", "l20"},                  {"L4", "l4"},                  {"B200", "b200"},  {"B300", "b300"}, {"RTX 4090", "rtx-4090"},
-                               {"RTX 5090", "rtx-5090"},        {"RTX 3090", "rtx-3090"}};
+constexpr ChipName kChips[] = {{"H100 PCIe", "h100-pcie"},
+                               {"H100", "h100-sxm"},
+                               {"H200", "h200"},
+                               {"H20", "h20"},
+                               {"A100-SXM4-80GB", "a100-sxm-80gb"},
+                               {"A100-SXM4-40GB", "a100-sxm-40gb"},
+                               {"A30", "a30"},
+                               {"A40", "a40"},
+                               {"L40S", "l40s"},
+                               {"L40", "l40"},
+                               {"L20", "l20"},
+                               {"L4", "l4"},
+                               {"B200", "b200"},
+                               {"B300", "b300"},
+                               {"RTX 4090", "rtx-4090"},
+                               {"RTX 5090", "rtx-5090"},
+                               {"RTX 3090", "rtx-3090"}};
 
 class Event {
  public:
@@ -200,7 +213,8 @@ class CudaBackend final : public bench::Backend {
     }
     stamps_.before(nullptr);
     begin_.record(nullptr);
-    for (int i = 0; i < launches; ++i) cuda::check(p.sets[static_cast<std::size_t>(first_set + i) % p.sets.size()].launch(nullptr), "launch");
+    for (int i = 0; i < launches; ++i)
+      cuda::check(p.sets[static_cast<std::size_t>(first_set + i) % p.sets.size()].launch(nullptr), "launch");
     end_.record(nullptr);
     stamps_.after(nullptr);
     const double us = begin_.microseconds_to(end_) / launches;
@@ -215,14 +229,17 @@ class CudaBackend final : public bench::Backend {
     const std::int64_t step = std::max<std::int64_t>(1, all / 2048) | 1;
     const auto count = static_cast<int>((all + step - 1) / step);
     const Buffer o(static_cast<std::size_t>(count * s.head_dim) * sizeof(double)), lse(static_cast<std::size_t>(count) * sizeof(double));
-    cuda::check(reference_forward(p.sets.front().args, s.head_dim, p.dtype, p.rule, 0, step, count, o.get<double>(), lse.get<double>(), nullptr), "reference");
+    cuda::check(
+        reference_forward(p.sets.front().args, s.head_dim, p.dtype, p.rule, 0, step, count, o.get<double>(), lse.get<double>(), nullptr),
+        "reference");
     cuda::check(cudaDeviceSynchronize(), "reference");
     const std::vector<double> reference = o.values<double>();
     const std::vector<std::uint16_t> output = output_of(p, static_cast<std::size_t>(all * s.head_dim));
     Errors e;
     for (std::int64_t r = 0; r < count; ++r) {
       for (int c = 0; c < s.head_dim; ++c) {
-        e.add(value(p, output[static_cast<std::size_t>(r * step * s.head_dim + c)]), reference[static_cast<std::size_t>(r * s.head_dim + c)]);
+        e.add(value(p, output[static_cast<std::size_t>(r * step * s.head_dim + c)]),
+              reference[static_cast<std::size_t>(r * s.head_dim + c)]);
       }
     }
     return e;
@@ -286,8 +303,8 @@ std::unique_ptr<Backend> make_cuda_backend(int device, std::string& why_not) {
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
   m.clock_mhz = khz / 1e3;
-  m.driver = "driver for CUDA " + std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10) + ", runtime " + std::to_string(runtime / 1000) +
-             "." + std::to_string(runtime % 1000 / 10);
+  m.driver = "driver for CUDA " + std::to_string(driver / 1000) + "." + std::to_string(driver % 1000 / 10) + ", runtime " +
+             std::to_string(runtime / 1000) + "." + std::to_string(runtime % 1000 / 10);
   if (m.capability != 80 && m.capability != 86 && m.capability != 89 && m.capability != 90) {
     why_not = m.name + ": kernels are compiled for compute capabilities 8.x and 9.0";
     return nullptr;

@@ -38,6 +38,21 @@ void prepare_fused(Problem& p, const Machine&) {
   }
 }
 
+std::string refuses_naive(const Shape& s, const Machine& m) {
+  if (s.dtype != "bf16") return "has bf16";
+  if (s.batch * s.q_heads > 65535) return "exceeds the grid";
+  if (static_cast<std::size_t>(s.batch * s.q_heads * s.q_len * (s.kv_len + 8) * 2) > m.memory_bytes / 4)
+    return "scores do not fit the device's memory";
+  return refuses_fused(s, m);
+}
+void prepare_naive(Problem& p, const Machine&) {
+  const Shape& s = p.shape;
+  void* scores = p.allocate(2 * rows(s) * static_cast<std::size_t>((s.kv_len + 7) / 8 * 8));
+  for (InputSet& set : p.sets) {
+    set.launch = [a = set.args, scores, &p](Stream stream) { return forward_naive(a, scores, p.shape.head_dim, p.dtype, stream); };
+  }
+}
+
 std::string refuses_hopper(const Shape& s, const Machine& m) {
   if (m.capability != 90) return "needs compute capability 9.0";
   return refuses_fused(s, m);
@@ -49,13 +64,18 @@ void prepare_hopper(Problem& p, const Machine& m) {
     const auto map = [&](const void* base, std::int64_t len, std::int64_t heads) {
       return tensor_map(base, p.dtype, {s.head_dim, heads, len, s.batch}, {64, 1, 128, 1});
     };
-    const HopperMaps maps{map(set.args.q, s.q_len, s.q_heads), map(set.args.k, s.kv_len, s.kv_heads), map(set.args.v, s.kv_len, s.kv_heads)};
-    set.launch = [a = set.args, maps, sms = m.sms, &p](Stream stream) { return forward_hopper(a, maps, p.shape.head_dim, p.dtype, sms, stream); };
+    const HopperMaps maps{map(set.args.q, s.q_len, s.q_heads), map(set.args.k, s.kv_len, s.kv_heads),
+                          map(set.args.v, s.kv_len, s.kv_heads)};
+    set.launch = [a = set.args, maps, sms = m.sms, &p](Stream stream) {
+      return forward_hopper(a, maps, p.shape.head_dim, p.dtype, sms, stream);
+    };
   }
 }
 
 std::string refuses_gemm(const Shape& s, const Machine& m) {
-  if (s.mask != "dense" || s.page > 0 || s.backward) return "multiplies matrices: m = q_len, n = kv_len, k = head_dim";
+  if (s.mask != "dense" || s.page > 0 || s.backward || s.batch != 1 || s.q_heads != 1 || s.kv_heads != 1) {
+    return "multiplies matrices: m = q_len, n = kv_len, k = head_dim";
+  }
   if (m.capability != 90) return "needs compute capability 9.0";
   if (s.kv_len % 8 != 0 || s.head_dim % 8 != 0) return "n and k must be multiples of 8";
   return "";
@@ -66,7 +86,8 @@ void prepare_gemm(Problem& p, const Machine& m) {
     const TensorMap a = tensor_map(set.args.q, p.dtype, {s.head_dim, 1, s.q_len, 1}, {64, 1, 128, 1});
     const TensorMap b = tensor_map(set.args.k, p.dtype, {s.kv_len, 1, s.head_dim, 1}, {64, 1, 64, 1});
     set.launch = [a, b, c = set.args.o, sms = m.sms, &p](Stream stream) {
-      return gemm_hopper(a, b, c, static_cast<int>(p.shape.q_len), static_cast<int>(p.shape.kv_len), p.shape.head_dim, p.dtype, sms, stream);
+      return gemm_hopper(a, b, c, static_cast<int>(p.shape.q_len), static_cast<int>(p.shape.kv_len), p.shape.head_dim, p.dtype, sms,
+                         stream);
     };
   }
 }
@@ -84,7 +105,8 @@ std::string refuses_paged(const Shape& s, const Machine& m) {
   return refuses_decode(contiguous, m);
 }
 void add_partials(Problem& p, InputSet& set, int pieces) {
-  set.args.partial_o = static_cast<float*>(p.allocate(4 * static_cast<std::size_t>(pieces) * rows(p.shape) * static_cast<std::size_t>(p.shape.head_dim)));
+  set.args.partial_o =
+      static_cast<float*>(p.allocate(4 * static_cast<std::size_t>(pieces) * rows(p.shape) * static_cast<std::size_t>(p.shape.head_dim)));
   set.args.partial_lse = static_cast<float*>(p.allocate(4 * static_cast<std::size_t>(pieces) * rows(p.shape)));
 }
 int kv_tiles_decode(const Shape& s) {
@@ -113,7 +135,8 @@ void prepare_split(Problem& p, const Machine& m) {
           const std::int64_t first = static_cast<std::int64_t>(i % pages) * s.page;
           const auto tokens = static_cast<std::size_t>(std::min<std::int64_t>(s.page, s.kv_len - first));
           const auto source = static_cast<std::size_t>((i / pages) * s.kv_len + first) * row;
-          check(cudaMemcpyAsync(static_cast<char*>(pool) + static_cast<std::size_t>(table[static_cast<std::size_t>(i)]) * static_cast<std::size_t>(s.page) * row,
+          check(cudaMemcpyAsync(static_cast<char*>(pool) +
+                                    static_cast<std::size_t>(table[static_cast<std::size_t>(i)]) * static_cast<std::size_t>(s.page) * row,
                                 static_cast<const char*>(plain) + source, tokens * row, cudaMemcpyDeviceToDevice, nullptr),
                 "pages");
         }
@@ -253,32 +276,52 @@ void prepare_gna(Problem& p, const Machine&) {
   }
 }
 
-#define CORE " validation/cuda/fused_core.cuh validation/cuda/softmax.cuh validation/cuda/mask.cuh validation/cuda/ptx_mma.cuh validation/cuda/epilogue.cuh"
-#define HOPPER " validation/cuda/ptx_wgmma.cuh validation/cuda/ptx_hopper.cuh validation/cuda/softmax.cuh validation/cuda/mask.cuh validation/cuda/epilogue.cuh"
+#define CORE                                                                                                          \
+  " validation/cuda/fused_core.cuh validation/cuda/softmax.cuh validation/cuda/mask.cuh validation/cuda/ptx_mma.cuh " \
+  "validation/cuda/epilogue.cuh"
+#define HOPPER                                                                                                          \
+  " validation/cuda/ptx_wgmma.cuh validation/cuda/ptx_hopper.cuh validation/cuda/softmax.cuh validation/cuda/mask.cuh " \
+  "validation/cuda/epilogue.cuh"
 
 }  // namespace
 
 const std::vector<KernelEntry>& kernel_table() {
   static const std::vector<KernelEntry> table{
-      {{"fa2-mma", "fused forward, mma.sync and cp.async", "attnsim-fa2-sm80", "validation/cuda/kernels/forward.cu" CORE}, refuses_fused, prepare_fused},
-      {{"fa3-wgmma", "fused forward, copy engine and wgmma, ping-pong", "attnsim-fa3-sm90", "validation/cuda/kernels/hopper_forward.cu" HOPPER},
+      {{"fa2-mma", "fused forward, mma.sync and cp.async", "attnsim-fa2-sm80", "validation/cuda/kernels/forward.cu" CORE},
+       refuses_fused,
+       prepare_fused},
+      {{"naive-mma", "three kernels: scores, softmax, weighted sum", "naive-unfused", "validation/cuda/kernels/naive.cu" CORE},
+       refuses_naive,
+       prepare_naive},
+      {{"fa3-wgmma", "fused forward, copy engine and wgmma, ping-pong", "attnsim-fa3-sm90",
+        "validation/cuda/kernels/hopper_forward.cu" HOPPER},
        refuses_hopper,
        prepare_hopper},
-      {{"splitkv-mma", "split-KV decode and combine", "attnsim-splitkv-sm80", "validation/cuda/kernels/decode.cu validation/cuda/combine.cuh" CORE},
+      {{"splitkv-mma", "split-KV decode and combine", "attnsim-splitkv-sm80",
+        "validation/cuda/kernels/decode.cu validation/cuda/combine.cuh" CORE},
        refuses_decode,
        prepare_split},
-      {{"paged-mma", "split-KV decode through a block table", "attnsim-paged-sm80", "validation/cuda/kernels/decode.cu validation/cuda/combine.cuh" CORE},
+      {{"paged-mma", "split-KV decode through a block table", "attnsim-paged-sm80",
+        "validation/cuda/kernels/decode.cu validation/cuda/combine.cuh" CORE},
        refuses_paged,
        prepare_split},
       {{"lean-mma", "stream-K decode, merged by the last CTA", "", "validation/cuda/kernels/lean.cu validation/cuda/combine.cuh" CORE},
        refuses_decode,
        prepare_lean},
-      {{"block-sparse-mma", "fused forward over tile lists", "attnsim-fa2-sm80", "validation/cuda/kernels/lists.cu" CORE}, refuses_blocks, prepare_blocks},
-      {{"gna-mma", "neighborhood attention on permuted tokens", "attnsim-fa2-sm80", "validation/cuda/kernels/lists.cu" CORE}, refuses_gna, prepare_gna<false>},
-      {{"gna-mma-permute", "the same with its four permutations", "attnsim-fa2-sm80", "validation/cuda/kernels/lists.cu validation/cuda/kernels/permute.cu" CORE},
+      {{"block-sparse-mma", "fused forward over tile lists", "attnsim-fa2-sm80", "validation/cuda/kernels/lists.cu" CORE},
+       refuses_blocks,
+       prepare_blocks},
+      {{"gna-mma", "neighborhood attention on permuted tokens", "attnsim-fa2-sm80", "validation/cuda/kernels/lists.cu" CORE},
+       refuses_gna,
+       prepare_gna<false>},
+      {{"gna-mma-permute", "the same with its four permutations", "attnsim-fa2-sm80",
+        "validation/cuda/kernels/lists.cu validation/cuda/kernels/permute.cu" CORE},
        refuses_gna,
        prepare_gna<true>},
-      {{"gemm-wgmma", "matrix product, copy engine and wgmma", "attnsim-gemm-sm90", "validation/cuda/kernels/hopper_gemm.cu" HOPPER}, refuses_gemm, prepare_gemm, true},
+      {{"gemm-wgmma", "matrix product, copy engine and wgmma", "attnsim-gemm-sm90", "validation/cuda/kernels/hopper_gemm.cu" HOPPER},
+       refuses_gemm,
+       prepare_gemm,
+       true},
   };
   return table;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
-#include "validation/cuda/problem.h"
-
 #include <cmath>
 
 #include "validation/cuda/launch_plan.h"
+#include "validation/cuda/problem.h"
 
 namespace attnsim::cuda {
 
@@ -35,7 +34,8 @@ void* Problem::allocate(std::size_t bytes, int fill) {
   return keep(std::move(b));
 }
 
-Problem::Problem(const bench::Shape& s, bool product, int count, std::uint64_t seed) : shape(s), dtype(s.dtype == "f16" ? Dtype::f16 : Dtype::bf16) {
+Problem::Problem(const bench::Shape& s, bool product, int count, std::uint64_t seed)
+    : shape(s), dtype(s.dtype == "f16" ? Dtype::f16 : Dtype::bf16) {
   const auto random = [&](std::size_t elements, std::uint64_t which) {
     Buffer b(2 * elements);
     fill_normal(b, elements, dtype == Dtype::bf16, seed * 64 + which, nullptr);

@@ -25,10 +25,10 @@ struct Machine {
 };
 
 struct InputSet {
-  AttentionArgs args;                         // plain layout; of a product: q = A, k = B, o = C
-  std::function<Status(Stream)> before;       // once after the inputs are there; may be empty
-  std::function<Status(Stream)> launch;       // what is timed
-  std::function<Status(Stream)> after;        // before the output is read; may be empty
+  AttentionArgs args;                    // plain layout; of a product: q = A, k = B, o = C
+  std::function<Status(Stream)> before;  // once after the inputs are there; may be empty
+  std::function<Status(Stream)> launch;  // what is timed
+  std::function<Status(Stream)> after;   // before the output is read; may be empty
 };
 
 struct Problem {

@@ -10,6 +10,7 @@
 namespace attnsim::cuda {
 
 // Row-major tensor of 16-bit elements, sizes innermost first; boxes of 64 columns with the 128-byte swizzle, zeros outside.
-[[nodiscard]] TensorMap tensor_map(const void* base, Dtype dtype, const std::array<std::int64_t, 4>& size, const std::array<std::uint32_t, 4>& box);
+[[nodiscard]] TensorMap tensor_map(const void* base, Dtype dtype, const std::array<std::int64_t, 4>& size,
+                                   const std::array<std::uint32_t, 4>& box);
 
 }  // namespace attnsim::cuda

@@ -15,6 +15,8 @@ constexpr Status kUnsupported = cudaErrorInvalidValue;
 constexpr Status kUnsupported = 1;
 #endif
 
+// Three kernels; `scores`: [batch, q_heads, q_len, kv_len rounded up to 8] elements of scratch. bf16; writes no lse.
+Status forward_naive(const AttentionArgs& a, void* scores, int head_dim, Dtype dtype, Stream stream);
 // Dense, causal, window. Tiles of 128 x 128 (d 64) or 128 x 64 (d 128).
 Status forward_fused(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream);
 // The same tiles over a.list_tiles; with neighborhoods q, k, v, o are permuted and padded, batch counts (entry, class) pairs.

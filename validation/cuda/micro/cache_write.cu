@@ -9,7 +9,8 @@ namespace {
 
 constexpr int kRowBytes = 8 * 128 * 2;  // 8 KV heads of 128
 
-__global__ void __launch_bounds__(128) write_kernel(const uint4* k, const uint4* v, uint4* k_cache, uint4* v_cache, const std::int64_t* slots) {
+__global__ void __launch_bounds__(128)
+    write_kernel(const uint4* k, const uint4* v, uint4* k_cache, uint4* v_cache, const std::int64_t* slots) {
   const std::int64_t from = static_cast<std::int64_t>(blockIdx.x) * (kRowBytes / 16) + threadIdx.x;
   const std::int64_t to = slots[blockIdx.x] * (kRowBytes / 16) + threadIdx.x;
   k_cache[to] = k[from];
@@ -29,7 +30,8 @@ void micro_cache_write(MicroRun& run) {
   for (const int tokens : {16, 128, 1024, 4096, 16384, 65536}) {
     run.report("", "us", std::to_string(tokens) + " tokens, one CTA of 128 threads each, 4 KiB read and 4 KiB written", [&] {
       return MicroRun::microseconds([&] {
-        write_kernel<<<static_cast<unsigned>(tokens), 128>>>(k.get<uint4>(), v.get<uint4>(), k_cache.get<uint4>(), v_cache.get<uint4>(), where.get<std::int64_t>());
+        write_kernel<<<static_cast<unsigned>(tokens), 128>>>(k.get<uint4>(), v.get<uint4>(), k_cache.get<uint4>(), v_cache.get<uint4>(),
+                                                             where.get<std::int64_t>());
       });
     });
   }

@@ -44,7 +44,8 @@ __global__ void __launch_bounds__(32) bulk_kernel(std::int64_t* result, const st
   for (unsigned t = 0; t < kTrips; ++t) {
     mbarrier_arrive_expect(barrier, bytes * flight);
     for (int f = 0; f < flight; ++f) {
-      asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(base + 1024 + static_cast<std::uint32_t>(f * bytes)),
+      asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                       base + 1024 + static_cast<std::uint32_t>(f * bytes)),
                    "l"(from + at), "r"(bytes), "r"(barrier)
                    : "memory");
       at = (at + bytes) % kWindow;
@@ -62,7 +63,8 @@ void micro_copy(MicroRun& run) {
   const Buffer data(kWindow + 65536);
   data.fill(1);
   const std::uint8_t* from = data.get<std::uint8_t>();
-  run.report("", "cycles", "cp.async of 16 bytes, hot in L2, one at a time", [=] { return cycles_of(async_kernel<1>, 1, 40 * 1024, from, 1) / kTrips; });
+  run.report("", "cycles", "cp.async of 16 bytes, hot in L2, one at a time",
+             [=] { return cycles_of(async_kernel<1>, 1, 40 * 1024, from, 1) / kTrips; });
   for (const int warps : {1, 2, 4}) {
     run.report("", "bytes per clock and SM", "cp.async, " + std::to_string(warps * 4) + " KiB in flight",
                [=] { return 32.0 * warps * 16 * 8 * kTrips / cycles_of(async_kernel<8>, 32 * warps, 40 * 1024, from, 32 * warps); });

@@ -16,7 +16,8 @@ ATTNSIM_D std::int64_t read_clock() {
 template <class... P, class... A>
 double cycles_of(void (*kernel)(std::int64_t*, P...), int threads, std::size_t shared_bytes, const A&... arguments) {
   static const Buffer result(64);
-  check(launch(kernel, dim3(1), dim3(static_cast<unsigned>(threads)), shared_bytes, nullptr, result.get<std::int64_t>(), arguments...), "launch");
+  check(launch(kernel, dim3(1), dim3(static_cast<unsigned>(threads)), shared_bytes, nullptr, result.get<std::int64_t>(), arguments...),
+        "launch");
   check(cudaDeviceSynchronize(), "microbenchmark");
   return static_cast<double>(result.values<std::int64_t>()[0]);
 }

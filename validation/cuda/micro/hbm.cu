@@ -14,11 +14,15 @@ template <Way kWay, int kFlight>
 __global__ void __launch_bounds__(kThreads) stream_kernel(const uint4* from, uint4* to, std::int64_t count) {
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kThreads * kFlight;
   uint4 kept{1, 2, 3, 4};
-  for (std::int64_t i = (static_cast<std::int64_t>(blockIdx.x) * kFlight) * kThreads + threadIdx.x; i + (kFlight - 1) * kThreads < count; i += step) {
+  for (std::int64_t i = (static_cast<std::int64_t>(blockIdx.x) * kFlight) * kThreads + threadIdx.x; i + (kFlight - 1) * kThreads < count;
+       i += step) {
     uint4 values[kFlight];
 #pragma unroll
     for (int f = 0; f < kFlight; ++f) {
-      if (kWay != Way::write) asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(values[f].x), "=r"(values[f].y), "=r"(values[f].z), "=r"(values[f].w) : "l"(from + i + f * kThreads));
+      if (kWay != Way::write)
+        asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(values[f].x), "=r"(values[f].y), "=r"(values[f].z), "=r"(values[f].w)
+                     : "l"(from + i + f * kThreads));
     }
 #pragma unroll
     for (int f = 0; f < kFlight; ++f) {
@@ -35,10 +39,13 @@ void measure(MicroRun& run, const Buffer& from, const Buffer& to, const char* wa
   const auto count = static_cast<std::int64_t>(from.bytes() / 16);
   const auto ctas = static_cast<unsigned>(ctas_per_sm * run.machine.sms);
   const double in_flight = static_cast<double>(ctas) * kThreads * kFlight * 16 / 1024;
-  run.report(figure, "GB/s", std::string(way) + ", " + std::to_string(ctas) + " CTAs, " + std::to_string(static_cast<int>(in_flight)) + " KiB in flight", [&] {
-    const double us = MicroRun::microseconds([&] { stream_kernel<kWay, kFlight><<<ctas, kThreads>>>(from.get<uint4>(), to.get<uint4>(), count); });
-    return static_cast<double>(from.bytes()) * (kWay == Way::copy ? 2 : 1) / us / 1e3;
-  });
+  run.report(
+      figure, "GB/s",
+      std::string(way) + ", " + std::to_string(ctas) + " CTAs, " + std::to_string(static_cast<int>(in_flight)) + " KiB in flight", [&] {
+        const double us =
+            MicroRun::microseconds([&] { stream_kernel<kWay, kFlight><<<ctas, kThreads>>>(from.get<uint4>(), to.get<uint4>(), count); });
+        return static_cast<double>(from.bytes()) * (kWay == Way::copy ? 2 : 1) / us / 1e3;
+      });
 }
 
 template <Way kWay>

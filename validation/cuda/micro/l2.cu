@@ -18,7 +18,9 @@ __global__ void __launch_bounds__(kThreads) read_kernel(const uint4* from, std::
     uint4 v[kFlight];
 #pragma unroll
     for (int f = 0; f < kFlight; ++f) {
-      asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v[f].x), "=r"(v[f].y), "=r"(v[f].z), "=r"(v[f].w) : "l"(from + at + f * kThreads));
+      asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(v[f].x), "=r"(v[f].y), "=r"(v[f].z), "=r"(v[f].w)
+                   : "l"(from + at + f * kThreads));
     }
 #pragma unroll
     for (int f = 0; f < kFlight; ++f) kept ^= v[f].x ^ v[f].y ^ v[f].z ^ v[f].w;
@@ -38,7 +40,8 @@ void micro_l2(MicroRun& run) {
     const auto rounds = static_cast<int>(1 + (std::int64_t{4} << 20) / bytes);
     run.report(mib == 8 ? "/l2/bandwidth_bytes_per_clk" : "", "bytes per SM clock", "working set " + std::to_string(mib) + " MiB", [&] {
       stamps.before(nullptr);
-      const double us = MicroRun::microseconds([&] { read_kernel<<<ctas, kThreads>>>(data.get<uint4>(), bytes / 16, rounds, out.get<int>()); });
+      const double us =
+          MicroRun::microseconds([&] { read_kernel<<<ctas, kThreads>>>(data.get<uint4>(), bytes / 16, rounds, out.get<int>()); });
       stamps.after(nullptr);
       check(cudaDeviceSynchronize(), "l2");
       return static_cast<double>(bytes) * rounds * ctas / (us * stamps.megahertz());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
-// Launch costs: an empty kernel alone, further kernels of a stream, of a graph, with programmatic dependent launch; CTAs dispatched per clock.
+// Launch costs: an empty kernel alone, further kernels of a stream, of a graph, with programmatic dependent launch; CTAs dispatched per
+// clock.
 #include "validation/cuda/micro/micro.h"
 
 namespace attnsim::cuda {
@@ -76,7 +77,8 @@ void micro_launch(MicroRun& run) {
   };
   const Graph one(chain(1)), many(chain(kMany + 1));
   run.report("/launch/kernel_us", "us", "graph of one empty kernel", [&] { return one.microseconds(); });
-  run.report("/launch/dependent_kernel_us", "us", "further empty kernel of a graph", [&] { return (many.microseconds() - one.microseconds()) / kMany; });
+  run.report("/launch/dependent_kernel_us", "us", "further empty kernel of a graph",
+             [&] { return (many.microseconds() - one.microseconds()) / kMany; });
   if (run.machine.capability >= 90) {
     run.report("", "us", "further kernel of a stream, programmatic dependent launch", [] {
       const double first = MicroRun::microseconds([] { launch_dependent(nullptr); });

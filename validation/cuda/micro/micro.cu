@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // nvcc: -gencode arch=compute_80,code=sm_80
-#include "validation/cuda/micro/micro.h"
-
 #include <chrono>
 #include <cmath>
 #include <numeric>
+
+#include "validation/cuda/micro/micro.h"
 
 namespace attnsim::cuda {
 
 namespace {
 
 constexpr MicroEntry kTable[] = {
-    {"exponential", micro_exponential}, {"launch", micro_launch}, {"l2", micro_l2},         {"hbm", micro_hbm},
-    {"cache_write", micro_cache_write}, {"clock", micro_clock},   {"tensor", micro_tensor}, {"pipes", micro_pipes},
+    {"exponential", micro_exponential}, {"launch", micro_launch}, {"l2", micro_l2},           {"hbm", micro_hbm},
+    {"cache_write", micro_cache_write}, {"clock", micro_clock},   {"tensor", micro_tensor},   {"pipes", micro_pipes},
     {"latency", micro_latency},         {"shared", micro_shared}, {"barrier", micro_barrier}, {"copy", micro_copy},
 };
 
@@ -33,7 +33,8 @@ double MicroRun::microseconds(const std::function<void()>& launch) {
   return 1e3 * static_cast<double>(ms);
 }
 
-void MicroRun::report(const std::string& figure, const std::string& unit, const std::string& conditions, const std::function<double()>& sample) {
+void MicroRun::report(const std::string& figure, const std::string& unit, const std::string& conditions,
+                      const std::function<double()>& sample) {
   constexpr double kStudent95 = 1.96;
   sample();  // warm-up
   std::vector<double> values;

@@ -43,9 +43,8 @@ __global__ void __launch_bounds__(1024) pipe_kernel(std::int64_t* result) {
 template <Op kOp>
 void measure(MicroRun& run, const char* name, const char* rate, const char* latency) {
   constexpr int kChains = 8, kWarps = 16;
-  run.report(rate, "lanes per clock and SM", std::string(name) + ", 16 warps", [] {
-    return 32.0 * kTrips * kChains * kWarps / cycles_of(pipe_kernel<kOp, kChains>, 32 * kWarps, 0);
-  });
+  run.report(rate, "lanes per clock and SM", std::string(name) + ", 16 warps",
+             [] { return 32.0 * kTrips * kChains * kWarps / cycles_of(pipe_kernel<kOp, kChains>, 32 * kWarps, 0); });
   run.report(latency, "cycles", std::string(name) + ", dependent, one warp", [] { return cycles_of(pipe_kernel<kOp, 1>, 32, 0) / kTrips; });
 }
 

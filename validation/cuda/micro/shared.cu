@@ -13,7 +13,8 @@ constexpr int kTrips = 128, kFlight = 8;
 template <bool kMatrix, bool kDependent>
 __global__ void __launch_bounds__(1024) shared_kernel(std::int64_t* result) {
   const std::uint32_t base = shared_address(shared_memory());
-  for (int i = static_cast<int>(threadIdx.x); i < 8192; i += static_cast<int>(blockDim.x)) reinterpret_cast<std::uint32_t*>(shared_memory())[i] = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < 8192; i += static_cast<int>(blockDim.x))
+    reinterpret_cast<std::uint32_t*>(shared_memory())[i] = 0;
   sync_block();
   const std::uint32_t mine = base + static_cast<std::uint32_t>(lane_index() * 16 + static_cast<int>(threadIdx.x) / 32 % 16 * 512);
   std::uint32_t offset = 0;
@@ -46,9 +47,11 @@ void micro_shared(MicroRun& run) {
     const std::string conditions = std::to_string(warps) + " warps";
     run.report(warps == 16 ? "/sm/smem_bytes_per_clk" : "", "bytes per clock and SM", "16-byte loads, " + conditions,
                [=] { return bytes / cycles_of(shared_kernel<false, false>, 32 * warps, 40 * 1024); });
-    run.report("", "bytes per clock and SM", "ldmatrix.x4, " + conditions, [=] { return bytes / cycles_of(shared_kernel<true, false>, 32 * warps, 40 * 1024); });
+    run.report("", "bytes per clock and SM", "ldmatrix.x4, " + conditions,
+               [=] { return bytes / cycles_of(shared_kernel<true, false>, 32 * warps, 40 * 1024); });
   }
-  run.report("", "cycles", "16-byte load, dependent, one warp", [] { return cycles_of(shared_kernel<false, true>, 32, 40 * 1024) / (kTrips * kFlight); });
+  run.report("", "cycles", "16-byte load, dependent, one warp",
+             [] { return cycles_of(shared_kernel<false, true>, 32, 40 * 1024) / (kTrips * kFlight); });
   run.report("/latency/smem_cycles", "cycles", "ldmatrix.x4, dependent, one warp",
              [] { return cycles_of(shared_kernel<true, true>, 32, 40 * 1024) / (kTrips * kFlight); });
 }

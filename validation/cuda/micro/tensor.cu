@@ -63,7 +63,8 @@ __global__ void __launch_bounds__(256, 1) wgmma_kernel(std::int64_t* result) {
 template <class E>
 void mma(MicroRun& run, const char* dtype, const char* figure) {
   for (const int warps : {4, 8, 16}) {
-    run.report(warps == 8 ? figure : "", "flop per clock and SM", std::string("mma.sync m16n8k16 ") + dtype + ", " + std::to_string(warps) + " warps",
+    run.report(warps == 8 ? figure : "", "flop per clock and SM",
+               std::string("mma.sync m16n8k16 ") + dtype + ", " + std::to_string(warps) + " warps",
                [=] { return 4096.0 * kTrips * 8 * warps / cycles_of(mma_kernel<E, 8>, 32 * warps, 0); });
   }
   run.report("/latency/mma_sync_cycles", "cycles", std::string("mma.sync m16n8k16 ") + dtype + ", dependent, one warp",
