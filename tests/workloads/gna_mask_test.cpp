@@ -129,11 +129,11 @@ TEST_CASE("GNA mask: tile order holds every token once and its padding apart") {
   std::mt19937 rng(13);
   for (int i = 0; i < 300; ++i) {
     const GnaShape shape = random_shape(rng);
-    const TokenOrder order(shape, random_tile(rng, shape.axes.size()));
+    const ir::RowOrder order = shape.order(random_tile(rng, shape.axes.size()));
     std::int64_t tokens = 0;
     for (std::int64_t place = 0; place < order.places(); ++place) {
-      const std::int64_t token = order.token(place);
-      if (token == TokenOrder::kPadding) continue;
+      const std::int64_t token = order.row(place);
+      if (token == ir::RowOrder::kPadding) continue;
       ++tokens;
       REQUIRE(order.place(token) == place);
     }
@@ -144,14 +144,14 @@ TEST_CASE("GNA mask: tile order holds every token once and its padding apart") {
 TEST_CASE("GNA mask: tile order by hand") {
   // 4 x 6 tokens, tiles of 2 x 2: the second tile holds columns 2 and 3 of rows 0 and 1.
   const GnaShape shape{{{4, 2, 1, 1, false}, {6, 2, 1, 1, false}}, 0};
-  const TokenOrder order(shape, {2, 2});
+  const ir::RowOrder order = shape.order({2, 2});
   std::vector<std::int64_t> tile;
-  for (std::int64_t place = 4; place < 8; ++place) tile.push_back(order.token(place));
+  for (std::int64_t place = 4; place < 8; ++place) tile.push_back(order.row(place));
   REQUIRE(tile == std::vector<std::int64_t>{2, 3, 8, 9});
   // 7 tokens, dilation 2, tiles of 3: classes {0 2 4 6} and {1 3 5}, both padded to 6 places.
-  const TokenOrder dilated(GnaShape{{{7, 2, 1, 2, false}}, 0}, {3});
+  const ir::RowOrder dilated = GnaShape{{{7, 2, 1, 2, false}}, 0}.order({3});
   std::vector<std::int64_t> places;
-  for (std::int64_t place = 0; place < dilated.places(); ++place) places.push_back(dilated.token(place));
+  for (std::int64_t place = 0; place < dilated.places(); ++place) places.push_back(dilated.row(place));
   REQUIRE(places == std::vector<std::int64_t>{0, 2, 4, 6, -1, -1, 1, 3, 5, -1, -1, -1});
 }
 
@@ -163,7 +163,7 @@ TEST_CASE("GNA mask: runs and kept pairs in tile order") {
     const TileShape tile_kv = random_tile(rng, shape.axes.size());
     const GnaTileMask mask(shape, tile_q, tile_kv);
     std::vector<bool> exists;
-    for (std::int64_t q = 0; q < mask.q_len(); ++q) exists.push_back(mask.q_order().token(q) != TokenOrder::kPadding);
+    for (std::int64_t q = 0; q < mask.q_len(); ++q) exists.push_back(mask.q_order().row(q) != ir::RowOrder::kPadding);
     std::int64_t total = 0;
     for (std::int64_t q = 0; q < mask.q_len(); q += volume(tile_q)) {
       check_runs(mask, {q, q + volume(tile_q)}, volume(tile_kv), exists);

@@ -133,19 +133,19 @@ std::vector<TileRun> GnaMask::runs(Range queries, std::int64_t tile_kv) const {
 }
 
 GnaTileMask::GnaTileMask(GnaShape shape, const TileShape& tile_q, const TileShape& tile_kv)
-    : Mask(TokenOrder(shape, tile_q).places(), TokenOrder(shape, tile_kv).places() + shape.extra_keys),
+    : Mask(shape.order(tile_q).places(), shape.order(tile_kv).places() + shape.extra_keys),
       shape_(std::move(shape)),
-      q_order_(shape_, tile_q),
-      kv_order_(shape_, tile_kv) {
+      q_order_(shape_.order(tile_q)),
+      kv_order_(shape_.order(tile_kv)) {
   for (std::int64_t c = 0; c < shape_.classes(); ++c) classes_.push_back(shape_.class_axes(c));
 }
 
 bool GnaTileMask::keeps(std::int64_t q, std::int64_t k) const {
-  const std::int64_t query = q_order_.token(q);
-  if (query == TokenOrder::kPadding) return false;
+  const std::int64_t query = q_order_.row(q);
+  if (query == ir::RowOrder::kPadding) return false;
   if (k >= kv_order_.places()) return true;
-  const std::int64_t key = kv_order_.token(k);
-  return key != TokenOrder::kPadding && GnaMask(shape_).keeps(query, key);
+  const std::int64_t key = kv_order_.row(k);
+  return key != ir::RowOrder::kPadding && GnaMask(shape_).keeps(query, key);
 }
 
 std::vector<Range> GnaTileMask::query_box(std::int64_t first_place) const {
@@ -219,8 +219,8 @@ std::int64_t GnaTileMask::kept(Range queries, Range keys) const {
       q += tile;
       continue;
     }
-    const std::int64_t token = q_order_.token(q);
-    if (token != TokenOrder::kPadding) {
+    const std::int64_t token = q_order_.row(q);
+    if (token != ir::RowOrder::kPadding) {
       n += extra;
       for (const TileRun& run : runs({q / tile * tile, (q / tile + 1) * tile}, extent)) {
         const std::int64_t begin = std::max(keys.begin, run.first * extent);

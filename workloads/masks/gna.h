@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/ir/row_order.h"
 #include "workloads/masks/gna_axis.h"
 #include "workloads/masks/mask.h"
 
@@ -20,7 +21,8 @@ struct GnaShape {
   std::vector<GnaAxis> axes;  // 1 to 3, the last varies fastest
   std::int64_t extra_keys = 0;
   [[nodiscard]] std::int64_t tokens() const;
-  [[nodiscard]] std::int64_t classes() const;  // products of residues
+  [[nodiscard]] std::int64_t classes() const;                                     // products of residues
+  [[nodiscard]] ir::RowOrder order(const std::vector<std::int64_t>& tile) const;  // tokens of the layout in tile order
   // Axes of class c, 0 <= c < classes(), the last residue fastest.
   [[nodiscard]] std::vector<AxisClass> class_axes(std::int64_t c) const;
 };
@@ -29,27 +31,6 @@ struct GnaShape {
 using TileShape = std::vector<std::int64_t>;
 [[nodiscard]] std::int64_t volume(const TileShape& tile);
 [[nodiscard]] std::string text(const TileShape& tile);  // 16x8
-
-// Places of tile order and tokens of the layout.
-class TokenOrder {
- public:
-  TokenOrder(const GnaShape& shape, TileShape tile);
-  [[nodiscard]] const TileShape& tile() const { return tile_; }
-  [[nodiscard]] const TileShape& grid() const { return grid_; }  // tiles per axis of a class
-  [[nodiscard]] std::int64_t tiles_per_class() const { return volume(grid_); }
-  [[nodiscard]] std::int64_t places() const { return classes_ * tiles_per_class() * volume(tile_); }  // padding included
-  static constexpr std::int64_t kPadding = -1;
-  // Token at a place, or kPadding.
-  [[nodiscard]] std::int64_t token(std::int64_t place) const;
-  [[nodiscard]] std::int64_t place(std::int64_t token) const;
-
- private:
-  TileShape length_;
-  TileShape dilation_;
-  TileShape tile_;
-  TileShape grid_;
-  std::int64_t classes_ = 1;
-};
 
 class GnaMask final : public Mask {
  public:
@@ -74,8 +55,8 @@ class GnaTileMask final : public Mask {
   [[nodiscard]] std::int64_t kept(Range queries, Range keys) const override;
 
   [[nodiscard]] const GnaShape& shape() const { return shape_; }
-  [[nodiscard]] const TokenOrder& q_order() const { return q_order_; }
-  [[nodiscard]] const TokenOrder& kv_order() const { return kv_order_; }
+  [[nodiscard]] const ir::RowOrder& q_order() const { return q_order_; }
+  [[nodiscard]] const ir::RowOrder& kv_order() const { return kv_order_; }
   // Whether no score needs the test of the window, by enumeration and by NATTEN's closed test; on every class.
   [[nodiscard]] bool fully_block_sparse() const;
   [[nodiscard]] bool natten_fully_block_sparse() const;
@@ -85,8 +66,8 @@ class GnaTileMask final : public Mask {
   [[nodiscard]] std::vector<Range> query_box(std::int64_t first_place) const;
 
   GnaShape shape_;
-  TokenOrder q_order_;
-  TokenOrder kv_order_;
+  ir::RowOrder q_order_;
+  ir::RowOrder kv_order_;
   std::vector<std::vector<AxisClass>> classes_;
 };
 

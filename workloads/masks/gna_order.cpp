@@ -38,49 +38,14 @@ std::string text(const TileShape& tile) {
   return out;
 }
 
-TokenOrder::TokenOrder(const GnaShape& shape, TileShape tile) : tile_(std::move(tile)), classes_(shape.classes()) {
-  for (std::size_t a = 0; a < shape.axes.size(); ++a) {
-    length_.push_back(shape.axes[a].length);
-    dilation_.push_back(shape.axes[a].dilation);
-    const std::int64_t step = tile_[a] * dilation_[a];
-    grid_.push_back((length_[a] + step - 1) / step);
+ir::RowOrder GnaShape::order(const std::vector<std::int64_t>& tile) const {
+  std::vector<std::int64_t> length;
+  std::vector<std::int64_t> dilation;
+  for (const GnaAxis& axis : axes) {
+    length.push_back(axis.length);
+    dilation.push_back(axis.dilation);
   }
-}
-
-std::int64_t TokenOrder::token(std::int64_t place) const {
-  std::int64_t inside = place % volume(tile_);
-  std::int64_t tile = place / volume(tile_) % tiles_per_class();
-  std::int64_t residues = place / volume(tile_) / tiles_per_class();
-  std::int64_t token = 0;
-  std::int64_t pitch = 1;
-  for (std::size_t a = tile_.size(); a-- > 0;) {
-    const std::int64_t counted = tile % grid_[a] * tile_[a] + inside % tile_[a];
-    const std::int64_t x = counted * dilation_[a] + residues % dilation_[a];
-    if (x >= length_[a]) return kPadding;
-    token += x * pitch;
-    pitch *= length_[a];
-    inside /= tile_[a];
-    tile /= grid_[a];
-    residues /= dilation_[a];
-  }
-  return token;
-}
-
-std::int64_t TokenOrder::place(std::int64_t token) const {
-  std::int64_t inside = 0, tile = 0, residues = 0;
-  std::int64_t inside_pitch = 1, tile_pitch = 1, residue_pitch = 1;
-  for (std::size_t a = tile_.size(); a-- > 0;) {
-    const std::int64_t x = token % length_[a];
-    const std::int64_t counted = x / dilation_[a];
-    inside += counted % tile_[a] * inside_pitch;
-    tile += counted / tile_[a] * tile_pitch;
-    residues += x % dilation_[a] * residue_pitch;
-    inside_pitch *= tile_[a];
-    tile_pitch *= grid_[a];
-    residue_pitch *= dilation_[a];
-    token /= length_[a];
-  }
-  return (residues * tiles_per_class() + tile) * volume(tile_) + inside;
+  return {length, dilation, tile};
 }
 
 VisitCounts visit_counts(const GnaShape& shape, const TileShape& tile_q, const TileShape& tile_kv) {
