@@ -20,6 +20,7 @@ RowOrder::RowOrder(Extents length, Extents dilation, Extents tile)
 }
 
 std::int64_t RowOrder::row(std::int64_t place) const {
+  if (place >= places()) return rows_ + place - places();
   std::int64_t inside = place % tile_volume_;
   std::int64_t tile = place / tile_volume_ % tiles_per_class_;
   std::int64_t residues = place / tile_volume_ / tiles_per_class_;
@@ -39,6 +40,7 @@ std::int64_t RowOrder::row(std::int64_t place) const {
 }
 
 std::int64_t RowOrder::place(std::int64_t row) const {
+  if (row >= rows_) return places() + row - rows_;
   std::int64_t inside = 0, tile = 0, residues = 0;
   std::int64_t inside_pitch = 1, tile_pitch = 1, residue_pitch = 1;
   for (std::size_t a = tile_.size(); a-- > 0;) {

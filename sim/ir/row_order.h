@@ -25,7 +25,7 @@ class RowOrder {
   [[nodiscard]] std::int64_t rows() const { return rows_; }
   [[nodiscard]] std::int64_t places() const { return classes_ * tiles_per_class_ * tile_volume_; }  // padding included
   static constexpr std::int64_t kPadding = -1;
-  // Row at a place, or kPadding.
+  // Row at a place, or kPadding. Rows behind those of the layout follow the last place, in their order.
   [[nodiscard]] std::int64_t row(std::int64_t place) const;
   [[nodiscard]] std::int64_t place(std::int64_t row) const;
 
