@@ -132,6 +132,11 @@ std::vector<TileRun> GnaMask::runs(Range queries, std::int64_t tile_kv) const {
   return out;
 }
 
+BoxedMask GnaMask::boxed(const TileShape& q_box, const TileShape& kv_box) const {
+  const auto mask = std::make_shared<GnaTileMask>(shape_, q_box, kv_box);
+  return {mask, mask->q_order(), mask->kv_order()};
+}
+
 GnaTileMask::GnaTileMask(GnaShape shape, const TileShape& tile_q, const TileShape& tile_kv)
     : Mask(shape.order(tile_q).places(), shape.order(tile_kv).places() + shape.extra_keys),
       shape_(std::move(shape)),

@@ -20,6 +20,7 @@ namespace attnsim {
 struct GnaShape {
   std::vector<GnaAxis> axes;  // 1 to 3, the last varies fastest
   std::int64_t extra_keys = 0;
+  bool held_in_boxes = false;  // Mask::held_in_boxes
   [[nodiscard]] std::int64_t tokens() const;
   [[nodiscard]] std::int64_t classes() const;                                     // products of residues
   [[nodiscard]] ir::RowOrder order(const std::vector<std::int64_t>& tile) const;  // tokens of the layout in tile order
@@ -38,6 +39,10 @@ class GnaMask final : public Mask {
   [[nodiscard]] bool keeps(std::int64_t q, std::int64_t k) const override;
   [[nodiscard]] std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) const override;
   [[nodiscard]] std::int64_t kept(Range queries, Range keys) const override;
+  [[nodiscard]] MaskTest test() const override;
+  [[nodiscard]] std::size_t rank() const override { return shape_.axes.size(); }
+  [[nodiscard]] bool held_in_boxes() const override { return shape_.held_in_boxes; }
+  [[nodiscard]] BoxedMask boxed(const TileShape& q_box, const TileShape& kv_box) const override;
   [[nodiscard]] const GnaShape& shape() const { return shape_; }
 
  private:
@@ -53,6 +58,8 @@ class GnaTileMask final : public Mask {
   // `queries` is one query tile, `tile_kv` the volume of the KV tile.
   [[nodiscard]] std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) const override;
   [[nodiscard]] std::int64_t kept(Range queries, Range keys) const override;
+  // For pairs of one class. Nothing where NATTEN's closed test finds no window to cut a tile, but the end of padded axes.
+  [[nodiscard]] MaskTest test() const override;
 
   [[nodiscard]] const GnaShape& shape() const { return shape_; }
   [[nodiscard]] const ir::RowOrder& q_order() const { return q_order_; }
