@@ -165,11 +165,9 @@ TEST_CASE("gna: kernels over tokens in tile order agree with the definition on r
 TEST_CASE("gna: further head sizes, grouped heads, fully block-sparse windows with and without padding", "[value]") {
   const std::vector<AxisChoice> sparse{{512, 256, 128, 1, false}};
   const std::vector<AxisChoice> padded{{40, 32, 16, 1, false}, {20, 16, 8, 1, false}};
-  for (const auto& axes : {sparse, padded}) {
-    check(case_of("natten-fna-sm90", test::h100(), axes, 0, 128, 4, 2));
-    check(case_of("natten-fna-sm90", test::h100(), axes, 0, 256));
-    check(case_of("natten-fna-sm100", test::b200(), axes, 0, 128, 2, 1));
-  }
+  check(case_of("natten-fna-sm90", test::h100(), sparse, 0, 128, 4, 2));
+  check(case_of("natten-fna-sm90", test::h100(), padded, 0, 256));
+  for (const auto& axes : {sparse, padded}) check(case_of("natten-fna-sm100", test::b200(), axes, 0, 128));
 }
 
 TEST_CASE("gna: kernels that address boxes themselves agree with the definition", "[value]") {
