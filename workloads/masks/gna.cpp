@@ -216,10 +216,19 @@ std::int64_t GnaTileMask::kept(Range queries, Range keys) const {
     }
     return pairs + queries_of_tile * extra;
   };
-  const bool all_keys = keys.begin <= 0 && keys.end >= kv_order_.places();
+  // Whether the keys hold every place that the tile visits.
+  const auto all_visited = [&](std::int64_t first_query) {
+    std::int64_t begin = kv_order_.places();
+    std::int64_t end = 0;
+    for (const TileRun& run : runs({first_query, first_query + tile}, extent)) {
+      begin = std::min(begin, run.first * extent);
+      end = std::max(end, std::min((run.first + run.count) * extent, kv_order_.places()));
+    }
+    return keys.begin <= begin && end <= keys.end;
+  };
   std::int64_t n = 0;
   for (std::int64_t q = queries.begin; q < queries.end;) {
-    if (all_keys && q % tile == 0 && q + tile <= queries.end) {
+    if (q % tile == 0 && q + tile <= queries.end && all_visited(q)) {
       n += whole_tile(q);
       q += tile;
       continue;
