@@ -26,6 +26,8 @@ struct OperatorRule {
 };
 constexpr std::array kOperatorDefaults{
     OperatorRule{"gemm", {"gemm-sm100", "gemm-sm90", "gemm-sm80"}},
+    OperatorRule{"gna", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80"}},
+    OperatorRule{"na", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80"}},
     OperatorRule{"softmax", {"softmax-pytorch", "", ""}},
     OperatorRule{"layernorm", {"layernorm-pytorch", "", ""}},
 };

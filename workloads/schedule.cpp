@@ -39,9 +39,9 @@ constexpr std::array kMmaKinds{Named<ir::MmaKind>{"mma_sync", ir::MmaKind::mma_s
 constexpr std::array kCopyKinds{Named<ir::CopyKind>{"plain", ir::CopyKind::plain}, Named<ir::CopyKind>{"cp_async", ir::CopyKind::cp_async},
                                 Named<ir::CopyKind>{"tma", ir::CopyKind::tma},
                                 Named<ir::CopyKind>{"tma_multicast", ir::CopyKind::tma_multicast}};
-constexpr std::array kMaskPolicies{Named<MaskPolicy>{"partial_tiles", MaskPolicy::partial_tiles},
-                                   Named<MaskPolicy>{"all_tiles", MaskPolicy::all_tiles},
-                                   Named<MaskPolicy>{"no_tiles", MaskPolicy::no_tiles}};
+constexpr std::array kMaskPolicies{
+    Named<MaskPolicy>{"partial_tiles", MaskPolicy::partial_tiles}, Named<MaskPolicy>{"all_tiles", MaskPolicy::all_tiles},
+    Named<MaskPolicy>{"all_or_none", MaskPolicy::all_or_none}, Named<MaskPolicy>{"no_tiles", MaskPolicy::no_tiles}};
 constexpr std::array kSplitPolicies{Named<SplitPolicy>{"none", SplitPolicy::none},
                                     Named<SplitPolicy>{"fixed", SplitPolicy::fixed},
                                     Named<SplitPolicy>{"fa2", SplitPolicy::fa2},
@@ -93,6 +93,29 @@ AgentSpec read_agent(FieldReader& reader, Pass pass = Pass::forward) {
   return agent;
 }
 
+// [[128], [16, 8], [4, 4, 8]]: extents by rank, each of the given volume.
+std::vector<std::vector<std::int64_t>> read_boxes(FieldReader& reader, const std::string& key, int volume) {
+  std::vector<std::vector<std::int64_t>> boxes;
+  const Json* list = reader.raw(key);
+  if (list == nullptr) return boxes;
+  const std::string allowed = fmt::format("three lists of one, two and three tile extents, each of product {}", volume);
+  bool ok = list->is_array() && list->size() == 3;
+  for (std::size_t rank = 0; ok && rank < 3; ++rank) {
+    const Json& extents = (*list)[rank];
+    ok = extents.is_array() && extents.size() == rank + 1;
+    std::int64_t product = 1;
+    std::vector<std::int64_t>& box = boxes.emplace_back();
+    for (std::size_t a = 0; ok && a < extents.size(); ++a) {
+      ok = extents[a].is_number_integer() && extents[a].get<std::int64_t>() > 0 && extents[a].get<std::int64_t>() <= volume;
+      if (ok) box.push_back(extents[a].get<std::int64_t>());
+      if (ok) product *= box.back();
+    }
+    ok = ok && product == volume;
+  }
+  if (!ok) reader.issue(key, "is no list of boxes", allowed);
+  return boxes;
+}
+
 TileRule read_rule(FieldReader& reader) {
   TileRule rule;
   rule.head_dim_max = small(reader, "head_dim_max", 1, 1024);
@@ -109,6 +132,10 @@ TileRule read_rule(FieldReader& reader) {
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);
   rule.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
+  rule.q_boxes = read_boxes(reader, "q_boxes", rule.tile_q);
+  rule.kv_boxes = read_boxes(reader, "kv_boxes", rule.tile_kv);
+  if (rule.q_boxes.empty() != rule.kv_boxes.empty())
+    reader.issue(rule.q_boxes.empty() ? "q_boxes" : "kv_boxes", "is missing beside the other", "both or none");
   return rule;
 }
 
@@ -192,6 +219,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.item_global_round_trips = small(reader, "item_global_round_trips", 0, 64, 0);
   s.trip_global_round_trips = small(reader, "trip_global_round_trips", 0, 8, 0);
   s.prepare_kernel = reader.boolean("prepare_kernel", false);
+  s.gathers_boxes = reader.boolean("gathers_boxes", false);
   s.regroup_copies = reader.boolean("regroup_copies", false);
 }
 

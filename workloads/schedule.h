@@ -50,6 +50,10 @@ struct TileRule {
   int warp_columns = 1;
   int warp_columns_dkv = 1;
   int warp_columns_dq = 1;
+  // Tiles as boxes of an n-D layout: extents by axis for one, two and three axes, of volume tile_q and tile_kv. Empty: tiles of a
+  // sequence.
+  std::vector<std::vector<std::int64_t>> q_boxes;
+  std::vector<std::vector<std::int64_t>> kv_boxes;
 };
 
 // Backward. How dQ comes together over the KV tiles that a query visits: fp32 atomics in any order, or a kernel of its own that walks the
@@ -70,8 +74,8 @@ struct BackwardRules {
 
 // Rules restated in MODELLING_NOTES decode section 4; stream_k: families/stream_k.h, flashinfer: families/splits.h.
 enum class SplitPolicy { none, fixed, fa2, fa3, trtllm, flashinfer, flashinfer_mla, stream_k };
-enum class Combine { none, kernel, last_cta, owner };  // owner: of the first KV tile, with stream_k
-enum class MaskPolicy { partial_tiles, all_tiles, no_tiles };
+enum class Combine { none, kernel, last_cta, owner };                       // owner: of the first KV tile, with stream_k
+enum class MaskPolicy { partial_tiles, all_tiles, all_or_none, no_tiles };  // all_or_none: all visited tiles where any needs it
 
 // One kernel of a GEMM library. Sizes of one CTA; the fastest by estimate_gemm (families/gemm.h) is taken.
 struct GemmTile {
@@ -153,6 +157,7 @@ struct Schedule {
   int item_global_round_trips = 0;      // dependent L2 reads before an item's first load (scheduler, lengths, block table)
   int trip_global_round_trips = 0;      // dependent L2 reads before a trip's K: the block table's entries of the tile
   bool prepare_kernel = false;  // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
+  bool gathers_boxes = false;   // tiles that are boxes are addressed in the layout's own order, not reordered by kernels before and after
   bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
   BackwardRules backward;       // pass backward
   GemmRules gemm;               // family gemm

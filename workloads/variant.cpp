@@ -90,6 +90,8 @@ const std::vector<Variant>& table() {
        nullptr,
        "",
        true},
+      gna_variant(),
+      na_variant(),
       {"gemm",
        "gemm",
        "matrix product C = A B of m x k by k x n, as a linear layer runs it",

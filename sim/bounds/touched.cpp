@@ -128,7 +128,23 @@ class Collector {
             {op.access.row_offset + span.begin * padded, op.access.row_offset + last * padded + valid(rows, family, *tiles.front(), last)});
       }
     }
-    emit(op, family, split, 0, 1, width, merged(std::move(intervals)));
+    emit(op, family, split, 0, 1, width, in_tensor(op.access, merged(std::move(intervals))));
+  }
+
+  // Places of an order as rows of the tensor.
+  [[nodiscard]] std::vector<Interval> in_tensor(const ir::Access& access, std::vector<Interval> places) const {
+    if (access.order == ir::kNone) return places;
+    const ir::RowOrder& order = kernel_.program.orders[static_cast<std::size_t>(access.order)];
+    if (places.size() == 1 && places.front().begin == 0 && places.front().end >= order.places())
+      return {{0, order.row(places.front().end)}};
+    std::vector<Interval> rows;
+    for (const Interval& interval : places) {
+      for (std::int64_t place = interval.begin; place < interval.end; ++place) {
+        const std::int64_t row = order.row(place);
+        if (row != ir::RowOrder::kPadding) append(rows, {row, row + 1});
+      }
+    }
+    return merged(std::move(rows));
   }
 
   // One slab per visited tile: consecutive ones that are touched alike form a progression.

@@ -293,6 +293,7 @@ class Counter {
   void count_lanes(const Step& step, const ir::Section& section) {
     std::array<LaneShare, 4> lanes{};  // by VectorPipe
     for (const ir::Op* op : step.ops) {
+      if (op->immediate) continue;
       const ElementwiseRule& rule = *elementwise_rule(table_, program_, *op);
       const OpExtent extent = op_extent(program_, section, *op, item_);
       const double useful = is_useful(*op, section) ? extent.useful : 0;

@@ -155,6 +155,8 @@ class Checker {
   }
 
   void check_shapes(const Op& op) const {
+    ensure(op.access.order == kNone || valid_id(op.access.order, program_.orders), "unknown order {}", op.access.order);
+    ensure(!op.immediate || info(op.kind).op_class == OpClass::elementwise, "only element-wise results are known to the compiler");
     switch (op.kind) {
       case OpKind::load: count_operands(op, 0, 1); break;
       case OpKind::store:

@@ -34,6 +34,7 @@
 #include <vector>
 
 #include "sim/ir/op.h"
+#include "sim/ir/row_order.h"
 
 namespace attnsim::ir {
 
@@ -113,6 +114,8 @@ enum class MmaKind : std::uint8_t { mma_sync, wgmma_ss, wgmma_rs, tcgen05, systo
 // Address of a tile in a global tensor.
 //   slab = item.slab / slab_divisor * slab_multiplier + (add_split ? item.split : 0) + (add_trip ? visited tile : 0)
 //   row  = row_offset + {0, item.row_begin, visited tile * padded(rows)};  columns from column_begin on
+// With an `order` that row is a place of it: the access reads or writes the row of the tensor that stands there, and at padding
+// reads zeros and writes nothing.
 enum class RowFrom : std::uint8_t { zero, item, trip };
 struct Access {
   TensorId tensor = kNone;
@@ -123,6 +126,7 @@ struct Access {
   RowFrom row_from = RowFrom::zero;
   int row_offset = 0;
   int column_begin = 0;  // agents that share the columns of a row; the bounds take such a row as touched from column 0 on
+  int order = kNone;  // of Program::orders
 };
 
 // compare: keep where row_coefficient * (row / row_group) + col_coefficient * col + offset >= 0, with absolute coordinates
@@ -153,6 +157,8 @@ struct Op {
   // A load that brings the whole padded tile to the SM, whatever of it is valid: what is not comes from L2 (paged kernels
   // fetch tiles of fixed size). Cost only.
   bool whole_tile = false;
+  // An element-wise result that the compiler knows, as the place of a column in its tile: its users hold it as an immediate. Cost only.
+  bool immediate = false;
   When when = When::always;
   int skew = 0;
   // mma: m = rows of out, n = columns of out, k = columns of A (rows of A when a_transposed)
@@ -194,6 +200,7 @@ struct Program {
   std::vector<Token> tokens;
   std::vector<Section> sections;
   std::vector<Agent> agents;
+  std::vector<RowOrder> orders = {};
 
   [[nodiscard]] int padded(AxisId axis) const { return axis == kUnit ? 1 : axes[static_cast<std::size_t>(axis)].padded; }
   [[nodiscard]] std::int64_t padded_elements(TileId tile) const;

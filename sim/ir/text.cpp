@@ -50,6 +50,7 @@ std::string place(const Access& a, const std::vector<Tensor>& tensors) {
   if (slab.empty()) slab = "0";
   std::string row = a.row_from == RowFrom::item ? "item" : a.row_from == RowFrom::trip ? "trip" : "0";
   if (a.row_offset != 0) row += fmt::format("+{}", a.row_offset);
+  if (a.order != kNone) row = fmt::format("at place {} of order{}", row, a.order);
   if (a.column_begin != 0) row += fmt::format(", column {}", a.column_begin);
   const auto id = static_cast<std::size_t>(a.tensor);
   return fmt::format("{}[{}, row {}]", id < tensors.size() ? tensors[id].name : fmt::format("#{}", a.tensor), slab, row);
@@ -190,6 +191,7 @@ std::string op_text(const Program& program, const Op& op, const std::vector<Tens
   }
   if (op.share != 1) text += fmt::format(", acts in {:g} of all", op.share);
   if (op.whole_tile) text += ", whole tile";
+  if (op.immediate) text += ", known to the compiler";
   if (op.polynomial > 0) text += fmt::format(", {:g} as polynomial", op.polynomial);
   return text;
 }
@@ -203,6 +205,11 @@ std::string to_text(const Program& p, const std::vector<Tensor>& tensors) {
     if (t.arrivals != 1) text += fmt::format(", {} arrivals", t.arrivals);
     if (t.initial_count != 0) text += fmt::format(", starts at {}", t.initial_count);
     text += "\n";
+  }
+  for (std::size_t i = 0; i < p.orders.size(); ++i) {
+    const RowOrder& o = p.orders[i];
+    text += fmt::format("  order{}: rows of {} in tiles of {}, dilation {}\n", i, fmt::join(o.length(), "x"), fmt::join(o.tile(), "x"),
+                        fmt::join(o.dilation(), "x"));
   }
   for (const Agent& a : p.agents) {
     text += fmt::format("  agent {}: {} warp{}, {} registers\n", a.name, a.warps, a.warps == 1 ? "" : "s", a.registers_per_thread);

@@ -208,6 +208,7 @@ class Selector {
   }
 
   void add_vector_cost(Step& step, const Op& op, bool contracted) const {
+    if (op.immediate) return;
     const ElementwiseRule* rule = elementwise_rule(table_, program_, op);
     if (rule == nullptr) throw SimError("isa " + table_.name + " has no instruction for " + rule_name(op));
     const bool reduces = op.kind == OpKind::reduce_row || op.kind == OpKind::reduce_col;

@@ -108,7 +108,7 @@ class Executor {
 
   [[nodiscard]] double operand(std::size_t which, std::int64_t i, std::int64_t j) {
     const ir::TileId id = op_.in.at(which);
-    return memory_.slot(id, at_.slot)(tile(id).rows == ir::kUnit ? 0 : i, tile(id).cols == ir::kUnit ? 0 : j);
+    return memory_.slot(id, at_.slot)(program_.padded(tile(id).rows) == 1 ? 0 : i, program_.padded(tile(id).cols) == 1 ? 0 : j);
   }
 
   // In-place ops are common, so the result is formed before it is written.
@@ -170,7 +170,8 @@ class Executor {
 
   [[nodiscard]] TensorData& tensor() const { return tensors_[static_cast<std::size_t>(op_.access.tensor)]; }
 
-  // Index of element (i, j) of tile `id` in the tensor's values.
+  static constexpr auto kNowhere = static_cast<std::size_t>(-1);
+  // Index of element (i, j) of tile `id` in the tensor's values; kNowhere at the padding of an order.
   [[nodiscard]] std::size_t address(ir::TileId id, std::int64_t i, std::int64_t j) const {
     const ir::Access& a = op_.access;
     const TensorData& t = tensor();
@@ -181,6 +182,11 @@ class Executor {
     if (a.row_from == ir::RowFrom::item) row += at_.item.tile->row_begin;
     if (a.row_from == ir::RowFrom::trip) row += at_.visited * program_.padded(tile(id).rows);
     j += a.column_begin;
+    if (a.order != ir::kNone) {
+      const ir::RowOrder& order = program_.orders[static_cast<std::size_t>(a.order)];
+      row = order.row(row);
+      if (row == ir::RowOrder::kPadding) return kNowhere;
+    }
     if (slab < 0 || slab >= t.slabs || row < 0 || row >= t.rows || j >= t.cols) {
       throw SimError(fmt::format("{} reaches slab {}, row {}, column {} of tensor {} [{} x {} x {}]", op_.role, slab, row, j, a.tensor,
                                  t.slabs, t.rows, t.cols));
@@ -188,14 +194,19 @@ class Executor {
     return static_cast<std::size_t>((slab * t.rows + row) * t.cols + j);
   }
 
-  [[nodiscard]] double global(ir::TileId id, std::int64_t i, std::int64_t j) const { return tensor().values[address(id, i, j)]; }
+  [[nodiscard]] double global(ir::TileId id, std::int64_t i, std::int64_t j) const {
+    const std::size_t at = address(id, i, j);
+    return at == kNowhere ? 0.0 : tensor().values[at];
+  }
 
   template <class F>
   void store(F&& combine) {
     const ir::TileId id = op_.in.at(0);
     for (std::int64_t i = 0; i < rows(id); ++i) {
       for (std::int64_t j = 0; j < cols(id); ++j) {
-        double& target = tensor().values[address(id, i, j)];
+        const std::size_t at = address(id, i, j);
+        if (at == kNowhere) continue;
+        double& target = tensor().values[at];
         target = combine(target, operand(0, i, j));
       }
     }

@@ -66,7 +66,9 @@ bool is_predicate(Kind kind) {
 
 class Writer {
  public:
-  Writer(std::size_t families, std::int64_t row_group) : row_group_(static_cast<int>(row_group)) { code_.parameters.resize(families); }
+  Writer(std::size_t families, std::int64_t row_group, std::int64_t tile_kv) : row_group_(static_cast<int>(row_group)), tile_kv_(tile_kv) {
+    code_.parameters.resize(families);
+  }
 
   void keep(const Views& views) {
     const int kept = emit(views);
@@ -186,6 +188,7 @@ class Writer {
       load.table = static_cast<int>(node.value);
       return add(std::move(load));
     }
+    if (const std::optional<int> place = place_of_key(node, views)) return *place;
     if (const std::optional<Linear> form = linear(views)) return linear_instruction(ir::OpKind::iota, *form);
     if (node.kind == Kind::less || node.kind == Kind::less_equal) {
       const std::optional<Linear> a = linear(operand(views, 0));
@@ -228,7 +231,41 @@ class Writer {
       const MaskInstruction& from = code_.instructions[static_cast<std::size_t>(in)];
       i.by_row = i.by_row || from.by_row;
       i.by_column = i.by_column || from.by_column;
+      i.by_trip = i.by_trip || from.by_trip;
+      i.immediate = i.immediate || from.immediate;
     }
+    // A number per trip and a column make a vector of columns.
+    i.by_column = i.by_column || (i.immediate && (i.by_trip || i.by_row));
+    if (i.by_row || i.by_column) i.by_trip = i.immediate = false;
+  }
+
+  // The trip of a key, and the key's column in it.
+  std::optional<int> place_of_key(const ExpressionNode& node, const Views& views) {
+    if (node.kind != Kind::divide && node.kind != Kind::modulo) return std::nullopt;
+    const ExpressionNode& of = node.of.at(0).node();
+    const ExpressionNode& by = node.of.at(1).node();
+    if (of.kind != Kind::key || by.kind != Kind::constant || by.value <= 0 || tile_kv_ == 0) return std::nullopt;
+    for (const ExpressionNode* view : views) {
+      if (view->of.at(0).node().kind != Kind::key || view->of.at(1).node().value != by.value) return std::nullopt;
+    }
+    MaskInstruction i;
+    i.kind = ir::OpKind::iota;
+    i.relation.col_coefficient = 1;
+    if (node.kind == Kind::modulo && by.value == tile_kv_) {
+      i.immediate = true;
+      return add(std::move(i));
+    }
+    if (node.kind != Kind::divide || by.value % tile_kv_ != 0) return std::nullopt;
+    i.by_trip = true;
+    const int trip = add(std::move(i));
+    if (by.value == tile_kv_) return trip;
+    MaskInstruction divide;
+    divide.kind = ir::OpKind::binary;
+    divide.fn = ir::Fn::floor_divide;
+    divide.in = {trip};
+    divide.scalar = static_cast<double>(by.value / tile_kv_);
+    divide.by_trip = true;
+    return add(std::move(divide));
   }
 
   int function(const Views& views) {
@@ -253,14 +290,15 @@ class Writer {
 
   MaskCode code_;
   int row_group_ = 1;
+  std::int64_t tile_kv_ = 1;
   std::map<std::string, int> known_;
   std::vector<std::vector<std::int64_t>> shared_;  // constants behind the parameters
 };
 
 }  // namespace
 
-MaskCode mask_code(const std::vector<MaskTest>& tests, std::int64_t row_group) {
-  Writer writer(tests.size(), row_group);
+MaskCode mask_code(const std::vector<MaskTest>& tests, std::int64_t row_group, std::int64_t tile_kv) {
+  Writer writer(tests.size(), row_group, tile_kv);
   for (const MaskTest& test : tests) {
     if (test.all_of.size() != tests.front().all_of.size()) {
       throw ConfigError(ConfigIssue{"", "/params", "", "gives the heads masks that one kernel does not test",

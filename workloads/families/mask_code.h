@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mask tests as straight-line code over a tile of pairs, before tiles have names: what the kernel of all item families executes.
 // Linear inequalities of query and key become compares, linear forms iotas, per-token numbers loads, all else integer ops. A result
-// depends on rows, columns or both, and is a vector or a tile accordingly. Constants in which families differ become
+// depends on rows, columns or both, and is a vector or a tile accordingly. Of `key / c` and `key % c` with c a multiple of the KV tile and
+// the KV tile itself, the first is one number per trip and the second known to the compiler. Constants in which families differ become
 // parameters of the families.
 //
 //   MaskCode code = mask_code({{"k <= q"}, {"k <= q"}}, 1);   // one compare, one keep
@@ -23,6 +24,8 @@ struct MaskInstruction {
   std::optional<double> scalar;
   bool by_row = false;
   bool by_column = false;
+  bool by_trip = false;    // one number per trip
+  bool immediate = false;  // the same in every trip: known to the compiler
   bool predicate = false;
   int table = 0;  // of a load: query_values where by_row, key_values where by_column, pairs where both
 };
@@ -36,7 +39,7 @@ struct MaskCode {
   int pair_tables = 0;
 };
 
-// `tests`: one per item family. Throws ConfigError when they differ in more than constants and tables.
-[[nodiscard]] MaskCode mask_code(const std::vector<MaskTest>& tests, std::int64_t row_group);
+// `tests`: one per item family. tile_kv 0: not known. Throws ConfigError when they differ in more than constants and tables.
+[[nodiscard]] MaskCode mask_code(const std::vector<MaskTest>& tests, std::int64_t row_group, std::int64_t tile_kv = 0);
 
 }  // namespace attnsim

@@ -8,6 +8,7 @@
 
 #include "sim/core/error.h"
 #include "workloads/families/copies.h"
+#include "workloads/families/reorder.h"
 #include "workloads/families/tile_list_backward.h"
 
 namespace attnsim {
@@ -68,11 +69,16 @@ struct TensorMaker {
     for (const BatchGroup& g : plan.groups) rows += g.slab_count * (queries ? g.set.rows() : g.set.kv_len());
     return queries ? rows : rows / plan.kv_divisor;
   }
+  // As kernels outside the attention see them: in the layout's order where boxes are made by kernels.
+  [[nodiscard]] bool outside(ir::TensorRole role) const {
+    return plan.boxes && (plan.boxes->reorders || plan.boxes->gathers) && role != ir::TensorRole::intermediate;
+  }
   ir::TensorId queries(const char* name, int cols, ir::DType dtype, ir::TensorRole role) const {
-    return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, stored(true)});
+    return builder.tensor({name, plan.slabs, outside(role) ? plan.boxes->q_rows : plan.rows, cols, dtype, role, stored(true)});
   }
   ir::TensorId keys(const char* name, int cols, ir::TensorRole role) const {
-    return builder.tensor({name, plan.kv_slabs, plan.kv_len, cols, plan.dtype_kv, role, stored(false)});
+    return builder.tensor(
+        {name, plan.kv_slabs, outside(role) ? plan.boxes->kv_rows : plan.kv_len, cols, plan.dtype_kv, role, stored(false)});
   }
 };
 
@@ -120,6 +126,17 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   return t;
 }
 
+// Q, K, V, O and LSE as the attention kernel holds them.
+TileListTensors hold_in_boxes(ir::PipelineBuilder& builder, const TileListPlan& plan, TileListTensors t) {
+  const TensorMaker make{builder, plan};
+  t.q = make.queries("q_boxes", plan.head_dim_qk, plan.dtype, ir::TensorRole::intermediate);
+  t.k = make.keys("k_boxes", plan.head_dim_qk, ir::TensorRole::intermediate);
+  t.v = make.keys("v_boxes", plan.head_dim_v, ir::TensorRole::intermediate);
+  t.o = make.queries("o_boxes", plan.head_dim_v, plan.dtype, ir::TensorRole::intermediate);
+  t.lse = make.queries("lse_boxes", 1, ir::DType::f32, ir::TensorRole::intermediate);
+  return t;
+}
+
 void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
   if (schedule.form != "unfused" || chip.hbm.capacity_gib <= 0) return;
   const double bytes = 2.0 * static_cast<double>(plan.slabs) * static_cast<double>(plan.rows) * static_cast<double>(plan.kv_len) *
@@ -135,6 +152,7 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
   ir::Kernel kernel;
   kernel.name = "attention";
   kernel.program = fused_program(plan, schedule, tensors);
+  if (plan.boxes && plan.boxes->gathers) address_boxes(kernel.program, *plan.boxes, tensors);
   kernel.families = *plan.families;
   kernel.grid = plan.grid;
   kernel.grid.programmatic_launch = schedule.prepare_kernel;
@@ -224,6 +242,12 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
     for (ir::Kernel& kernel : unfused_kernels(plan, schedule, tensors)) builder.add(std::move(kernel));
     return builder.build();
   }
+  const bool reorders = plan.boxes && plan.boxes->reorders;
+  const TileListTensors outside = tensors;
+  if (reorders) {
+    tensors = hold_in_boxes(builder, plan, tensors);
+    for (ir::Kernel& kernel : reordering_kernels(plan, outside, tensors)) builder.add(std::move(kernel));
+  }
   const bool regroup = schedule.regroup_copies && plan.packed && problem.kv_heads > 1 && problem.batch > 1;
   const TensorMaker make{builder, plan};
   const ir::TensorId o = tensors.o;
@@ -240,6 +264,9 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
   builder.add(attention_kernel(plan, schedule, tensors));
   if (plan.splits > 1 && !plan.last_cta && !plan.owner) builder.add(combine_kernel(plan, schedule, tensors));
   if (regroup) builder.add(regroup_kernel(plan, "regroup_o", tensors.o, o, plan.head_dim_v));
+  if (reorders) {
+    for (ir::Kernel& kernel : restoring_kernels(plan, tensors, outside)) builder.add(std::move(kernel));
+  }
   return builder.build();
 }
 

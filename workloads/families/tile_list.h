@@ -26,6 +26,16 @@ struct BatchGroup {
   std::int64_t splits = 1;
 };
 
+// The order in which kernels hold the tokens of an n-D layout (TileRule::q_boxes, kv_boxes).
+struct BoxPlan {
+  ir::RowOrder q;
+  ir::RowOrder kv;
+  std::int64_t q_rows = 1;  // of the tensors outside the kernel
+  std::int64_t kv_rows = 1;
+  bool reorders = true;  // kernels bring Q, K and V into that order, O and LSE back
+  bool gathers = false;  // the attention kernel addresses them in that order
+};
+
 // Everything that the programs are written from.
 struct TileListPlan {
   std::string schedule;
@@ -50,6 +60,7 @@ struct TileListPlan {
   int slabs_per_entry = 1;
   ir::When mask_when = ir::When::partial_trip;
   std::vector<BatchGroup> groups;
+  std::optional<BoxPlan> boxes;
   std::shared_ptr<const std::vector<ir::ItemFamily>> families;  // of the groups, at the rule's tiles
   TileRule rule;
   ir::MmaKind mma = ir::MmaKind::mma_sync;

@@ -32,6 +32,7 @@ ir::Op op_of(const MaskInstruction& i, const TileListPlan& plan, const TileListT
   for (const int in : i.in) op.in.push_back(tiles[static_cast<std::size_t>(in)]);
   op.scalar = i.scalar;
   op.relation = i.relation;
+  op.immediate = i.immediate;
   if (i.kind != ir::OpKind::load) return op;
   const int kv_tiles = static_cast<int>((plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv);
   if (i.by_row) {
@@ -53,6 +54,11 @@ std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, 
   std::vector<ir::TileId> tiles;
   ir::TileId keep = ir::kNone;
   const auto& code = plan.code;
+  const auto any = [&](bool MaskInstruction::*what) {
+    return std::any_of(code.instructions.begin(), code.instructions.end(), [what](const MaskInstruction& i) { return i.*what; });
+  };
+  const ir::AxisId trip = any(&MaskInstruction::by_trip) ? b.trip_columns("trip" + suffix, 1) : ir::kUnit;
+  const ir::AxisId place = any(&MaskInstruction::immediate) ? b.fixed("column" + suffix, plan.rule.tile_kv, plan.rule.tile_kv) : ir::kUnit;
   for (std::size_t n = 0; n < code.instructions.size(); ++n) {
     const MaskInstruction& i = code.instructions[n];
     if (only_kept(code, n)) {
@@ -60,7 +66,11 @@ std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, 
       tiles.push_back(keep);
       continue;
     }
-    tiles.push_back(b.registers("test" + std::to_string(n) + suffix, i.by_row ? rows : ir::kUnit, i.by_column ? kv : ir::kUnit,
+    tiles.push_back(b.registers("test" + std::to_string(n) + suffix, i.by_row ? rows : ir::kUnit,
+                                i.by_column   ? kv
+                                : i.immediate ? place
+                                : i.by_trip   ? trip
+                                              : ir::kUnit,
                                 i.predicate ? ir::DType::pred : ir::DType::i32, agent));
   }
   return tiles;

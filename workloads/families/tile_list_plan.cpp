@@ -208,7 +208,8 @@ std::vector<ir::ItemFamily> whole_items(const TileListPlan& plan, const Schedule
     while (same < i && (plan.groups[same].set.mask != group.set.mask || plan.groups[same].splits != group.splits)) ++same;
     family.tiles = same < i ? families[same].tiles : row_tiles(group.set, tiling);
     if (same == i && plan.grid.cluster > 1) {
-      std::stable_sort(family.tiles.begin(), family.tiles.end(), [](const ir::RowTile& a, const ir::RowTile& b) { return a.split < b.split; });
+      std::stable_sort(family.tiles.begin(), family.tiles.end(),
+                       [](const ir::RowTile& a, const ir::RowTile& b) { return a.split < b.split; });
     }
     families.push_back(std::move(family));
   }
@@ -369,7 +370,7 @@ MaskCode code_of(const TileListPlan& plan) {
   if (!plan.cuts.other) return band_code(plan);
   std::vector<MaskTest> tests;
   for (const BatchGroup& group : plan.groups) tests.push_back(group.set.mask->test());
-  MaskCode code = mask_code(tests, plan.row_group);
+  MaskCode code = mask_code(tests, plan.row_group, plan.rule.tile_kv);
   if (plan.cuts.extent) {
     code.keeps.push_back(static_cast<int>(code.instructions.size()));
     code.instructions.push_back(compare_pairs({0, 1, -1, plan.ragged ? -1 : plan.kv_len - 1, plan.ragged ? 1 : 0, 0}));
@@ -379,8 +380,31 @@ MaskCode code_of(const TileListPlan& plan) {
 
 }  // namespace
 
+namespace {
+
+// Rows and keys of the kernel become places of the boxes' orders.
+void hold_in_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& rule) {
+  const std::size_t rank = plan.groups.front().set.mask->rank();
+  if (rank == 0)
+    illegal("/variant", "a plain sequence", fmt::format("has no boxes, which {} works on", schedule.name), "a variant with a layout");
+  for (BatchGroup& group : plan.groups) {
+    const bool gathers = schedule.gathers_boxes && !group.set.mask->held_in_boxes();
+    const bool reorders = !gathers && !group.set.mask->held_in_boxes();
+    const std::int64_t q_rows = group.set.q_len();
+    const std::int64_t kv_rows = group.set.kv_len();
+    BoxedMask boxed = group.set.mask->boxed(rule.q_boxes.at(rank - 1), rule.kv_boxes.at(rank - 1));
+    group.set.mask = std::move(boxed.mask);
+    plan.boxes = BoxPlan{std::move(boxed.q), std::move(boxed.kv), q_rows, kv_rows, reorders, gathers};
+  }
+  plan.rows = plan.groups.front().set.rows();
+  plan.kv_len = plan.groups.front().set.kv_len();
+}
+
+}  // namespace
+
 TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule) {
   plan.rule = rule;
+  if (!rule.q_boxes.empty()) hold_in_boxes(plan, schedule, rule);
   plan.mma_pv = plan.mma;
   if (plan.mma == ir::MmaKind::wgmma_ss && !rule.p_in_smem) plan.mma_pv = ir::MmaKind::wgmma_rs;
   for (const BatchGroup& group : plan.groups) {
@@ -405,7 +429,8 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   plan.code = code_of(plan);
   for (std::size_t i = 0; i < plan.code.parameters.size(); ++i) (*families)[i].parameters = plan.code.parameters[i];
   if (plan.ctas > 0) *families = cut_into_shares(*families, plan.rule.tile_kv, plan.ctas).families;
-  plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
+  plan.mask_when =
+      schedule.mask == MaskPolicy::all_tiles || schedule.mask == MaskPolicy::all_or_none ? ir::When::always : ir::When::partial_trip;
   plan.search_round_trips = search_round_trips(plan, problem, schedule, chip);
   plan.empty_items = visits_nothing(*plan.families);
   return plan;

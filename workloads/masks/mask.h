@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "sim/ir/row_order.h"
 #include "workloads/masks/expression.h"
 
 namespace attnsim {
@@ -40,6 +41,8 @@ struct Band {
   friend bool operator==(const Band&, const Band&) = default;
 };
 
+struct BoxedMask;
+
 class Mask {
  public:
   Mask(std::int64_t q_len, std::int64_t kv_len) : q_len_(q_len), kv_len_(kv_len) {}
@@ -58,10 +61,23 @@ class Mask {
   [[nodiscard]] virtual MaskTest test() const = 0;
   // The band, where the mask is one: libraries have special kernels and split rules for bands.
   [[nodiscard]] virtual std::optional<Band> band() const { return std::nullopt; }
+  // Axes of the layout whose tokens queries and keys are; 0: a plain sequence.
+  [[nodiscard]] virtual std::size_t rank() const { return 0; }
+  // Whether tensors already hold their tokens box by box, so that no kernel has to reorder them.
+  [[nodiscard]] virtual bool held_in_boxes() const { return false; }
+  // The same mask with queries and keys held box by box, one tile extent per axis. Only where rank() > 0.
+  [[nodiscard]] virtual BoxedMask boxed(const std::vector<std::int64_t>& q_box, const std::vector<std::int64_t>& kv_box) const;
 
  private:
   std::int64_t q_len_;
   std::int64_t kv_len_;
+};
+
+// Queries and keys of `mask` are places of the orders, then keys that belong to no place. Padding is not kept.
+struct BoxedMask {
+  std::shared_ptr<const Mask> mask;
+  ir::RowOrder q;
+  ir::RowOrder kv;
 };
 
 // Query heads [first_head, first_head + heads) of a batch entry that share a mask.

@@ -31,6 +31,9 @@ namespace attnsim {
 [[nodiscard]] Variant pruned_heads_variant();
 [[nodiscard]] Variant minimum_transformer_variant();
 [[nodiscard]] Variant mindeye_prior_variant();
+// gna.cpp
+[[nodiscard]] Variant gna_variant();
+[[nodiscard]] Variant na_variant();
 // by_head.cpp
 [[nodiscard]] Variant s2_attention_variant();
 [[nodiscard]] Variant moa_variant();

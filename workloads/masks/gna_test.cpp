@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What kernels evaluate per pair: coordinates of query and key from their positions, the window of the query's stride group, and
+// two comparisons per axis. As NATTEN's kernels do it (fna_fusion.hpp), in every trip anew.
+#include "workloads/masks/gna.h"
+
+namespace attnsim {
+
+namespace {
+
+Expression all_of(const std::vector<Expression>& terms) {
+  Expression e = terms.front();
+  for (std::size_t i = 1; i < terms.size(); ++i) e = e && terms[i];
+  return e;
+}
+
+// A division by 1 and a remainder of what is smaller anyway are not computed.
+Expression quotient(const Expression& e, std::int64_t by) {
+  return by == 1 ? e : e / by;
+}
+Expression remainder(const Expression& e, std::int64_t by) {
+  return by == 1 ? Expression(0) : e % by;
+}
+Expression scaled(const Expression& e, std::int64_t by) {
+  return by == 1 ? e : e * by;
+}
+
+bool is_zero(const Expression& e) {
+  return e.node().kind == ExpressionKind::constant && e.node().value == 0;
+}
+Expression sum(const Expression& a, const Expression& b) {
+  return is_zero(a) ? b : is_zero(b) ? a : a + b;
+}
+
+// The window of a query at `x` of an axis with `tokens` tokens in its class: keys [begin, end).
+struct Window {
+  Expression begin;
+  Expression end;
+};
+Window window_at(const GnaAxis& axis, const Expression& x, const Expression& tokens) {
+  const Expression group = axis.stride == 1 ? x : scaled(x / axis.stride, axis.stride);
+  if (axis.causal) {
+    const Expression leader = minimum(group + (axis.stride - 1), tokens - 1);
+    return {maximum(leader - (axis.window - 1), 0), minimum(x + 1, tokens)};
+  }
+  const Expression leader = minimum(sum(group, axis.stride / 2), tokens - 1);
+  const Expression begin = minimum(maximum(leader - axis.window / 2, 0), tokens - axis.window);
+  return {begin, begin + axis.window};
+}
+
+// Coordinate on axis `a` of the token at a position: its tile and its place in it.
+Expression coordinate(const ir::RowOrder& order, std::size_t a, const Expression& position) {
+  std::int64_t inside_pitch = 1;
+  std::int64_t tile_pitch = 1;
+  for (std::size_t b = a + 1; b < order.tile().size(); ++b) {
+    inside_pitch *= order.tile()[b];
+    tile_pitch *= order.grid()[b];
+  }
+  const bool first = a == 0;
+  const bool one_class = order.places() == order.tiles_per_class() * order.tile_volume();
+  Expression tile = quotient(position / order.tile_volume(), tile_pitch);
+  if (!first || !one_class) tile = remainder(tile, order.grid()[a]);
+  Expression inside = quotient(position % order.tile_volume(), inside_pitch);
+  if (!first) inside = remainder(inside, order.tile()[a]);
+  return sum(scaled(tile, order.tile()[a]), inside);
+}
+
+// Tokens on the axis in the class of the token at a position.
+Expression tokens_of(const GnaShape& shape, std::size_t a, const ir::RowOrder& order, const Expression& position) {
+  const GnaAxis& axis = shape.axes[a];
+  if (axis.length % axis.dilation == 0) return axis.length / axis.dilation;
+  std::int64_t pitch = order.tiles_per_class() * order.tile_volume();
+  for (std::size_t b = a + 1; b < shape.axes.size(); ++b) pitch *= shape.axes[b].dilation;
+  const Expression residue = (position / pitch) % axis.dilation;
+  return (Expression(axis.length + axis.dilation - 1) - residue) / axis.dilation;
+}
+
+}  // namespace
+
+MaskTest GnaMask::test() const {
+  std::vector<Expression> terms;
+  std::int64_t pitch = 1;
+  for (std::size_t a = shape_.axes.size(); a-- > 0;) {
+    const GnaAxis& axis = shape_.axes[a];
+    const bool first = a == 0;
+    const Expression x = first ? quotient(query(), pitch) : remainder(quotient(query(), pitch), axis.length);
+    const Expression y = first ? quotient(key(), pitch) : remainder(quotient(key(), pitch), axis.length);
+    pitch *= axis.length;
+    if (axis.dilation == 1) {
+      const Window w = window_at(axis, x, axis.length);
+      terms.push_back(w.begin <= y);
+      terms.push_back(y < w.end);
+      continue;
+    }
+    const Expression residue = x % axis.dilation;
+    const Expression tokens = (Expression(axis.length + axis.dilation - 1) - residue) / axis.dilation;
+    const Window w = window_at(axis, x / axis.dilation, tokens);
+    terms.push_back(residue == y % axis.dilation);
+    terms.push_back(w.begin <= y / axis.dilation);
+    terms.push_back(y / axis.dilation < w.end);
+  }
+  Expression kept = all_of(terms);
+  if (shape_.extra_keys > 0) kept = kept || key() >= shape_.tokens();
+  return {{kept}, {}, {}};
+}
+
+MaskTest GnaTileMask::test() const {
+  const bool window = !natten_fully_block_sparse();
+  if (!window && !kv_padding()) return {};
+  std::vector<Expression> terms;
+  for (std::size_t a = 0; a < shape_.axes.size(); ++a) {
+    const Expression y = coordinate(kv_order_, a, key());
+    const Expression tokens = tokens_of(shape_, a, q_order_, query());
+    if (!window) {
+      terms.push_back(y < tokens);
+      continue;
+    }
+    const Window w = window_at(shape_.axes[a], coordinate(q_order_, a, query()), tokens);
+    terms.push_back(w.begin <= y);
+    terms.push_back(y < w.end);
+  }
+  Expression kept = all_of(terms);
+  if (shape_.extra_keys > 0) kept = kept || key() >= kv_order_.places();
+  return {{kept}, {}, {}};
+}
+
+}  // namespace attnsim
