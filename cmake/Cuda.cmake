@@ -2,7 +2,8 @@
 # The CUDA side of validation/. Where nvcc is: static library attnsim_cuda (kernels, microbenchmarks, backend), each .cu compiled with the
 # architectures that its line `// nvcc: ...` names, the compiler's resource report beside each object. Everywhere: attnsim_cuda_emulated,
 # the same kernel sources compiled for the CPU (validation/cuda/emulate).
-option(ATTNSIM_CUDA "Build the CUDA backend where nvcc is found" ON)
+option(ATTNSIM_CUDA "Describe the CUDA backend (target attnsim_cuda) where nvcc is found" ON)
+option(ATTNSIM_CUDA_BENCH "Link it into attnsim-bench, which then builds it" OFF)
 find_program(ATTNSIM_NVCC nvcc HINTS /usr/local/cuda/bin)
 
 set(cuda_folder ${CMAKE_SOURCE_DIR}/validation/cuda)
@@ -52,7 +53,7 @@ foreach(source ${kernel_sources} ${device_sources})
   list(APPEND objects ${object})
 endforeach()
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/cuda)
-add_library(attnsim_cuda STATIC ${objects})
+add_library(attnsim_cuda STATIC EXCLUDE_FROM_ALL ${objects})
 set_target_properties(attnsim_cuda PROPERTIES LINKER_LANGUAGE CXX)
 target_include_directories(attnsim_cuda INTERFACE ${CMAKE_SOURCE_DIR})
 target_link_libraries(attnsim_cuda PUBLIC attnsim_cuda_plan ${ATTNSIM_CUDART} Threads::Threads ${CMAKE_DL_LIBS} rt)
@@ -60,7 +61,7 @@ target_compile_definitions(attnsim_cuda INTERFACE ATTNSIM_CUDA)
 
 # attnsim-bench is declared later; it takes the backend where there is one.
 function(attnsim_link_cuda)
-  if(TARGET attnsim_bench_program)
+  if(ATTNSIM_CUDA_BENCH AND TARGET attnsim_bench_program)
     target_link_libraries(attnsim_bench_program PUBLIC attnsim_cuda)
   endif()
 endfunction()
