@@ -25,8 +25,8 @@ struct Measurements {
   std::vector<std::string> files;    // that were read
   std::vector<std::string> ignored;  // CSV files of the folder that no format knows or `only` leaves out, sorted
 };
-// Reads every known file of a folder, any subset of them, and after them tables as rows_format.h has them, by name. `only`: file names to read, empty for all; one that is absent is an error.
-// Throws ConfigError if the folder does not exist or holds no known file.
+// Reads every known file of a folder, any subset of them, and after them tables as rows_format.h has them, by name. `only`: file names to
+// read, empty for all; one that is absent is an error. Throws ConfigError if the folder does not exist or holds no known file.
 [[nodiscard]] Measurements read_measurements(const std::filesystem::path& folder, const std::vector<std::string>& only = {});
 
 // The same from a list of names in `folder` and of paths; the folder need not exist where every one is a path to a file.

@@ -25,8 +25,9 @@
 namespace attnsim {
 
 inline constexpr std::array<std::string_view, 25> kRowColumns{
-    "row_id", "device",      "library",    "version", "kernel", "phase", "dtype", "batch", "q_heads", "kv_heads",     "q_len",   "kv_len",
-    "head_dim_qk", "head_dim_v", "mask", "window", "m", "n", "k", "paged", "sm_clock_mhz", "harness", "time_us", "samples", "source"};
+    "row_id",   "device", "library",      "version",     "kernel",     "phase",   "dtype",  "batch", "q_heads",
+    "kv_heads", "q_len",  "kv_len",       "head_dim_qk", "head_dim_v", "mask",    "window", "m",     "n",
+    "k",        "paged",  "sm_clock_mhz", "harness",     "time_us",    "samples", "source"};
 
 [[nodiscard]] bool is_row_table(const std::vector<std::string>& header);
 // Throws ConfigError: every bad field with line and column.

@@ -69,8 +69,9 @@ std::vector<Entry> parameter_entries() {
   std::vector<Entry> entries;
   for (const FitParameter& p : fit_parameters()) {
     const std::string of = p.of_harness ? "of the harness: " : "";
-    entries.push_back({std::string(p.name), of + fmt::format("{}{}; from {:g} to {:g}{}: {}", p.meaning, p.unit.empty() ? "" : " [" + std::string(p.unit) + "]",
-                                                             p.min, p.max, p.relative ? " times the chip's own" : "", p.bounds_source)});
+    entries.push_back({std::string(p.name),
+                       of + fmt::format("{}{}; from {:g} to {:g}{}: {}", p.meaning, p.unit.empty() ? "" : " [" + std::string(p.unit) + "]",
+                                        p.min, p.max, p.relative ? " times the chip's own" : "", p.bounds_source)});
   }
   return entries;
 }

@@ -15,7 +15,7 @@ namespace {
 struct Arguments {
   std::string chip, harness, measurements, microbenchmarks, device, start = "overlay", engine = "automatic", write, write_harness;
   std::vector<std::string> files, parameters, measured;
-  std::size_t rows = 120;
+  std::size_t rows = 120, unseen_rows = 0;
   std::uint64_t seed = 1;
   int most_evaluations = 200;
 };
@@ -39,6 +39,7 @@ CalibrateOptions options_of(const Context& context, const Arguments& arguments) 
   options.parameters = arguments.parameters;
   options.start = arguments.start == "base" ? StartFrom::base : StartFrom::overlay;
   options.most_rows = arguments.rows;
+  options.most_unseen = arguments.unseen_rows;
   options.seed = arguments.seed;
   options.solver.most_evaluations = arguments.most_evaluations;
   options.evaluation.jobs = context.threads();
@@ -99,7 +100,8 @@ void run_calibrate(Context& context, const Arguments& arguments) {
 void add_calibrate(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
   app.add_option("chip", arguments->chip, "Chip whose figures are fitted (attnsim list chips)")->required()->type_name("CHIP");
-  app.add_option("--file", arguments->files, "Measured rows: names of files in the folder of measurements, or paths")->type_name("ROWS.csv");
+  app.add_option("--file", arguments->files, "Measured rows: names of files in the folder of measurements, or paths")
+      ->type_name("ROWS.csv");
   app.add_option("--measurements", arguments->measurements, "Folder of measurement files, as for validate")->type_name("DIR");
   app.add_option("--harness", arguments->harness, "Only rows timed with this harness; its members may be fitted too")->type_name("NAME");
   app.add_option("--parameters", arguments->parameters,
@@ -109,15 +111,18 @@ void add_calibrate(CLI::App& app, Context& context) {
   app.add_option("--start", arguments->start, "Start from, and compare with, the shipped overlay or the base file")
       ->check(CLI::IsMember({"overlay", "base"}))
       ->capture_default_str();
-  app.add_option("--microbenchmarks", arguments->microbenchmarks, "Published microbenchmarks; prints what they say beside the chip's figures")
+  app.add_option("--microbenchmarks", arguments->microbenchmarks,
+                 "Published microbenchmarks; prints what they say beside the chip's figures")
       ->type_name("FILE.csv");
-  app.add_option("--device", arguments->device, "Take the microbenchmarks of this device; default: every name of the chip")->type_name("NAME");
+  app.add_option("--device", arguments->device, "Take the microbenchmarks of this device; default: every name of the chip")
+      ->type_name("NAME");
   app.add_option("--measured", arguments->measured, "Figures to set to the microbenchmark's value, with status measured")
       ->delimiter(',')
       ->type_name("A,B,C");
   app.add_option("--write", arguments->write, "Write the overlay here, if the fit is accepted")->type_name("OVERLAY.json");
   app.add_option("--write-harness", arguments->write_harness, "Write the harness here, if the fit is accepted")->type_name("HARNESS.json");
   app.add_option("--rows", arguments->rows, "Most rows of the fit; 0: all calibration rows")->capture_default_str();
+  app.add_option("--unseen-rows", arguments->unseen_rows, "Most rows that judge, thinned in the same way; 0: all")->capture_default_str();
   app.add_option("--seed", arguments->seed, "Seed of the sample")->capture_default_str();
   app.add_option("--max-evaluations", arguments->most_evaluations, "Most sets of parameters that the solver tries")
       ->check(CLI::Range(10, 100000))

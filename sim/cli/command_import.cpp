@@ -24,7 +24,8 @@ RowFields fields_of(const std::vector<std::string>& shape) {
   for (const std::string& text : shape) {
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0)
-      throw ConfigError({"command line", "--shape", '"' + text + '"', "is no NAME=VALUE", "such as batch=1,q_heads=32,q_len=4096,head_dim=128,mask=causal", ""});
+      throw ConfigError({"command line", "--shape", '"' + text + '"', "is no NAME=VALUE",
+                         "such as batch=1,q_heads=32,q_len=4096,head_dim=128,mask=causal", ""});
     const std::string name = text.substr(0, equals), value = text.substr(equals + 1);
     if (name == "head_dim")
       fields["head_dim_qk"] = fields["head_dim_v"] = value;
@@ -41,9 +42,9 @@ void write_file(const std::string& path, const std::string& text) {
 }
 
 std::string import_text(const Imported& imported, const std::string& file) {
-  std::string text = fmt::format("{}: format {}, {} entries: {} in {} rows, {} of them parts of others, {} unmatched\n", file, imported.format,
-                                 imported.launches, imported.launches - imported.unmatched_count(), imported.rows.size(), imported.parts,
-                                 imported.unmatched_count());
+  std::string text = fmt::format("{}: format {}, {} entries: {} in {} rows, {} of them parts of others, {} unmatched\n", file,
+                                 imported.format, imported.launches, imported.launches - imported.unmatched_count(), imported.rows.size(),
+                                 imported.parts, imported.unmatched_count());
   if (!imported.matched.empty()) {
     TextTable table({"library", "kernel", ">launches", ">time"});
     for (const MatchedKernel& m : imported.matched) table.add({m.library, m.kernel, std::to_string(m.launches), microseconds(m.time_us)});
@@ -84,7 +85,8 @@ void run_import(const Context& context, const Arguments& arguments) {
     std::vector<std::string> left_out;
     const Json config = run_config_of(imported.rows, left_out);
     for (const std::string& line : left_out) text += "  not in the config: " + line + "\n";
-    if (config.at("workloads").empty()) throw ConfigError({arguments.file, "", "", "has no row that a schedule stands for: no config written", "", ""});
+    if (config.at("workloads").empty())
+      throw ConfigError({arguments.file, "", "", "has no row that a schedule stands for: no config written", "", ""});
     write_file(arguments.config, config.dump(2) + "\n");
     text += fmt::format("written: {}; attnsim explain {} --workload {}\n", arguments.config, arguments.config,
                         config["workloads"].front()["name"].get<std::string>());
@@ -103,7 +105,8 @@ void add_import(CLI::App& app, Context& context) {
   app.add_option("file", arguments->file, "What a profiler wrote")->required()->type_name("FILE");
   app.add_option("--format", arguments->format, "auto, ncu-csv, kineto, natten or csv")->capture_default_str();
   app.add_option("--device", arguments->device, "GPU, where the file does not say it or says it wrongly")->type_name("NAME");
-  app.add_option("--shape", arguments->shape, "Columns that hold for every row: batch=1,q_heads=32,q_len=4096,head_dim=128,mask=causal,dtype=bf16")
+  app.add_option("--shape", arguments->shape,
+                 "Columns that hold for every row: batch=1,q_heads=32,q_len=4096,head_dim=128,mask=causal,dtype=bf16")
       ->delimiter(',')
       ->type_name("NAME=VALUE,...");
   app.add_option("--out", arguments->out, "Write the rows here, for validate --file and calibrate --file")->type_name("ROWS.csv");

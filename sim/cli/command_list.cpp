@@ -61,7 +61,9 @@ void show(const Context& context, const std::string& name, bool fitted) {
 
 void add_list(CLI::App& app, Context& context) {
   const auto what = std::make_shared<std::string>();
-  app.add_option("what", *what, "variants, schedules, chips, harnesses, rungs, metrics, effects, parameters")->required()->type_name("WHAT");
+  app.add_option("what", *what, "variants, schedules, chips, harnesses, rungs, metrics, effects, parameters")
+      ->required()
+      ->type_name("WHAT");
   app.callback([&context, what] { context.action = [&context, what] { list_named(context, *what); }; });
 }
 

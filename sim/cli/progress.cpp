@@ -47,8 +47,8 @@ void Progress::watch(const std::stop_token& stop) {
 void Progress::print(std::chrono::steady_clock::duration elapsed) {
   printed_ = true;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(elapsed).count();
-  err_ << (terminal_ ? "\r\x1b[K" : "") << "attnsim: " << done_.load() << (total_ > 0 ? " of " + std::to_string(total_.load()) : "") << ' ' << unit_ << ", " << seconds << " s"
-       << (terminal_ ? "" : "\n") << std::flush;
+  err_ << (terminal_ ? "\r\x1b[K" : "") << "attnsim: " << done_.load() << (total_ > 0 ? " of " + std::to_string(total_.load()) : "") << ' '
+       << unit_ << ", " << seconds << " s" << (terminal_ ? "" : "\n") << std::flush;
 }
 
 }  // namespace attnsim::cli

@@ -26,7 +26,8 @@ std::string rows_text(const Calibration& c) {
   std::string text = fmt::format("  rows     {} of {}: {} for calibration, {} unseen", fmt::join(c.files, ", "), fmt::join(c.devices, ", "),
                                  c.calibration_rows, c.unseen_rows);
   if (!c.harness.empty()) text += ", harness " + c.harness;
-  text += fmt::format("\n  fit      {} rows, stratified by file, kernel, phase and decade of time, seed {}; log ratios, Huber\n", c.fit_rows, c.seed);
+  text += fmt::format("\n  fit      {} rows, stratified by file, kernel, phase and decade of time, seed {}; log ratios, Huber\n",
+                      c.fit_rows, c.seed);
   for (const auto& [reason, count] : c.unmapped) text += fmt::format("  left out {} rows: {}\n", count, reason);
   for (const auto& [path, value] : c.measured) text += fmt::format("  held     {} at {} (microbenchmark)\n", path, number(value));
   for (const std::string& name : c.not_seen) text += fmt::format("  dropped  {}: no row sees it\n", name);
@@ -44,7 +45,8 @@ std::string parameters_text(const Calibration& c) {
     for (const std::optional<double>& slope : fitted.sensitivity) row.push_back(slope ? fmt::format("{:+.3f}", *slope) : "-");
     table.add(row);
   }
-  std::string text = table.render(2, 140) + "  error: one standard error; last columns: % of mean predicted time per % of the parameter, by measured time\n";
+  std::string text = table.render(2, 140) +
+                     "  error: one standard error; last columns: % of mean predicted time per % of the parameter, by measured time\n";
   for (const std::string& trade : c.trades) text += "  trades   " + trade + "\n";
   return text;
 }
@@ -54,7 +56,8 @@ std::string errors_text(const Calibration& c) {
   table.add({"rows of the fit", std::to_string(c.fit_rows), error_text(c.fit_before), error_text(c.fit_after)});
   for (const ErrorsBothWays& group : c.unseen) {
     const std::string phase = group.phase.empty() || group.phase == group.kernel ? "" : " " + group.phase;
-    table.add({"unseen: " + group.file + " " + group.kernel + phase, std::to_string(group.before.rows), error_text(group.before), error_text(group.after)});
+    table.add({"unseen: " + group.file + " " + group.kernel + phase, std::to_string(group.before.rows), error_text(group.before),
+               error_text(group.after)});
   }
   table.add({"unseen rows", std::to_string(c.unseen_rows), error_text(c.unseen_before), error_text(c.unseen_after)});
   return table.render(2, 140);
@@ -65,7 +68,10 @@ Json optional_json(const std::optional<double>& value) {
 }
 
 Json errors_json(const ErrorSummary& errors) {
-  return {{"rows", errors.rows}, {"mape", optional_json(errors.mape)}, {"bias", optional_json(errors.bias)}, {"p90_ape", optional_json(errors.p90_ape)}};
+  return {{"rows", errors.rows},
+          {"mape", optional_json(errors.mape)},
+          {"bias", optional_json(errors.bias)},
+          {"p90_ape", optional_json(errors.p90_ape)}};
 }
 
 }  // namespace
@@ -80,7 +86,8 @@ Json calibration_json(const Calibration& c) {
   Json parameters = Json::array();
   for (const FittedParameter& fitted : c.parameters) {
     Json sensitivity = Json::object();
-    for (std::size_t band = 0; band < kBands.size(); ++band) sensitivity[std::string(kBands[band])] = optional_json(fitted.sensitivity[band]);
+    for (std::size_t band = 0; band < kBands.size(); ++band)
+      sensitivity[std::string(kBands[band])] = optional_json(fitted.sensitivity[band]);
     parameters.push_back({{"name", std::string(fitted.parameter->name)},
                           {"unit", std::string(fitted.parameter->unit)},
                           {"of", fitted.parameter->of_harness ? "harness" : "chip"},
@@ -122,8 +129,8 @@ Json calibration_json(const Calibration& c) {
 }
 
 std::string microbenchmarks_text(const MicrobenchmarkTable& t) {
-  std::string text = fmt::format("microbenchmarks of {} in {} for chip {}\n", t.devices.empty() ? "no device" : fmt::format("{}", fmt::join(t.devices, ", ")),
-                                 t.file, t.chip);
+  std::string text = fmt::format("microbenchmarks of {} in {} for chip {}\n",
+                                 t.devices.empty() ? "no device" : fmt::format("{}", fmt::join(t.devices, ", ")), t.file, t.chip);
   TextTable table({"figure", ">microbenchmark says", ">rows", ">chip says", "status", ">difference", "from"});
   for (const MicrobenchmarkFigure& f : t.figures) {
     const std::string difference = f.chip_value > 0 ? fmt::format("{:+.1f} %", 100 * (f.value / f.chip_value - 1)) : "-";
@@ -137,8 +144,19 @@ std::string microbenchmarks_text(const MicrobenchmarkTable& t) {
 Json microbenchmarks_json(const MicrobenchmarkTable& t) {
   Json figures = Json::array();
   for (const MicrobenchmarkFigure& f : t.figures)
-    figures.push_back({{"figure", f.path}, {"value", f.value}, {"rows", f.rows}, {"chip_value", f.chip_value}, {"status", f.status}, {"settable", f.sets}, {"from", f.how}});
-  return {{"chip", t.chip}, {"file", t.file}, {"devices", t.devices}, {"figures", figures}, {"unused_rows", t.unused_rows}, {"other_rows", t.other_rows}};
+    figures.push_back({{"figure", f.path},
+                       {"value", f.value},
+                       {"rows", f.rows},
+                       {"chip_value", f.chip_value},
+                       {"status", f.status},
+                       {"settable", f.sets},
+                       {"from", f.how}});
+  return {{"chip", t.chip},
+          {"file", t.file},
+          {"devices", t.devices},
+          {"figures", figures},
+          {"unused_rows", t.unused_rows},
+          {"other_rows", t.other_rows}};
 }
 
 }  // namespace attnsim::cli

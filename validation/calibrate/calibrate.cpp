@@ -66,7 +66,8 @@ Selection select_parameters(const CalibrateOptions& options, const Chip& shipped
     selection.parameters.push_back(&parameter);
   }
   if (of_chip > kMostFittedFigures)
-    issues.push_back({"", "--parameters", std::to_string(of_chip) + " figures of the chip", "are too many", fmt::format("at most {}", kMostFittedFigures), ""});
+    issues.push_back({"", "--parameters", std::to_string(of_chip) + " figures of the chip", "are too many",
+                      fmt::format("at most {}", kMostFittedFigures), ""});
   if (of_harness > kMostFittedOfHarness)
     issues.push_back({"", "--parameters", std::to_string(of_harness) + " members of the harness", "are too many",
                       fmt::format("at most {}", kMostFittedOfHarness), ""});
@@ -215,11 +216,18 @@ class Fit {
     return values;
   }
 
+  [[nodiscard]] std::vector<ModelRow> sampled(const std::vector<ModelRow>& rows, std::size_t most) const {
+    std::vector<MeasuredRow> plain;
+    for (const ModelRow& row : rows) plain.push_back(row.row);
+    std::vector<ModelRow> sample;
+    for (const std::size_t i : stratified_sample(plain, most, options_.seed)) sample.push_back(rows[i]);
+    return sample;
+  }
+
   void thin() {
     result_.calibration_rows = rows_.calibration.size();
-    std::vector<MeasuredRow> plain;
-    for (const ModelRow& row : rows_.calibration) plain.push_back(row.row);
-    for (const std::size_t i : stratified_sample(plain, options_.most_rows, options_.seed)) sample_.push_back(rows_.calibration[i]);
+    sample_ = sampled(rows_.calibration, options_.most_rows);
+    rows_.unseen = sampled(rows_.unseen, options_.most_unseen);
     RowModel model(document_, parameters_, evaluation_);
     static_cast<void>(predict_or_drop(sample_, model, starts(), result_));
     result_.fit_rows = sample_.size();
@@ -286,7 +294,8 @@ class Fit {
       for (std::size_t j = 0; j < i; ++j) {
         const double correlation = fit.correlation(k, static_cast<Index>(j));
         if (std::abs(correlation) > kTrade)
-          result_.trades.push_back(fmt::format("{} with {} (correlation {:+.2f})", parameters_[j]->name, parameters_[i]->name, correlation));
+          result_.trades.push_back(
+              fmt::format("{} with {} (correlation {:+.2f})", parameters_[j]->name, parameters_[i]->name, correlation));
       }
     }
     set_sensitivities(fit);

@@ -24,13 +24,14 @@ enum class StartFrom { overlay, base };  // the chip with its shipped overlay, o
 
 struct CalibrateOptions {
   std::string chip;
-  std::string harness;                  // "": rows of every harness, no member of one is fitted
-  std::filesystem::path measurements;   // empty: default_measurements()
-  std::vector<std::string> files;       // names in that folder, or paths
-  std::vector<std::string> parameters;  // empty: what the shipped overlay and harness name as fitted; {"none"}: nothing
+  std::string harness;                     // "": rows of every harness, no member of one is fitted
+  std::filesystem::path measurements;      // empty: default_measurements()
+  std::vector<std::string> files;          // names in that folder, or paths
+  std::vector<std::string> parameters;     // empty: what the shipped overlay and harness name as fitted; {"none"}: nothing
   std::map<std::string, double> measured;  // figures set to a microbenchmark's value before the fit
   StartFrom start = StartFrom::overlay;
   std::size_t most_rows = 120;
+  std::size_t most_unseen = 0;  // rows that judge, thinned as those of the fit; 0: all
   std::uint64_t seed = 1;
   LeastSquaresOptions solver;
   EvaluateOptions evaluation;  // jobs, engine, predict_us (empty: the simulated rung), progress

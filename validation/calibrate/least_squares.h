@@ -23,19 +23,19 @@ struct LeastSquaresProblem {
 };
 
 struct LeastSquaresOptions {
-  double step = 0.05;           // of the differences; well above the roughness of the residuals
-  double huber = 0.2;           // where a residual starts to count linearly
-  double longest_step = 0.7;    // of one coordinate in one turn
-  double tolerance = 1e-4;      // relative fall of the sum that is still worth a turn
-  int most_evaluations = 200;   // of `residuals`
+  double step = 0.05;          // of the differences; well above the roughness of the residuals
+  double huber = 0.2;          // where a residual starts to count linearly
+  double longest_step = 0.7;   // of one coordinate in one turn
+  double tolerance = 1e-4;     // relative fall of the sum that is still worth a turn
+  int most_evaluations = 200;  // of `residuals`
 };
 
 struct LeastSquaresFit {
   Eigen::VectorXd x;
   Eigen::VectorXd residuals;
-  Eigen::MatrixXd jacobian;       // central differences at x; one-sided at a bound
-  Eigen::VectorXd standard_error; // of x; NaN at a bound or where the residuals do not determine it
-  Eigen::MatrixXd correlation;    // of the coordinates within their bounds; NaN elsewhere
+  Eigen::MatrixXd jacobian;        // central differences at x; one-sided at a bound
+  Eigen::VectorXd standard_error;  // of x; NaN at a bound or where the residuals do not determine it
+  Eigen::MatrixXd correlation;     // of the coordinates within their bounds; NaN elsewhere
   std::vector<bool> at_bound;
   double cost_start = 0, cost = 0;
   int evaluations = 0;
@@ -45,7 +45,7 @@ struct LeastSquaresFit {
 [[nodiscard]] LeastSquaresFit fit_least_squares(const LeastSquaresProblem& problem, const LeastSquaresOptions& options = {});
 
 // Rows: residuals, columns: coordinates. One-sided where `central` is false or a bound is within `step`. Adds its calls to `evaluations`.
-[[nodiscard]] Eigen::MatrixXd numerical_jacobian(const LeastSquaresProblem& problem, const Eigen::VectorXd& x, const Eigen::VectorXd& residuals,
-                                                 double step, bool central, int& evaluations);
+[[nodiscard]] Eigen::MatrixXd numerical_jacobian(const LeastSquaresProblem& problem, const Eigen::VectorXd& x,
+                                                 const Eigen::VectorXd& residuals, double step, bool central, int& evaluations);
 
 }  // namespace attnsim

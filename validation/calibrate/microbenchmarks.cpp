@@ -227,7 +227,8 @@ constexpr std::array<Rule, 18> kRules{{
     {"sm.smem_efficiency", smem_efficiency, false, "128-bit loads of L1, conflict-free; ldmatrix and copies do worse"},
     {"l2.bandwidth_bytes_per_clk", l2_bandwidth, true, "128-bit loads, or the curve's plateau at the highest clock"},
     {"l2.effective_fraction", l2_fraction, true, "where the read curve has fallen a tenth of the way to device memory"},
-    {"tensor.efficiency", tensor_efficiency, false, "best instruction rate over the peak at the highest clock; the clock may have been lower"},
+    {"tensor.efficiency", tensor_efficiency, false,
+     "best instruction rate over the peak at the highest clock; the clock may have been lower"},
     {"tensor.efficiency", gemm_peak, false, "best GEMM over the peak; bound by power"},
     {"tensor.flop_per_clk_per_sm.bf16", bf16_rate, true, "as stated"},
     {"tensor.flop_per_clk_per_sm.bf16", umma_rate, true, "issue interval of one-CTA instructions"},
@@ -268,7 +269,8 @@ MicrobenchmarkTable compare_microbenchmarks(const std::filesystem::path& file, c
   reader.finish();
   if (!device.empty() && taken.empty()) {
     const std::vector<std::string> names(all.begin(), all.end());
-    throw ConfigError({csv.file, "--device", '"' + device + '"', "has no rows there", json_text::joined(names), nearest_name(device, names)});
+    throw ConfigError(
+        {csv.file, "--device", '"' + device + '"', "has no rows there", json_text::joined(names), nearest_name(device, names)});
   }
   table.devices.assign(taken.begin(), taken.end());
   Evidence evidence(rows, chip);

@@ -34,7 +34,8 @@ struct MicrobenchmarkTable {
 
 // `device`: "" for every device name that means this chip (workloads/devices.json). Throws ConfigError: unreadable file, missing
 // column, bad number, a device that the file does not hold.
-[[nodiscard]] MicrobenchmarkTable compare_microbenchmarks(const std::filesystem::path& file, const Chip& chip, const std::string& device = "");
+[[nodiscard]] MicrobenchmarkTable compare_microbenchmarks(const std::filesystem::path& file, const Chip& chip,
+                                                          const std::string& device = "");
 
 // The values of the named figures. Throws ConfigError for one that the table does not hold or that is not the figure itself.
 [[nodiscard]] std::map<std::string, double> settable_figures(const MicrobenchmarkTable& table, const std::vector<std::string>& names);

@@ -52,12 +52,12 @@ Json overlay_of(const Calibration& calibration) {
     figures[path] = {{"value", value}, {"status", "measured"}, {"source", "microbenchmark of this chip"}, {"uncertainty", "not stated"}};
   for (const FittedParameter& fitted : calibration.parameters) {
     if (fitted.parameter->of_harness) continue;
-    figures[std::string(fitted.parameter->name)] = {{"value", fitted.value},
-                                                    {"status", "fitted"},
-                                                    {"source", fmt::format("{}; fitted from {}, bounds {} to {}: {}", fitted.parameter->meaning,
-                                                                           number(fitted.start), number(fitted.bounds.min),
-                                                                           number(fitted.bounds.max), fitted.parameter->bounds_source)},
-                                                    {"uncertainty", uncertainty_of(fitted)}};
+    figures[std::string(fitted.parameter->name)] = {
+        {"value", fitted.value},
+        {"status", "fitted"},
+        {"source", fmt::format("{}; fitted from {}, bounds {} to {}: {}", fitted.parameter->meaning, number(fitted.start),
+                               number(fitted.bounds.min), number(fitted.bounds.max), fitted.parameter->bounds_source)},
+        {"uncertainty", uncertainty_of(fitted)}};
   }
   int count = 0;
   for (const auto& [path, figure] : figures.items()) count += figure.at("status") == "fitted" ? 1 : 0;

@@ -80,8 +80,8 @@ const FitParameter& fit_parameter(const std::string& name) {
     if (parameter.name == name) return parameter;
     names.emplace_back(parameter.name);
   }
-  throw ConfigError({"", "--parameters", '"' + name + '"', "is no parameter that a fit may change", json_text::joined(names),
-                     nearest_name(name, names)});
+  throw ConfigError(
+      {"", "--parameters", '"' + name + '"', "is no parameter that a fit may change", json_text::joined(names), nearest_name(name, names)});
 }
 
 Bounds bounds_of(const FitParameter& parameter, const Chip& chip) {

@@ -17,7 +17,7 @@ struct FitParameter {
   std::string_view name;  // dotted path of a chip figure (hwmodels/figures.h), or a member of a harness
   std::string_view unit;
   bool of_harness;
-  bool relative;         // bounds in units of the chip's own value
+  bool relative;  // bounds in units of the chip's own value
   double min, max;
   std::string_view meaning;
   std::string_view bounds_source;

@@ -34,8 +34,10 @@ std::string read_file(const std::filesystem::path& path) {
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream text;
   if (stream && !std::filesystem::is_directory(path)) text << stream.rdbuf();
-  if (!stream || std::filesystem::is_directory(path)) throw ConfigError({path.string(), "", "", "can't be read", "a file of a profiler", ""});
-  if (text.view().starts_with("\x1f\x8b")) throw ConfigError({path.string(), "", "", "is compressed", "the file unpacked: gunzip it first", ""});
+  if (!stream || std::filesystem::is_directory(path))
+    throw ConfigError({path.string(), "", "", "can't be read", "a file of a profiler", ""});
+  if (text.view().starts_with("\x1f\x8b"))
+    throw ConfigError({path.string(), "", "", "is compressed", "the file unpacked: gunzip it first", ""});
   return text.str();
 }
 
@@ -47,10 +49,12 @@ const ImportFormat& choose_format(const ImportOptions& options, const std::strin
   }
   if (options.format == "auto") {
     std::string known;
-    for (const ImportFormat& format : kFormats) known += fmt::format("{}{} ({})", known.empty() ? "" : "; ", format.name, format.description);
+    for (const ImportFormat& format : kFormats)
+      known += fmt::format("{}{} ({})", known.empty() ? "" : "; ", format.name, format.description);
     throw ConfigError({options.file.string(), "", "", "is in no format that is known", known, ""});
   }
-  throw ConfigError({"command line", "--format", '"' + options.format + '"', "is no format", formats_text(), nearest_name(options.format, names)});
+  throw ConfigError(
+      {"command line", "--format", '"' + options.format + '"', "is no format", formats_text(), nearest_name(options.format, names)});
 }
 
 std::string get(const RowFields& fields, std::string_view name) {
@@ -130,7 +134,8 @@ class Importer {
   };
 
   void reject(const std::string& reason, const std::string& place, const std::string& name, double time_us) {
-    auto found = std::find_if(result_.unmatched.begin(), result_.unmatched.end(), [&](const UnmatchedReason& u) { return u.reason == reason; });
+    auto found =
+        std::find_if(result_.unmatched.begin(), result_.unmatched.end(), [&](const UnmatchedReason& u) { return u.reason == reason; });
     if (found == result_.unmatched.end()) found = result_.unmatched.insert(found, {reason, 0, 0, {}});
     ++found->count;
     found->time_us += time_us;
@@ -161,7 +166,8 @@ class Importer {
     if (!get(fields, "device").empty()) fields["device"] = names_.device(fields["device"]);
     if (kernel.sm_clock_mhz > 0) fallback("sm_clock_mhz", fmt::format("{:.6g}", kernel.sm_clock_mhz));
     if (!problem.empty()) fields["problem"] = problem;
-    pending_.push_back({&kernel, get(fields, "library"), get(fields, "kernel"), std::move(fields), kernel.time_us, kernel.start_us + kernel.time_us});
+    pending_.push_back(
+        {&kernel, get(fields, "library"), get(fields, "kernel"), std::move(fields), kernel.time_us, kernel.start_us + kernel.time_us});
   }
 
   // With start times the row lasts until the part has ended, the gap between them included.
@@ -195,9 +201,8 @@ class Importer {
     for (const std::string_view column : kRowColumns) fields.try_emplace(std::string(column), "");
     const std::string bad = problem_of(fields);
     if (!bad.empty()) return reject(bad, pending.kernel->place, pending.kernel->name, pending.time_us);
-    auto matched = std::find_if(result_.matched.begin(), result_.matched.end(), [&](const MatchedKernel& m) {
-      return m.library == pending.library && m.kernel == pending.label;
-    });
+    auto matched = std::find_if(result_.matched.begin(), result_.matched.end(),
+                                [&](const MatchedKernel& m) { return m.library == pending.library && m.kernel == pending.label; });
     if (matched == result_.matched.end()) matched = result_.matched.insert(matched, {pending.library, pending.label, 0, 0});
     ++matched->launches;
     matched->time_us += pending.time_us;
@@ -212,8 +217,8 @@ class Importer {
     } catch (const ConfigError& error) {
       const ConfigIssue& issue = error.issues().front();
       const std::size_t column = issue.pointer.rfind("column ");
-      return fmt::format("{}: {} {}{}", column == std::string::npos ? issue.pointer : issue.pointer.substr(column), issue.value, issue.problem,
-                         issue.allowed.empty() ? "" : "; allowed: " + issue.allowed);
+      return fmt::format("{}: {} {}{}", column == std::string::npos ? issue.pointer : issue.pointer.substr(column), issue.value,
+                         issue.problem, issue.allowed.empty() ? "" : "; allowed: " + issue.allowed);
     }
   }
 
@@ -271,7 +276,8 @@ Imported import_rows(const ImportOptions& options) {
   for (const auto& [name, value] : options.set) {
     if (std::find(kRowColumns.begin(), kRowColumns.end(), name) != kRowColumns.end()) continue;
     const std::vector<std::string> columns(kRowColumns.begin(), kRowColumns.end());
-    throw ConfigError({"command line", "--shape", '"' + name + '"', "is no column of a row", json_text::joined(columns), nearest_name(name, columns)});
+    throw ConfigError(
+        {"command line", "--shape", '"' + name + '"', "is no column of a row", json_text::joined(columns), nearest_name(name, columns)});
   }
   const std::string text = read_file(options.file);
   const ImportFormat& format = choose_format(options, text);

@@ -20,9 +20,9 @@ namespace attnsim {
 struct ImportOptions {
   std::filesystem::path file;
   std::string format = "auto";
-  std::string device;  // "": as the file says
-  RowFields set;       // columns of rows_format.h that hold for every row and win over what the file says
-  bool merge = true;   // launches of equal rows become one with their median
+  std::string device = {};  // "": as the file says
+  RowFields set = {};       // columns of rows_format.h that hold for every row and win over what the file says
+  bool merge = true;        // launches of equal rows become one with their median
 };
 
 struct UnmatchedReason {

@@ -209,7 +209,8 @@ RowFields fields_of_name(const KernelRule& rule, const std::string& name) {
     return template_argument(name, rule.template_of, path->second).value_or("");
   };
   const std::string head_dim = argument("head_dim");
-  if (!head_dim.empty() && head_dim.find_first_not_of("0123456789") == std::string::npos) fields["head_dim_qk"] = fields["head_dim_v"] = head_dim;
+  if (!head_dim.empty() && head_dim.find_first_not_of("0123456789") == std::string::npos)
+    fields["head_dim_qk"] = fields["head_dim_v"] = head_dim;
   const std::string dtype = dtype_of_type(argument("dtype"));
   if (!dtype.empty()) fields["dtype"] = dtype;
   const std::string causal = argument("causal");

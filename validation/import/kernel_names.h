@@ -25,15 +25,15 @@ struct KernelRule {
 };
 
 struct OperatorRule {
-  std::string name, kind;       // attention, gemm, rows
-  std::string layout;           // attention: bhsd or bshd
-  std::size_t causal = 0;       // attention: place of the flag among the inputs
-  std::size_t first = 0;        // gemm: place of the left matrix
+  std::string name, kind;  // attention, gemm, rows
+  std::string layout;      // attention: bhsd or bshd
+  std::size_t causal = 0;  // attention: place of the flag among the inputs
+  std::size_t first = 0;   // gemm: place of the left matrix
 };
 
 class KernelNames {
  public:
-  [[nodiscard]] static KernelNames load();                              // the shipped table
+  [[nodiscard]] static KernelNames load();                               // the shipped table
   [[nodiscard]] static KernelNames parse(const JsonDocument& document);  // throws ConfigError: all problems at once
 
   [[nodiscard]] const KernelRule* find(const std::string& kernel) const;  // nullptr: no rule

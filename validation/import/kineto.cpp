@@ -131,7 +131,8 @@ bool is_kineto(std::string_view text) {
 
 Recording read_kineto(const std::string& text, const std::string& file) {
   const json document = json::parse(text, nullptr, false);
-  if (document.is_discarded()) throw ConfigError({file, "", "", "is no valid JSON", "a trace that torch.profiler exported, not cut off", ""});
+  if (document.is_discarded())
+    throw ConfigError({file, "", "", "is no valid JSON", "a trace that torch.profiler exported, not cut off", ""});
   const json& events = events_of(document);
   if (!events.is_array()) throw ConfigError({file, "/traceEvents", "", "is no list of events", "a trace that torch.profiler exported", ""});
 

@@ -79,7 +79,8 @@ Recording read_natten_table(const std::string& text, const std::string& file) {
     }
   }
   if (!found)
-    throw ConfigError({file, "", "", "holds no table of NATTEN's profiler", "columns Framework, Kernel category, Arch, Operation, # calls, Runtime", ""});
+    throw ConfigError(
+        {file, "", "", "holds no table of NATTEN's profiler", "columns Framework, Kernel category, Arch, Operation, # calls, Runtime", ""});
   return recording;
 }
 

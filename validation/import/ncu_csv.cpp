@@ -130,7 +130,8 @@ bool is_ncu_csv(std::string_view text) {
 Recording read_ncu_csv(const std::string& text, const std::string& file) {
   const std::size_t start = header_at(text);
   if (start == std::string::npos)
-    throw ConfigError({file, "", "", "holds no header of Nsight Compute's CSV", "a line that starts with " + std::string(kHeaderStart), ""});
+    throw ConfigError(
+        {file, "", "", "holds no header of Nsight Compute's CSV", "a line that starts with " + std::string(kHeaderStart), ""});
   // Messages of the tool may follow the table too.
   std::string csv;
   for (std::size_t line = start; line < text.size();) {

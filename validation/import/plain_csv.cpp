@@ -37,7 +37,8 @@ struct TimeColumn {
   std::string_view name;
   double microseconds;
 };
-constexpr std::array<TimeColumn, 7> kTimes{{{"time_us", 1}, {"latency_us", 1}, {"duration_us", 1}, {"time_ms", 1e3}, {"latency_ms", 1e3}, {"duration_ms", 1e3}, {"time_s", 1e6}}};
+constexpr std::array<TimeColumn, 7> kTimes{
+    {{"time_us", 1}, {"latency_us", 1}, {"duration_us", 1}, {"time_ms", 1e3}, {"latency_ms", 1e3}, {"duration_ms", 1e3}, {"time_s", 1e6}}};
 
 bool has(const std::vector<std::string>& header, std::string_view name) {
   return std::find(header.begin(), header.end(), name) != header.end();
@@ -57,8 +58,10 @@ bool take(const std::string& column, const std::string& value, RowFields& fields
   }
   if (column == "causal") {
     const bool yes = value == "1" || value == "true" || value == "True", no = value == "0" || value == "false" || value == "False";
-    if (yes || no) fields.try_emplace("mask", yes ? "causal" : "full");
-    else if (!value.empty()) fields["mask"] = value;
+    if (yes || no)
+      fields.try_emplace("mask", yes ? "causal" : "full");
+    else if (!value.empty())
+      fields["mask"] = value;
     return true;
   }
   for (const Alias& alias : kAliases) {

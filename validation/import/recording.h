@@ -28,12 +28,12 @@ struct KernelRecord {
   std::string device;
   std::string stream;
   double time_us = 0;
-  double start_us = -1;                  // -1: not told
-  std::array<std::int64_t, 3> grid{};    // 0: not told
+  double start_us = -1;                // -1: not told
+  std::array<std::int64_t, 3> grid{};  // 0: not told
   std::array<std::int64_t, 3> block{};
-  double sm_clock_mhz = 0;               // 0: not told
-  std::vector<OperatorCall> operators;   // innermost first
-  RowFields fields;                      // what the file itself states of the row
+  double sm_clock_mhz = 0;              // 0: not told
+  std::vector<OperatorCall> operators;  // innermost first
+  RowFields fields;                     // what the file itself states of the row
 };
 
 // An entry that is no kernel record, and why.
@@ -44,8 +44,8 @@ struct Rejected {
 struct Recording {
   std::vector<KernelRecord> kernels;  // in order of launch where that is told, else of the file
   std::vector<Rejected> rejected;
-  std::string harness;                // how this kind of file times
-  std::vector<std::string> notes;     // for the report: columns that nobody reads, ...
+  std::string harness;             // how this kind of file times
+  std::vector<std::string> notes;  // for the report: columns that nobody reads, ...
 };
 
 struct ImportFormat {

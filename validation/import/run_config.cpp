@@ -12,8 +12,11 @@ namespace {
 Json shape_of(const Problem& problem) {
   if (problem.m > 0 && problem.k > 0) return {{"m", problem.m}, {"n", problem.n}, {"k", problem.k}};
   if (problem.m > 0) return {{"m", problem.m}, {"n", problem.n}};
-  Json shape{{"batch", problem.batch},       {"q_heads", problem.q_heads},   {"kv_heads", problem.kv_heads},
-             {"q_len", problem.q_len[0]},    {"kv_len", problem.kv_len[0]}};
+  Json shape{{"batch", problem.batch},
+             {"q_heads", problem.q_heads},
+             {"kv_heads", problem.kv_heads},
+             {"q_len", problem.q_len[0]},
+             {"kv_len", problem.kv_len[0]}};
   if (problem.head_dim_qk == problem.head_dim_v) {
     shape["head_dim"] = problem.head_dim_qk;
   } else {

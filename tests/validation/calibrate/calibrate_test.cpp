@@ -93,7 +93,9 @@ TEST_CASE("parameters that made the rows are found again within a per cent") {
   Chip truth = load_chip("l40s");
   truth.launch.cta_start_cycles = 5000;
   truth.hbm.efficiency = 0.71;
-  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) { return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us()); });
+  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
+    return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us());
+  });
   CalibrateOptions options = options_for(folder.file());
   options.harness = "vllm-replay-l40s";
   options.parameters = {"launch.cta_start_cycles", "hbm.efficiency"};
@@ -111,7 +113,8 @@ TEST_CASE("a member of the harness is fitted beside a figure of the chip and wri
   const Folder folder("harness");
   Chip truth = load_chip("l40s");
   truth.hbm.efficiency = 0.7;
-  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) { return law_us(truth, batch, static_cast<double>(kv_len), 9.0); });
+  write_rows(folder.file(), kLengths,
+             [&](int batch, std::int64_t kv_len, Split) { return law_us(truth, batch, static_cast<double>(kv_len), 9.0); });
   CalibrateOptions options = options_for(folder.file());
   options.harness = "vllm-replay-l40s";
   options.parameters = {"hbm.efficiency", "constant_us"};
@@ -125,7 +128,9 @@ TEST_CASE("a member of the harness is fitted beside a figure of the chip and wri
 TEST_CASE("a sensitivity is the part of the time that a parameter makes") {
   const Folder folder("sensitivity");
   const Chip truth = load_chip("l40s");
-  write_rows(folder.file(), {50000}, [&](int batch, std::int64_t kv_len, Split) { return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us()); });
+  write_rows(folder.file(), {50000}, [&](int batch, std::int64_t kv_len, Split) {
+    return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us());
+  });
   CalibrateOptions options = options_for(folder.file());
   options.parameters = {"hbm.efficiency"};
   const Calibration calibration = calibrate(options);
@@ -176,7 +181,9 @@ TEST_CASE("a value beyond a bound ends at the bound and says so") {
 TEST_CASE("what is named and can't be fitted is refused before any fit") {
   const Folder folder("named");
   const Chip chip = load_chip("l40s");
-  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) { return law_us(chip, batch, static_cast<double>(kv_len), shipped_constant_us()); });
+  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
+    return law_us(chip, batch, static_cast<double>(kv_len), shipped_constant_us());
+  });
   const auto [names, complaint] = GENERATE(table<std::vector<std::string>, std::string>({
       {{"power.hbm_pj_per_byte"}, "is seen by none of these rows"},
       {{"hbm.eficiency"}, "nearest: \"hbm.efficiency\""},
@@ -194,7 +201,9 @@ TEST_CASE("what is named and can't be fitted is refused before any fit") {
 TEST_CASE("rows of other chips or harnesses are no rows of a fit") {
   const Folder folder("rows");
   const Chip chip = load_chip("l40s");
-  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) { return law_us(chip, batch, static_cast<double>(kv_len), shipped_constant_us()); });
+  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
+    return law_us(chip, batch, static_cast<double>(kv_len), shipped_constant_us());
+  });
   CalibrateOptions options = options_for(folder.file());
   options.chip = "h20";
   CHECK_THROWS_WITH(calibrate(options), Contains("no calibration row"));
@@ -207,7 +216,9 @@ TEST_CASE("the overlay that is written loads on its chip and keeps what the fit 
   const Folder folder("overlay");
   Chip truth = load_chip("l40s");
   truth.hbm.efficiency = 0.7;
-  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) { return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us()); });
+  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
+    return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us());
+  });
   CalibrateOptions options = options_for(folder.file());
   options.parameters = {"hbm.efficiency"};
   const Calibration calibration = calibrate(options);
@@ -217,7 +228,8 @@ TEST_CASE("the overlay that is written loads on its chip and keeps what the fit 
   const Chip loaded = parse_chip(base);
   CHECK(loaded.hbm.efficiency == Approx(0.7).epsilon(0.01));
   CHECK(loaded.latency.l2_cycles == load_chip("l40s").latency.l2_cycles);
-  CHECK_THAT(overlay.at("fitted_on").get<std::string>(), Contains("did not see") && Contains("library_attention.csv") && Contains("seed 1"));
+  CHECK_THAT(overlay.at("fitted_on").get<std::string>(),
+             Contains("did not see") && Contains("library_attention.csv") && Contains("seed 1"));
 }
 
 TEST_CASE("the engine's own parameters are found again within a per cent", "[slow]") {
@@ -244,5 +256,23 @@ TEST_CASE("the engine's own parameters are found again within a per cent", "[slo
   const Calibration calibration = calibrate(options);
   CHECK(find(calibration, "hbm.efficiency").value == Approx(0.7).epsilon(0.01));
   CHECK(find(calibration, "launch.cta_start_cycles").value == Approx(4000).epsilon(0.01));
+  CHECK(calibration.accepted);
+}
+
+TEST_CASE("rows that judge are thinned on demand and stay apart from those of the fit") {
+  const Folder folder("thinned");
+  Chip truth = load_chip("l40s");
+  truth.hbm.efficiency = 0.7;
+  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
+    return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us());
+  });
+  CalibrateOptions options = options_for(folder.file());
+  options.parameters = {"hbm.efficiency"};
+  options.most_rows = 6;
+  options.most_unseen = 5;
+  const Calibration calibration = calibrate(options);
+  CHECK(calibration.fit_rows == 6);
+  CHECK(calibration.unseen_rows == 5);
+  CHECK(calibration.unseen_after.rows == 5);
   CHECK(calibration.accepted);
 }

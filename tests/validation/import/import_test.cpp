@@ -47,11 +47,11 @@ TEST_CASE("Nsight Compute's raw page gives rows with the clock of the run") {
   const RowFields& row = imported.rows[0];
   CHECK(row.at("device") == "A100-SXM4-80GB");
   CHECK(row.at("library") == "FlashAttention-2");
-  CHECK(row.at("dtype") == "fp16");        // the seventh argument of the kernel's traits
-  CHECK(row.at("head_dim_qk") == "128");   // their first
-  CHECK(row.at("mask") == "causal");       // the third argument of the kernel
+  CHECK(row.at("dtype") == "fp16");       // the seventh argument of the kernel's traits
+  CHECK(row.at("head_dim_qk") == "128");  // their first
+  CHECK(row.at("mask") == "causal");      // the third argument of the kernel
   CHECK(row.at("kv_heads") == "16");
-  CHECK(row.at("time_us") == "1100");      // median of 1000 and 1200
+  CHECK(row.at("time_us") == "1100");  // median of 1000 and 1200
   CHECK(row.at("samples") == "2");
   CHECK(row.at("sm_clock_mhz") == "1410");
   CHECK(row.at("harness") == "ncu-kernel");
@@ -77,8 +77,14 @@ TEST_CASE("a shape that no one states keeps launches out of the rows and says wh
 TEST_CASE("Nsight Compute's long form adds the combine kernel to the split kernel before it on its stream") {
   const Imported imported = import_rows({.file = sample("ncu-long.csv"),
                                          .device = "A100-SXM4-80GB",
-                                         .set = {{"batch", "16"}, {"q_heads", "32"}, {"kv_heads", "8"}, {"q_len", "1"}, {"kv_len", "4096"},
-                                                 {"head_dim_qk", "128"}, {"mask", "causal"}, {"dtype", "bf16"}}});
+                                         .set = {{"batch", "16"},
+                                                 {"q_heads", "32"},
+                                                 {"kv_heads", "8"},
+                                                 {"q_len", "1"},
+                                                 {"kv_len", "4096"},
+                                                 {"head_dim_qk", "128"},
+                                                 {"mask", "causal"},
+                                                 {"dtype", "bf16"}}});
   REQUIRE(imported.rows.size() == 1);
   CHECK(imported.rows[0].at("time_us") == "45");  // 40 + 5
   CHECK(imported.rows[0].at("phase") == "decode");
@@ -116,9 +122,10 @@ TEST_CASE("a Kineto trace gives shapes from the operators above each kernel") {
 }
 
 TEST_CASE("NATTEN's table gives time per call, and its other tables and total give nothing") {
-  const Imported imported = import_rows({.file = sample("natten.txt"),
-                                         .device = "H100-SXM5-80GB",
-                                         .set = {{"batch", "1"}, {"q_heads", "24"}, {"q_len", "4096"}, {"head_dim_qk", "128"}, {"mask", "full"}, {"dtype", "fp16"}}});
+  const Imported imported = import_rows(
+      {.file = sample("natten.txt"),
+       .device = "H100-SXM5-80GB",
+       .set = {{"batch", "1"}, {"q_heads", "24"}, {"q_len", "4096"}, {"head_dim_qk", "128"}, {"mask", "full"}, {"dtype", "fp16"}}});
   CHECK(imported.format == "natten");
   REQUIRE(imported.rows.size() == 1);
   CHECK(imported.rows[0].at("library") == "cuDNN");
