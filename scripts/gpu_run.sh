@@ -23,6 +23,7 @@ step() {
 nvidia-smi
 date --iso-8601=seconds
 git describe --always --dirty
+step configure cmake --preset dev -DATTNSIM_CUDA_BENCH=ON
 step build scripts/build.sh dev attnsim-bench
 bench=build/dev/attnsim-bench
 [ -x "$bench" ] || exit 1
