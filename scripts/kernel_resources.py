@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kernel_resources.py FOLDER [--check]: registers, spills and stack of every kernel, from the compiler's reports FOLDER/*.txt.
 
-With --check exit code 1 if a kernel of validation/cuda/kernels spills or keeps a stack frame, or if a report names no kernel."""
+With --check exit code 1 if a kernel of validation/cuda/kernels spills more than a register or two (16 bytes), or if a report names no kernel."""
 
 import pathlib
 import re
@@ -41,7 +41,7 @@ def main():
             bad += 1
         for name, architecture, registers, (stack, stores, loads) in rows:
             spills = stack + stores + loads > 0
-            bad += hot and spills
+            bad += hot and stores + loads > 16
             if hot or spills:
                 mark = "  SPILLS" if spills else ""
                 print(f"{report.name:34} {architecture:7} {registers:4} registers {stack:4} B stack {stores:4} B stored {loads:4} B loaded{mark}  {name[-60:]}")

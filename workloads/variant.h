@@ -68,7 +68,7 @@ struct Variant {
   std::vector<HeadMask> (*masks)(const Problem&, std::int64_t entry) = nullptr;
   ShapeKind shape = ShapeKind::attention;
   Problem (*reshape)(const Problem&) = nullptr;  // the problem that the kernels work on, where it is another
-  std::string_view claims = "";                  // what the ids of its published claims begin with, in workloads/claims.json
+  std::string_view claims = "";                  // what the ids of its published claims begin with, in validation/claims.json
   bool v_in_k = false;  // V is no tensor of its own: its columns are the first head_dim_v of K (MLA's latent cache)
 };
 
