@@ -14,8 +14,8 @@ add_library(attnsim_cuda_plan STATIC ${cuda_folder}/launch_plan.cpp)
 target_link_libraries(attnsim_cuda_plan PUBLIC attnsim_options)
 
 if(NOT ATTNSIM_SANITIZE)  # fibers and AddressSanitizer do not go together
-  add_library(attnsim_cuda_emulated STATIC EXCLUDE_FROM_ALL ${kernel_sources} ${cuda_folder}/emulate/emulate.cpp)
-  set_source_files_properties(${kernel_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+  add_library(attnsim_cuda_emulated STATIC EXCLUDE_FROM_ALL ${kernel_sources} ${cuda_folder}/reference.cu ${cuda_folder}/emulate/emulate.cpp)
+  set_source_files_properties(${kernel_sources} ${cuda_folder}/reference.cu PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
   target_compile_options(attnsim_cuda_emulated PRIVATE -Wall -Wextra -Werror -Wno-unknown-pragmas)
   target_include_directories(attnsim_cuda_emulated PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(attnsim_cuda_emulated PUBLIC attnsim_cuda_plan)

@@ -142,7 +142,8 @@ std::string host_text(const HostValidation& v) {
   for (const bench::Check& check : v.failed_checks)
     text += fmt::format("FAILED: {}: worst error {:.2e}, allowed {:.2e}\n", check.note, check.worst, check.tolerance);
   if (!v.failed_checks.empty()) return text;
-  if (!v.too_busy.empty()) return text + "other load on this machine leaves no usable figures; nothing was timed or judged:\n" + v.too_busy + "\n";
+  if (!v.too_busy.empty())
+    return text + "other load on this machine leaves no usable figures; nothing was timed or judged:\n" + v.too_busy + "\n";
   text += "kernels agree with the double-precision reference\n\nmeasured figures of chip host\n";
   for (const bench::Microbenchmark& m : v.microbenchmarks) {
     if (!m.figure.empty())

@@ -126,7 +126,7 @@ struct Access {
   RowFrom row_from = RowFrom::zero;
   int row_offset = 0;
   int column_begin = 0;  // agents that share the columns of a row; the bounds take such a row as touched from column 0 on
-  int order = kNone;  // of Program::orders
+  int order = kNone;     // of Program::orders
 };
 
 // compare: keep where row_coefficient * (row / row_group) + col_coefficient * col + offset >= 0, with absolute coordinates

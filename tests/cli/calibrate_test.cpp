@@ -21,10 +21,10 @@ TEST_CASE("calibrate without rows that judge ends with code 2 and says what is m
       {"calibrate l40s --microbenchmarks m.csv --write o.json", "needs rows that judge"},
       {"calibrate l40s --file rows.csv --write-harness h.json", "--harness"},
       {"calibrate l40s --file absent.csv", "absent.csv"},
-      {"calibrate l40z --file rows.csv", "nearest: \"l40s\""},
+      {"calibrate l40ss --file rows.csv", "nearest: \"l40s\""},
       {"calibrate l40s --file ./rows.csv", "no calibration row"},
   }));
-  workspace.write("rows.csv", kRows);
+  (void)workspace.write("rows.csv", kRows);
   const Finished finished = workspace.attnsim(arguments);
   CHECK(finished.exit_code == 2);
   CHECK_THAT(finished.err, Contains(complaint));
@@ -34,10 +34,10 @@ TEST_CASE("calibrate without rows that judge ends with code 2 and says what is m
 TEST_CASE("a refused calibration ends with code 1 and writes nothing") {
   const Workspace workspace;
   // One timing far from any fit; the half that judges stays empty or gets no better.
-  workspace.write("rows.csv", kRows + "a,L40S,FlashAttention-2,,k,fwd,fp16,1,4,4,128,128,64,64,full,,,,,,,,900,1,test\n" +
-                                  "b,L40S,FlashAttention-2,,k,fwd,fp16,1,4,4,256,256,64,64,full,,,,,,,,0.9,1,test\n" +
-                                  "c,L40S,FlashAttention-2,,k,fwd,fp16,2,4,4,128,128,64,64,full,,,,,,,,900,1,test\n" +
-                                  "d,L40S,FlashAttention-2,,k,fwd,fp16,2,4,4,256,256,64,64,full,,,,,,,,0.9,1,test\n");
+  (void)workspace.write("rows.csv", kRows + "a,L40S,FlashAttention-2,,k,fwd,fp16,1,4,4,128,128,64,64,full,,,,,,,,900,1,test\n" +
+                                        "b,L40S,FlashAttention-2,,k,fwd,fp16,1,4,4,256,256,64,64,full,,,,,,,,0.9,1,test\n" +
+                                        "c,L40S,FlashAttention-2,,k,fwd,fp16,2,4,4,128,128,64,64,full,,,,,,,,900,1,test\n" +
+                                        "d,L40S,FlashAttention-2,,k,fwd,fp16,2,4,4,256,256,64,64,full,,,,,,,,0.9,1,test\n");
   const Finished finished = workspace.attnsim("calibrate l40s --file ./rows.csv --parameters none --write o.json");
   INFO(finished.err);
   CHECK(finished.exit_code == 1);
@@ -45,7 +45,7 @@ TEST_CASE("a refused calibration ends with code 1 and writes nothing") {
   CHECK_FALSE(std::filesystem::exists(workspace / "o.json"));
 }
 
-TEST_CASE("import reports what made no row, warns, and ends with code 0; a file of no format ends with code 2") {
+TEST_CASE("import reports what made no row and warns - a file of no format ends with code 2") {
   const Workspace workspace;
   const std::string samples = shipped("tests/validation/import/samples").string();
   const Finished trace = workspace.attnsim("import '" + samples + "/kineto.json' --out rows.csv --config config.json");

@@ -87,7 +87,9 @@ TEST_CASE("the makespan of a grid is that of its items placed one after the othe
     const ir::Kernel kernel = grid_of(kinds.size(), 1);
     const std::vector<const ItemCost*>& items = table[0];
     CAPTURE(round, sms, slots, items.size());
-    CHECK(makespan(kernel, table, sms, slots) == Approx(item_by_item(items, sms, slots)).margin(1e-6));
+    // With many items for each place the classes stand for their mean.
+    const double error = items.size() > 40 * static_cast<std::size_t>(sms * slots) ? 1e-3 : 0;
+    CHECK(makespan(kernel, table, sms, slots) == Approx(item_by_item(items, sms, slots)).epsilon(error).margin(1e-6));
   }
 }
 

@@ -31,7 +31,7 @@ constexpr std::size_t kStride = 57;
 
 }  // namespace
 
-TEST_CASE("panels hold K transposed and V in order; what is missing is zero") {
+TEST_CASE("panels hold K transposed and V in order - what is missing is zero") {
   const std::vector<float> source = pattern(kKeys * kStride, 1);
   constexpr int kValid = 37;
   for (const Kernels* k : all_kernels()) {

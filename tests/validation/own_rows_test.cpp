@@ -76,7 +76,7 @@ TEST_CASE("host rows are predicted, faster with fewer keys, and bf16 has no unit
   CHECK_FALSE(other.unmapped.empty());
 }
 
-TEST_CASE("committed rows are read by device; stale ones are told and left out; none is no error") {
+TEST_CASE("committed rows are read by device and stale ones are told and left out") {
   const std::filesystem::path folder = std::filesystem::temp_directory_path() / "attnsim-measured-test";
   std::filesystem::remove_all(folder);
   CHECK_THAT(measured_text(validate_measured(folder, 1, {})), Catch::StartsWith("no measurements of our own"));

@@ -25,7 +25,7 @@ AttentionInputs inputs(std::int64_t q_len, std::int64_t kv_len, std::int64_t d) 
 
 const Keep kAll = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t) { return true; };
 const Keep kCausal = [](std::int64_t, std::int64_t, std::int64_t q, std::int64_t k) { return k <= q; };
-const Keep kNothing = [](std::int64_t, std::int64_t, std::int64_t) { return false; };
+const Keep kNothing = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t) { return false; };
 
 }  // namespace
 

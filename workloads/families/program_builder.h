@@ -20,8 +20,8 @@ class ProgramBuilder {
   ir::TileId tmem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int stages = 1, ir::TileId alias_of = ir::kNone);
   ir::TileId registers(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int agent);
   ir::TileId view(std::string name, ir::TileId of, ir::AxisId cols, int column);  // Tile::view_of
-  void slice(ir::TileId tile, int cols);    // Tile::slice_cols
-  void borrow(ir::TileId tile, int slots);  // Tile::borrowed_slots
+  void slice(ir::TileId tile, int cols);                                          // Tile::slice_cols
+  void borrow(ir::TileId tile, int slots);                                        // Tile::borrowed_slots
   ir::TokenId token(std::string name, int arrivals = 1, int initial_count = 0, ir::TokenScope scope = ir::TokenScope::cta);
   // Sections before agents: an agent starts with one empty list per section.
   int section(std::string name, ir::SectionKind kind, ir::TripSource trips = ir::TripSource::runs);
