@@ -6,33 +6,28 @@
 #include <algorithm>
 #include <array>
 
+#include "workloads/role_order.h"
+
 namespace attnsim {
 
 namespace {
 
-// `later` of the trip `distance` after must come after `earlier`.
-struct Order {
-  const char* earlier;
-  const char* later;
-  int distance;
-  const char* why;
-};
 constexpr std::array kOrders{
-    Order{"load_q", "qk", 0, "reads Q"},
-    Order{"load_k", "qk", 0, "reads K"},
-    Order{"load_v", "await_v", 0, "waits for V"},
-    Order{"load_v", "pv", 0, "reads V"},
-    Order{"await_v", "pv", 0, "reads V"},
-    Order{"qk", "mask", 0, "reads S"},
-    Order{"mask", "softmax", 0, "reads S"},
-    Order{"softmax", "convert_p", 0, "reads S"},
-    Order{"softmax", "rescale", 0, "reads the row factors"},
-    Order{"convert_p", "pv", 0, "reads P"},
-    Order{"rescale", "pv", 0, "adds to O"},
-    Order{"pv", "rescale", 1, "scales O of the trip before"},
-    Order{"pv", "convert_p", 1, "overwrites P"},
-    Order{"convert_p", "qk", 1, "overwrites S"},
-    Order{"rescale", "softmax", 1, "overwrites the row factors"},
+    RoleOrder{"load_q", "qk", 0, "reads Q"},
+    RoleOrder{"load_k", "qk", 0, "reads K"},
+    RoleOrder{"load_v", "await_v", 0, "waits for V"},
+    RoleOrder{"load_v", "pv", 0, "reads V"},
+    RoleOrder{"await_v", "pv", 0, "reads V"},
+    RoleOrder{"qk", "mask", 0, "reads S"},
+    RoleOrder{"mask", "softmax", 0, "reads S"},
+    RoleOrder{"softmax", "convert_p", 0, "reads S"},
+    RoleOrder{"softmax", "rescale", 0, "reads the row factors"},
+    RoleOrder{"convert_p", "pv", 0, "reads P"},
+    RoleOrder{"rescale", "pv", 0, "adds to O"},
+    RoleOrder{"pv", "rescale", 1, "scales O of the trip before"},
+    RoleOrder{"pv", "convert_p", 1, "overwrites P"},
+    RoleOrder{"convert_p", "qk", 1, "overwrites S"},
+    RoleOrder{"rescale", "softmax", 1, "overwrites the row factors"},
 };
 
 const std::vector<std::string>& compute_roles() {
@@ -42,11 +37,6 @@ const std::vector<std::string>& compute_roles() {
 const std::vector<std::string>& load_roles() {
   static const std::vector<std::string> roles{"load_q", "load_k", "load_v"};
   return roles;
-}
-
-int position(const AgentSpec& agent, const std::string& role) {
-  const auto it = std::find_if(agent.loop.begin(), agent.loop.end(), [&](const RolePlacement& p) { return p.role == role; });
-  return it == agent.loop.end() ? -1 : static_cast<int>(it - agent.loop.begin());
 }
 
 bool loads(const AgentSpec& agent) {
@@ -91,16 +81,7 @@ void check_placement(const AgentSpec& agent, FieldReader reader) {
       reader.issue(key, fmt::format("places {} on agent {}, which does not {}", role, agent.name, load ? "load" : "compute"));
     }
   }
-  for (const Order& order : kOrders) {
-    const int a = position(agent, order.earlier);
-    const int b = position(agent, order.later);
-    if (a < 0 || b < 0) continue;
-    const int step_a = agent.loop[static_cast<std::size_t>(a)].skew;
-    const int step_b = agent.loop[static_cast<std::size_t>(b)].skew + order.distance;
-    if (step_a > step_b || (step_a == step_b && a > b)) {
-      reader.issue(key, fmt::format("places {} of agent {} before {}; it {}", order.later, agent.name, order.earlier, order.why));
-    }
-  }
+  check_orders(agent, kOrders, key, reader);
 }
 
 void check_agents(const Schedule& s, FieldReader& reader) {

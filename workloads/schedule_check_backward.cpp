@@ -4,48 +4,37 @@
 #include <algorithm>
 #include <array>
 
+#include "workloads/role_order.h"
 #include "workloads/schedule_check.h"
 
 namespace attnsim {
 
 namespace {
 
-// `later` of the trip `distance` after must come after `earlier`.
-struct Order {
-  const char* earlier;
-  const char* later;
-  int distance;
-  const char* why;
-};
 constexpr std::array kOrders{
-    Order{"load_q", "qk", 0, "reads Q"},
-    Order{"load_do", "dov", 0, "reads dO"},
-    Order{"qk", "mask", 0, "reads S"},
-    Order{"mask", "exp", 0, "reads S"},
-    Order{"exp", "convert_p", 0, "reads P"},
-    Order{"exp", "ds", 0, "reads P"},
-    Order{"dov", "ds", 0, "reads dP"},
-    Order{"convert_p", "dv", 0, "reads P"},
-    Order{"ds", "dk", 0, "reads dS"},
-    Order{"ds", "dq", 0, "reads dS"},
-    Order{"dq", "add_dq", 0, "reads dQ"},
-    Order{"ds", "qk", 1, "overwrites P"},
-    Order{"convert_p", "qk", 1, "overwrites P"},
-    Order{"ds", "dov", 1, "overwrites dP"},
-    Order{"dv", "convert_p", 1, "overwrites P"},
-    Order{"dk", "ds", 1, "overwrites dS"},
-    Order{"dq", "ds", 1, "overwrites dS"},
-    Order{"add_dq", "dq", 1, "overwrites dQ"},
+    RoleOrder{"load_q", "qk", 0, "reads Q"},
+    RoleOrder{"load_do", "dov", 0, "reads dO"},
+    RoleOrder{"qk", "mask", 0, "reads S"},
+    RoleOrder{"mask", "exp", 0, "reads S"},
+    RoleOrder{"exp", "convert_p", 0, "reads P"},
+    RoleOrder{"exp", "ds", 0, "reads P"},
+    RoleOrder{"dov", "ds", 0, "reads dP"},
+    RoleOrder{"convert_p", "dv", 0, "reads P"},
+    RoleOrder{"ds", "dk", 0, "reads dS"},
+    RoleOrder{"ds", "dq", 0, "reads dS"},
+    RoleOrder{"dq", "add_dq", 0, "reads dQ"},
+    RoleOrder{"ds", "qk", 1, "overwrites P"},
+    RoleOrder{"convert_p", "qk", 1, "overwrites P"},
+    RoleOrder{"ds", "dov", 1, "overwrites dP"},
+    RoleOrder{"dv", "convert_p", 1, "overwrites P"},
+    RoleOrder{"dk", "ds", 1, "overwrites dS"},
+    RoleOrder{"dq", "ds", 1, "overwrites dS"},
+    RoleOrder{"add_dq", "dq", 1, "overwrites dQ"},
 };
 
 const std::vector<std::string>& load_roles() {
   static const std::vector<std::string> roles{"load_q", "load_do"};
   return roles;
-}
-
-int position(const AgentSpec& agent, const std::string& role) {
-  const auto it = std::find_if(agent.loop.begin(), agent.loop.end(), [&](const RolePlacement& p) { return p.role == role; });
-  return it == agent.loop.end() ? -1 : static_cast<int>(it - agent.loop.begin());
 }
 
 bool is_load(const std::string& role) {
@@ -67,15 +56,7 @@ void check_placement(const AgentSpec& agent, FieldReader reader) {
     if (position(agent, agent.loop[i].role) != static_cast<int>(i))
       reader.issue("loop", fmt::format("places {} twice on agent {}", agent.loop[i].role, agent.name));
   }
-  for (const Order& order : kOrders) {
-    const int a = position(agent, order.earlier);
-    const int b = position(agent, order.later);
-    if (a < 0 || b < 0) continue;
-    const int step_a = agent.loop[static_cast<std::size_t>(a)].skew;
-    const int step_b = agent.loop[static_cast<std::size_t>(b)].skew + order.distance;
-    if (step_a > step_b || (step_a == step_b && a > b))
-      reader.issue("loop", fmt::format("places {} of agent {} before {}; it {}", order.later, agent.name, order.earlier, order.why));
-  }
+  check_orders(agent, kOrders, "loop", reader);
 }
 
 void check_agents(const Schedule& s, FieldReader& reader) {
