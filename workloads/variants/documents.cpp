@@ -116,19 +116,6 @@ ParamSpec documents_spec() {
   return {"documents", std::string(kEach), "lengths of the documents: \"1000, 500, 2000\" or \"4096 each\"", {}};
 }
 
-Variant tile_list(std::string_view name, std::string_view description, std::string_view paper, std::vector<ParamSpec> params,
-                  std::vector<HeadMask> (*masks)(const Problem&, std::int64_t), std::string_view claims = "") {
-  Variant v;
-  v.name = name;
-  v.family = "tile-list";
-  v.description = description;
-  v.paper = paper;
-  v.params = std::move(params);
-  v.masks = masks;
-  v.claims = claims;
-  return v;
-}
-
 constexpr std::string_view kLongCa = "Long-Context Attention Benchmark, arXiv 2510.17896";
 
 }  // namespace

@@ -114,4 +114,17 @@ std::int64_t shift_of(const Problem& problem, std::int64_t entry) {
   return problem.kv_len_of(entry) - problem.q_len_of(entry);
 }
 
+Variant tile_list(std::string_view name, std::string_view description, std::string_view paper, std::vector<ParamSpec> params,
+                  std::vector<HeadMask> (*masks)(const Problem&, std::int64_t), std::string_view claims) {
+  Variant v;
+  v.name = name;
+  v.family = "tile-list";
+  v.description = description;
+  v.paper = paper;
+  v.params = std::move(params);
+  v.masks = masks;
+  v.claims = claims;
+  return v;
+}
+
 }  // namespace attnsim

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "workloads/masks/expression.h"
@@ -29,5 +30,9 @@ void add_documents(MaskTest& test, const std::string& text, std::int64_t q_len, 
 [[nodiscard]] std::vector<HeadMask> for_all_heads(const Problem& problem, std::int64_t entry, MaskTest test);
 // Keys behind the first query: kv_len - q_len, so that the last query sees the last key.
 [[nodiscard]] std::int64_t shift_of(const Problem& problem, std::int64_t entry);
+
+// A row of the table of variants, family tile-list.
+[[nodiscard]] Variant tile_list(std::string_view name, std::string_view description, std::string_view paper, std::vector<ParamSpec> params,
+                                std::vector<HeadMask> (*masks)(const Problem&, std::int64_t), std::string_view claims = "");
 
 }  // namespace attnsim

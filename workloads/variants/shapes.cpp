@@ -110,15 +110,8 @@ Problem mindeye(const Problem& problem) {
 Variant reshaped(std::string_view name, std::string_view description, std::string_view paper, std::vector<ParamSpec> params,
                  std::vector<HeadMask> (*masks)(const Problem&, std::int64_t), Problem (*reshape)(const Problem&),
                  std::string_view claims) {
-  Variant v;
-  v.name = name;
-  v.family = "tile-list";
-  v.description = description;
-  v.paper = paper;
-  v.params = std::move(params);
-  v.masks = masks;
+  Variant v = tile_list(name, description, paper, std::move(params), masks, claims);
   v.reshape = reshape;
-  v.claims = claims;
   return v;
 }
 

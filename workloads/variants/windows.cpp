@@ -74,66 +74,44 @@ std::vector<HeadMask> power(const Problem& problem, std::int64_t entry) {
 }  // namespace
 
 Variant attention_sinks_variant() {
-  Variant v;
-  v.name = "attention-sinks";
-  v.family = "tile-list";
-  v.description = "causal attention to the first tokens and a window: StreamingLLM";
-  v.paper = "Xiao et al., Efficient Streaming Language Models with Attention Sinks, arXiv 2309.17453";
-  v.params = {{"sinks", kSinks, "first keys, which every query sees", {}},
-              {"window", kSinkWindow, "latest keys that a query sees, its own included", {}}};
-  v.masks = sinks;
-  return v;
+  return tile_list("attention-sinks", "causal attention to the first tokens and a window: StreamingLLM",
+                   "Xiao et al., Efficient Streaming Language Models with Attention Sinks, arXiv 2309.17453",
+                   {{"sinks", kSinks, "first keys, which every query sees", {}},
+                    {"window", kSinkWindow, "latest keys that a query sees, its own included", {}}},
+                   sinks);
 }
 
 Variant dilated_window_variant() {
-  Variant v;
-  v.name = "dilated-window";
-  v.family = "tile-list";
-  v.description = "causal attention to every dilation-th of the keys behind the query";
-  v.paper = "Child et al., Sparse Transformers, arXiv 1904.10509; Beltagy et al., Longformer, arXiv 2004.05150";
-  v.params = {{"keys", kDilatedKeys, "keys that a query sees, its own included", {}},
-              {"dilation", kDilation, "distance between two of them", {}}};
-  v.masks = dilated;
-  return v;
+  return tile_list(
+      "dilated-window", "causal attention to every dilation-th of the keys behind the query",
+      "Child et al., Sparse Transformers, arXiv 1904.10509; Beltagy et al., Longformer, arXiv 2004.05150",
+      {{"keys", kDilatedKeys, "keys that a query sees, its own included", {}}, {"dilation", kDilation, "distance between two of them", {}}},
+      dilated);
 }
 
 Variant block_dilated_window_variant() {
-  Variant v;
-  v.name = "block-dilated-window";
-  v.family = "tile-list";
-  v.description = "causal attention to every dilation-th of the blocks of keys behind the query's";
-  v.paper = "Child et al., Sparse Transformers, arXiv 1904.10509; Ding et al., LongNet, arXiv 2307.02486";
-  v.params = {{"block", kBlock, "tokens per block", {}},
-              {"blocks", kBlocks, "blocks that a query sees, its own included", {}},
-              {"dilation", kDilation, "distance between two of them, in blocks", {}}};
-  v.masks = block_dilated;
-  return v;
+  return tile_list("block-dilated-window", "causal attention to every dilation-th of the blocks of keys behind the query's",
+                   "Child et al., Sparse Transformers, arXiv 1904.10509; Ding et al., LongNet, arXiv 2307.02486",
+                   {{"block", kBlock, "tokens per block", {}},
+                    {"blocks", kBlocks, "blocks that a query sees, its own included", {}},
+                    {"dilation", kDilation, "distance between two of them, in blocks", {}}},
+                   block_dilated);
 }
 
 Variant global_window_variant() {
-  Variant v;
-  v.name = "global-window";
-  v.family = "tile-list";
-  v.description = "attention to a window on both sides, and of and to global tokens at the start";
-  v.paper = "Beltagy et al., Longformer, arXiv 2004.05150; Zaheer et al., Big Bird, arXiv 2007.14062 (without its random blocks)";
-  v.params = {{"global", kGlobal, "first tokens, which see all and are seen by all", {}},
-              {"window", kGlobalWindow, "keys seen on either side of the query", {}}};
-  v.masks = global_window;
-  v.claims = "A4-";
-  return v;
+  return tile_list("global-window", "attention to a window on both sides, and of and to global tokens at the start",
+                   "Beltagy et al., Longformer, arXiv 2004.05150; Zaheer et al., Big Bird, arXiv 2007.14062 (without its random blocks)",
+                   {{"global", kGlobal, "first tokens, which see all and are seen by all", {}},
+                    {"window", kGlobalWindow, "keys seen on either side of the query", {}}},
+                   global_window, "A4-");
 }
 
 Variant power_attention_variant() {
-  Variant v;
-  v.name = "power-attention";
-  v.family = "tile-list";
-  v.description = "causal attention to the first block, a window of blocks, and the blocks at distances that are powers of two";
-  v.paper = "Chen et al., PowerAttention, arXiv 2503.03588";
-  v.params = {{"block", kPowerBlock, "tokens per block", {}},
-              {"window", kPowerWindow, "latest blocks that a query sees, its own included", {}}};
-  v.masks = power;
-  v.claims = "A6-";
-  return v;
+  return tile_list(
+      "power-attention", "causal attention to the first block, a window of blocks, and the blocks at distances that are powers of two",
+      "Chen et al., PowerAttention, arXiv 2503.03588",
+      {{"block", kPowerBlock, "tokens per block", {}}, {"window", kPowerWindow, "latest blocks that a query sees, its own included", {}}},
+      power, "A6-");
 }
 
 }  // namespace attnsim
