@@ -10,7 +10,7 @@ while IFS= read -r -d '' file; do
   changed=1
   printf '%s\n' "$file"
   [ "${1:-}" = --check ] || "$format" -i "$file"
-done < <(find sim hwmodels workloads validation tests bench \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | sort -z)
+done < <(find sim hwmodels workloads validation tests bench \( -name '*.h' -o -name '*.inc' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | sort -z)
 if [ "${1:-}" = --check ] && [ $changed -ne 0 ]; then
   echo "scripts/format.sh mends these"
   exit 1

@@ -51,9 +51,9 @@ std::string refuses_decode(const Shape& s) {
 
 constexpr std::array kHostKernels{
     HostKernel{"host-fa", "FlashAttention-2 class, a thread per core, FP32", "host-fa",
-               "validation/host/prefill.cpp validation/host/kernels_body.h", refuses_prefill, prefill},
+               "validation/host/prefill.cpp validation/host/kernels_body.inc", refuses_prefill, prefill},
     HostKernel{"host-decode", "split-KV decode, heads of a group share the keys, FP32", "host-decode",
-               "validation/host/decode.cpp validation/host/kernels_body.h", refuses_decode, decode},
+               "validation/host/decode.cpp validation/host/kernels_body.inc", refuses_decode, decode},
 };
 
 const HostKernel* find(const std::string& name) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inner loops of the host kernels, compiled once per instruction set from kernels_body.h; `best_kernels()` picks what the
+// The inner loops of the host kernels, compiled once per instruction set from kernels_body.inc; `best_kernels()` picks what the
 // processor has. All matrices are FP32 and row-major; `panels` are blocks of `block_cols` columns, each stored [k][block_cols] and
 // padded with zeros, so that the product's inner loop reads them in order.
 #pragma once

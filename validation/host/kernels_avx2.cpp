@@ -4,5 +4,5 @@
 #define ATTNSIM_BLOCK_ROWS 6
 #define ATTNSIM_ISA "avx2"
 #define ATTNSIM_KERNELS kAvx2
-#include "validation/host/kernels_body.h"
+#include "validation/host/kernels_body.inc"
 #endif

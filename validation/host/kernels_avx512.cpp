@@ -4,5 +4,5 @@
 #define ATTNSIM_BLOCK_ROWS 12
 #define ATTNSIM_ISA "avx512"
 #define ATTNSIM_KERNELS kAvx512
-#include "validation/host/kernels_body.h"
+#include "validation/host/kernels_body.inc"
 #endif

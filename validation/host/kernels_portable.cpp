@@ -3,4 +3,4 @@
 #define ATTNSIM_BLOCK_ROWS 6
 #define ATTNSIM_ISA "portable"
 #define ATTNSIM_KERNELS kPortable
-#include "validation/host/kernels_body.h"
+#include "validation/host/kernels_body.inc"
