@@ -33,7 +33,7 @@ struct SmModel {  // sm.*
   double smem_kib = 0;               // per SM
   double smem_per_cta_kib = 0;       // largest for one CTA
   double smem_bytes_per_clk = 0;     // per SM
-  double smem_efficiency = 1;        // sustained SMEM bandwidth / peak (LSU issue gaps, arbitration); bounds use the peak
+  double smem_efficiency = 1;        // sustained / peak bandwidth of accesses that warps issue (ldmatrix, cp.async); bounds use the peak
   double l2_port_bytes_per_clk = 0;  // L2 to one SM
   double tmem_kib = 0;               // tensor memory per SM (128 lanes of 4-byte columns); 0: none
   double tmem_bytes_per_clk = 0;     // tensor memory to registers and back, per SM

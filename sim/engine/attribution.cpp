@@ -70,7 +70,7 @@ std::string_view name_of(Reason r) {
   return kNames.at(static_cast<std::size_t>(r));
 }
 
-std::vector<ResourceUse> attributed_use(const Attribution& a, double total_ticks, int sms, double smem_efficiency,
+std::vector<ResourceUse> attributed_use(const Attribution& a, double total_ticks, int sms, double smem_busy_ticks,
                                         const LaneDemand& demand) {
   const double all = total_ticks * sms;
   const auto of = [&](Server s) { return static_cast<std::size_t>(s); };
@@ -80,13 +80,14 @@ std::vector<ResourceUse> attributed_use(const Attribution& a, double total_ticks
   const auto ticks = static_cast<double>(kTicksPerCycle);
   std::vector<double> smem_idle = a.idle_ticks[of(Server::smem)];
   const double smem_held = a.busy_ticks[of(Server::smem)];
-  smem_idle[static_cast<std::size_t>(Reason::smem_gaps)] += smem_held * (1 - smem_efficiency);
+  const double smem_busy = std::min(smem_held, smem_busy_ticks);
+  smem_idle[static_cast<std::size_t>(Reason::smem_gaps)] += smem_held - smem_busy;
   return {plain(Resource::tensor, Server::tensor, all),
           lane_shares(Resource::fp32, demand.fp32_cycles * ticks, a, all),
           lane_shares(Resource::alu, demand.alu_cycles * ticks, a, all),
           lane_shares(Resource::sfu, demand.sfu_cycles * ticks, a, all),
           plain(Resource::issue, Server::issue, all),
-          shares(Resource::smem, smem_held * smem_efficiency, smem_idle, a.reasons, all),
+          shares(Resource::smem, smem_busy, smem_idle, a.reasons, all),
           plain(Resource::l2_port, Server::copy, all),
           plain(Resource::l2, Server::l2, total_ticks),
           plain(Resource::hbm, Server::hbm, total_ticks)};

@@ -68,7 +68,7 @@ struct LaneDemand {
   double alu_cycles = 0;
   double sfu_cycles = 0;
 };
-[[nodiscard]] std::vector<ResourceUse> attributed_use(const Attribution& attribution, double total_ticks, int sms, double smem_efficiency,
+[[nodiscard]] std::vector<ResourceUse> attributed_use(const Attribution& attribution, double total_ticks, int sms, double smem_busy_ticks,
                                                       const LaneDemand& demand);
 
 }  // namespace attnsim

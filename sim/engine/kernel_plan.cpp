@@ -46,7 +46,11 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   }
   out.group_issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / step.groups);
   if (step.kind == StepKind::mma) out.rows_axis = program.tiles[static_cast<std::size_t>(op.out.front())].rows;
-  const double smem_cycles = config.smem_bandwidth ? step.demand[static_cast<std::size_t>(Pipe::smem)] / chip.sm.smem_efficiency : 0;
+  // Only accesses that warps issue leave gaps: matrix units and copy engines that fetch for themselves keep SMEM at its peak.
+  const bool by_engine =
+      step.async && (step.kind == StepKind::mma || op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast);
+  const double smem_efficiency = by_engine ? 1 : chip.sm.smem_efficiency;
+  const double smem_cycles = config.smem_bandwidth ? step.demand[static_cast<std::size_t>(Pipe::smem)] / smem_efficiency : 0;
   if (step.kind == StepKind::chain || step.kind == StepKind::mma) {
     const double occupancy = occupancy_cycles(step, config) / step.groups;
     out.group_ticks = ticks(occupancy);
@@ -73,7 +77,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   // Atomics from registers pass the data path that SMEM and the first-level cache share.
   const bool by_lanes = op.kind == ir::OpKind::atomic && op.copy == ir::CopyKind::plain;
   if ((tile.space == ir::Space::smem || by_lanes) && config.smem_bandwidth) {
-    out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / (chip.sm.smem_bytes_per_clk * chip.sm.smem_efficiency);
+    out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / (chip.sm.smem_bytes_per_clk * smem_efficiency);
   }
   const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
   if (config.multicast && (op.copy == ir::CopyKind::tma_multicast || op.pair)) out.sharers = std::max(1, cluster);

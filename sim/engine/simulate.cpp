@@ -129,7 +129,7 @@ KernelResult describe(const ir::Kernel& kernel, const MachineResult& played, con
     }
   }
   if (!played.attribution.empty()) {
-    out.resources = attributed_use(played.attribution, ticks, config.sms, chip.sm.smem_efficiency,
+    out.resources = attributed_use(played.attribution, ticks, config.sms, lane(Pipe::smem) * static_cast<double>(kTicksPerCycle),
                                    {lane(Pipe::fp32), lane(Pipe::alu), lane(Pipe::sfu)});
   }
   // Below this busy share no throughput limit explains the time.
@@ -275,7 +275,7 @@ class Simulator {
   void spread_evenly(MachineResult& played, const MachineConfig& config) const {
     MachineResult even = played;
     even.ticks = std::min(played.ticks, ticks_ceil(played.resident_cycles / config.sms).count());
-    if (!played.attribution.empty()) even.attribution = scaled_attribution(played, even, config, chip_.sm.smem_efficiency);
+    if (!played.attribution.empty()) even.attribution = scaled_attribution(played, even, config);
     played = std::move(even);
   }
 
@@ -285,8 +285,7 @@ class Simulator {
     config.listener = options_.sample_long_runs ? options_.listener : nullptr;
     if (!config.attribute && config.listener == nullptr) return;
     const MachineResult slice = play_slice(selected, pipeline_.tensors(), chip_, conditions_, config, played);
-    if (config.attribute && played.attribution.empty())
-      played.attribution = scaled_attribution(slice, played, config, chip_.sm.smem_efficiency);
+    if (config.attribute && played.attribution.empty()) played.attribution = scaled_attribution(slice, played, config);
   }
 
   const ir::Pipeline& pipeline_;

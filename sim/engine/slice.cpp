@@ -77,8 +77,7 @@ MachineResult play_slice(const SelectedKernel& selected, const std::vector<ir::T
   return play(slice, tensors, chip, config);
 }
 
-Attribution scaled_attribution(const MachineResult& slice, const MachineResult& whole, const MachineConfig& config,
-                               double smem_efficiency) {
+Attribution scaled_attribution(const MachineResult& slice, const MachineResult& whole, const MachineConfig& config) {
   Attribution out;
   out.reasons = slice.attribution.reasons;
   if (out.empty()) return out;
@@ -87,6 +86,7 @@ Attribution scaled_attribution(const MachineResult& slice, const MachineResult& 
   const double ticks = static_cast<double>(std::max<std::int64_t>(1, whole.ticks));
   const auto busy_of = [&](Pipe p) { return whole.busy_cycles[static_cast<std::size_t>(p)] * static_cast<double>(kTicksPerCycle); };
   const double sm_ticks = ticks * config.sms;
+  const auto sliced = [&](Pipe p) { return slice.busy_cycles[static_cast<std::size_t>(p)] * static_cast<double>(kTicksPerCycle); };
   const double resident = std::min(1.0, whole.resident_cycles * static_cast<double>(kTicksPerCycle) / sm_ticks);
   for (std::size_t s = 0; s < kServerCount; ++s) {
     const auto server = static_cast<Server>(s);
@@ -96,14 +96,17 @@ Attribution scaled_attribution(const MachineResult& slice, const MachineResult& 
     switch (server) {
       case Server::tensor: busy = busy_of(Pipe::tensor); break;
       case Server::issue: busy = busy_of(Pipe::issue); break;
-      case Server::smem: busy = busy_of(Pipe::smem) / smem_efficiency; break;
+      case Server::smem: {  // held through issue gaps too, in the slice's proportion
+        const double own = sliced(Pipe::smem);
+        busy = own > 0 ? busy_of(Pipe::smem) * from.busy_ticks[s] / own : 0;
+        break;
+      }
       case Server::copy: busy = whole.l2_bytes / config.rates.port; break;
       case Server::l2: busy = whole.l2_bytes / config.rates.l2; break;
       case Server::hbm: busy = whole.hbm_bytes / config.rates.hbm; break;
       case Server::vector: {
         // Held longer than any lane works, in the slice's proportion.
         const double lanes = std::max({busy_of(Pipe::fp32), busy_of(Pipe::alu), busy_of(Pipe::sfu)});
-        const auto sliced = [&](Pipe p) { return slice.busy_cycles[static_cast<std::size_t>(p)] * static_cast<double>(kTicksPerCycle); };
         const double slice_lanes = std::max({sliced(Pipe::fp32), sliced(Pipe::alu), sliced(Pipe::sfu)});
         busy = slice_lanes > 0 ? lanes * std::max(1.0, from.busy_ticks[s] / slice_lanes) : lanes;
         break;

@@ -15,7 +15,6 @@ namespace attnsim {
                                        const Conditions& conditions, const MachineConfig& whole, const MachineResult& played);
 
 // The slice's reasons scaled to the idle ticks of the whole run, of which SMs without a CTA are the tail.
-[[nodiscard]] Attribution scaled_attribution(const MachineResult& slice, const MachineResult& whole, const MachineConfig& config,
-                                             double smem_efficiency);
+[[nodiscard]] Attribution scaled_attribution(const MachineResult& slice, const MachineResult& whole, const MachineConfig& config);
 
 }  // namespace attnsim
