@@ -65,6 +65,9 @@ struct VectorModel {  // vector.*
   // Time of a chain of element-wise ops between the maximum (0) and the sum (1) of its pipes' times.
   double chain_serialization = 0.8;
   double turn_cycles = 128;  // what an agent executes of a chain before another that waits has its turn
+  // Part of the time that warps with mma.sync overlap with others' chains: in use at once they do 1 + this of one of them. At 0 the warps
+  // of a sub-partition are in step, all at matrix work or all at element-wise work; at 1 neither slows the other.
+  double sync_overlap = 1;
 };
 
 struct ClockModel {      // clock.*

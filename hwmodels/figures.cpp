@@ -118,6 +118,7 @@ constexpr std::array kFigures = {
 
     row<&Chip::vector, &VectorModel::chain_serialization>("vector.chain_serialization", "", {0, 1}, "A chain's time between the maximum (0) and the sum (1) of its pipes' times"),
     optional(row<&Chip::vector, &VectorModel::turn_cycles>("vector.turn_cycles", "cycles", {1, 1e5}, "Part of a chain that an agent executes before another that waits has its turn; 128 where absent")),
+    optional(row<&Chip::vector, &VectorModel::sync_overlap>("vector.sync_overlap", "", {0, 1}, "Overlap of mma.sync with other warps' chains: 0 in turn, 1 (where absent) without effect on each other")),
 
     row<kClock, &ClockModel::boost_mhz>("clock.boost_mhz", "MHz", {50, 20000}, "Highest SM clock"),
     row<kClock, &ClockModel::min_mhz>("clock.min_mhz", "MHz", {1, 20000}, "Lowest SM clock"),

@@ -21,6 +21,7 @@ Chip without_effects(Chip chip, const Conditions& conditions) {
   if (!has_effect(conditions, "hbm_latency")) chip.latency.hbm_ns = 0;
   if (!has_effect(conditions, "l2_capacity")) chip.l2.capacity_mib = kUnlimitedMib;
   if (!has_effect(conditions, "l2_port")) chip.sm.l2_port_bytes_per_clk = kUnlimitedBytesPerCycle;
+  if (!has_effect(conditions, "sync_overlap")) chip.vector.sync_overlap = 1;
   if (!has_effect(conditions, "smem_efficiency")) chip.sm.smem_efficiency = 1;
   if (!has_effect(conditions, "tensor_efficiency")) chip.tensor.efficiency = 1;
   if (!has_effect(conditions, "issue")) chip.sm.issue_per_clk = kUnlimitedPerCycle;

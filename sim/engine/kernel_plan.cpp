@@ -22,7 +22,7 @@ double occupancy_cycles(const Step& step, const MachineConfig& config) {
 }
 
 PlannedStep plan_step(const Step& step, double width, const ir::Program& program, const Chip& chip, const MachineConfig& config,
-                      const std::set<ir::TokenId>& copy_tokens, int cluster) {
+                      const std::set<ir::TokenId>& copy_tokens, int cluster, double sync_overlap) {
   PlannedStep out;
   const ir::Op& op = *step.ops.front();
   out.kind = step.kind;
@@ -55,6 +55,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     const double occupancy = occupancy_cycles(step, config) / step.groups;
     out.group_ticks = ticks(occupancy);
     out.group_own_ticks = ticks(occupancy / width);
+    if (sync_overlap < 1 && !step.async) out.group_sync_ticks = ticks(occupancy / (1 + sync_overlap));
     out.group_smem_ticks = ticks(smem_cycles / step.groups);
     out.group_tmem_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::tmem)] / step.groups);
     out.latency = config.dependent_latency ? ticks(step.latency_cycles + step.stall_cycles) : 0;
@@ -107,6 +108,13 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
       for (const ir::Op& op : section) copy_tokens.insert(op.completes.begin(), op.completes.end());
     }
   }
+  const auto is_sync_mma = [](const Step& step) { return step.kind == StepKind::mma && !step.async; };
+  plan.sync_overlap = 1;
+  for (const SelectedAgent& agent : selected.agents) {
+    for (const auto& section : agent.sections) {
+      if (std::any_of(section.begin(), section.end(), is_sync_mma)) plan.sync_overlap = chip.vector.sync_overlap;
+    }
+  }
   for (std::size_t a = 0; a < selected.agents.size(); ++a) {
     const SelectedAgent& agent = selected.agents[a];
     PlannedAgent& out = plan.agents.emplace_back();
@@ -114,7 +122,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
       auto& steps = out.sections.emplace_back();
       int max_skew = 0;
       for (const Step& step : agent.sections[s]) {
-        steps.push_back(plan_step(step, agent.width, program, chip, config, copy_tokens, plan.cluster));
+        steps.push_back(plan_step(step, agent.width, program, chip, config, copy_tokens, plan.cluster, plan.sync_overlap));
         max_skew = std::max(max_skew, step.skew);
       }
       out.max_skew.push_back(max_skew);

@@ -28,10 +28,11 @@ struct PlannedStep {
   bool arrives = true;  // the parts of the others arrive too (multicast); else they stay in the others' SMEM (pairs)
   int position = 0;     // of the first op in the agent's section
   ir::TokenId token = ir::kNone;
-  std::int64_t padded_rows = 1;      // of the copied tile
-  ir::AxisId rows_axis = ir::kUnit;  // of the copied tile, or of an mma's result
-  std::int64_t group_ticks = 0;      // occupies the pipe
-  std::int64_t group_own_ticks = 0;  // until the agent's own part is through (an agent of few warps reaches a part of the SM)
+  std::int64_t padded_rows = 1;       // of the copied tile
+  ir::AxisId rows_axis = ir::kUnit;   // of the copied tile, or of an mma's result
+  std::int64_t group_ticks = 0;       // occupies the pipe
+  std::int64_t group_own_ticks = 0;   // until the agent's own part is through (an agent of few warps reaches a part of the SM)
+  std::int64_t group_sync_ticks = 0;  // of the turn that mma.sync and chains share
   std::int64_t group_smem_ticks = 0;
   std::int64_t group_tmem_ticks = 0;
   std::int64_t group_issue_ticks = 0;
@@ -55,6 +56,7 @@ struct KernelPlan {
   std::vector<char> is_loop;  // by section
   std::vector<char> is_peers;
   int cluster = 1;                   // CTAs launched together on SMs of one GPC
+  double sync_overlap = 1;           // vector.sync_overlap where the kernel has a synchronous MMA, else 1
   std::vector<int> token_share;      // signals of one agent per phase
   std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;

@@ -125,6 +125,12 @@ void Machine::set_flow_rates(SmState& sm, int index) {
       if (flow.on_tensor == tensor && flow.rate < 0) flow.rate = left * flow.weight / weights;
     }
   }
+  if (plan_.sync_overlap < 1) {
+    double sum = 0;
+    for (const Flow& flow : sm.flows) sum += flow.rate;
+    const double slowdown = std::max(1.0, sum / (1 + plan_.sync_overlap));
+    for (Flow& flow : sm.flows) flow.rate /= slowdown;
+  }
   const auto slow_down = [&](double Flow::*use) {
     double sum = 0;
     for (const Flow& flow : sm.flows) sum += flow.rate * flow.*use;

@@ -186,6 +186,7 @@ struct SmState {
   double flow_issue = 0;
   std::int64_t vector_free = 0;
   std::int64_t tensor_free = 0;
+  std::int64_t sync_free = 0;      // turn of mma.sync and chains
   std::int64_t tmem_free = 0;      // tensor memory to registers and back
   std::int64_t smem_free = 0;      // reads and writes of MMAs and chains
   std::int64_t smem_all_free = 0;  // those and arriving copies, which yield to them

@@ -12,6 +12,10 @@ bool Machine::run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, co
   sm.vector_free = start + step.group_ticks;
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
   std::int64_t end = std::max(start + step.group_own_ticks, sm.issue_free);
+  if (step.group_sync_ticks > 0) {
+    sm.sync_free = std::max(now, sm.sync_free) + step.group_sync_ticks;
+    end = std::max(end, sm.sync_free);
+  }
   if (step.group_smem_ticks > 0) {
     end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
   }
@@ -40,7 +44,8 @@ bool Machine::run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, cons
   sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
   (void)sm.use_smem(now, step.group_smem_ticks);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
-  std::int64_t end = std::max({sm.tensor_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
+  sm.sync_free = std::max(now, sm.sync_free) + step.group_sync_ticks;
+  std::int64_t end = std::max({sm.tensor_free, sm.sync_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
   if (trace_) {
     trace_->hold(Unit::tensor, slot, index, now, sm.tensor_free - step.group_ticks, sm.tensor_free);
     hold_shared(slot, index, step, sm, now);

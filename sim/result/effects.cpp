@@ -16,6 +16,7 @@ const std::vector<Effect>& effects() {
       {"load_latency", "off: loads and copies take their transfer time only, no L2, HBM or copy-engine latency"},
       {"dependent_latency", "off: the result of a chain or MMA is ready when its last instruction issues"},
       {"chain_overlap", "off: a chain of element-wise ops takes the maximum of its pipes' times, not partly their sum"},
+      {"sync_overlap", "off: mma.sync and the element-wise chains of other warps run side by side at full rate"},
       {"smem_bandwidth", "off: SMEM serves any number of bytes per cycle"},
       {"smem_efficiency", "off: SMEM sustains its peak bandwidth"},
       {"tensor_efficiency", "off: matrix units run at their peak rate inside a loop"},

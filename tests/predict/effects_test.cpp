@@ -67,6 +67,12 @@ const std::vector<Case> kCases{
        r.chip.vector.chain_serialization = 1;
        r.chip.sm.sfu_lanes = r.chip.sm.fp32_lanes = r.chip.sm.alu_lanes = 4;
      }},
+    {"sync_overlap", 1.2,
+     [](Request& r) {  // products and chains of two CTAs take turns
+       r.chip.vector.sync_overlap = 0;
+       r.chip.sm.max_ctas = 2;
+       r.chip.sm.sfu_lanes = 8;
+     }},
     {"smem_bandwidth", 2, [](Request& r) { r.chip.sm.smem_bytes_per_clk = 4; }},
     {"smem_efficiency", 1.5,
      [](Request& r) {
