@@ -106,8 +106,13 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
 
   const auto harness = catalog.harness(row.harness.empty() ? found.entry->harness : row.harness);
   mapped.schedule = catalog.schedule(found.entry->schedule);
-  mapped.variant = &variant(variant_of(row));
-  mapped.problem = problem_of(row, *mapped.variant, *dtype);
+  MeasuredRow visited = row;
+  if (found.entry->ignores_window && row.window > 0) {
+    visited.window = 0;
+    visited.mask = MaskKind::causal;
+  }
+  mapped.variant = &variant(variant_of(visited));
+  mapped.problem = problem_of(visited, *mapped.variant, *dtype);
   mapped.harness = harness->name;
   mapped.conditions = harness->for_phase(row.phase);
   if (row.locked_clock_mhz > 0) {

@@ -60,6 +60,7 @@ KernelMapEntry read_entry(FieldReader& reader) {
   std::tie(entry.head_dim_min, entry.head_dim_max) = range(reader, "head_dim", 1 << 16);
   std::tie(entry.q_len_min, entry.q_len_max) = range(reader, "q_len", std::int64_t{1} << 40);
   if (reader.has("windowed")) entry.windowed = reader.boolean("windowed");
+  if (reader.has("ignores_window")) entry.ignores_window = reader.boolean("ignores_window");
   if (reader.has("paged")) entry.paged = reader.boolean("paged");
   entry.source = reader.text("source", {}, "");
   entry.unmapped = reader.text("unmapped", {}, "");

@@ -33,7 +33,8 @@ struct KernelMapEntry {
   std::int64_t head_dim_min = 1, head_dim_max = 1 << 16;
   std::int64_t q_len_min = 1, q_len_max = std::int64_t{1} << 40;
   std::optional<bool> windowed, paged;
-  std::string schedule;  // "" where `unmapped` says why
+  bool ignores_window = false;  // the kernel visits every tile below the diagonal and only masks by the window
+  std::string schedule;         // "" where `unmapped` says why
   std::string harness;
   std::string unmapped;
   std::string source;

@@ -83,6 +83,30 @@ TEST_CASE("a window counts the query's own key, and a window longer than the key
   CHECK(std::get<std::int64_t>(mapped.problem.params.at("right")) == 0);
 }
 
+TEST_CASE("a kernel that only masks by the window is predicted with the tiles that it visits") {
+  const KernelMaps maps = KernelMaps::load();
+  Catalog catalog;
+  MeasuredRow row = decode_row();
+  row.device = "gb200_sxm";
+  row.library = row.kernel = "cuDNN";
+  row.version.clear();
+  row.phase = row.pass = "bwd";
+  row.q_len = row.kv_len = 4096;
+  row.head_dim_qk = row.head_dim_v = 64;
+  row.window = 128;
+  row.mask = MaskKind::causal_window;
+  row.paged.reset();
+  row.dtype = "fp8";
+  const MappedRow eight_bit = map_row(row, maps, catalog);
+  REQUIRE(eight_bit.unmapped.empty());
+  CHECK(eight_bit.variant->name == "causal");
+  CHECK(eight_bit.problem.params.count("left") == 0);
+  row.dtype = "bf16";  // skips what the window hides
+  const MappedRow sixteen_bit = map_row(row, maps, catalog);
+  REQUIRE(sixteen_bit.unmapped.empty());
+  CHECK(sixteen_bit.variant->name == "sliding-window");
+}
+
 TEST_CASE("a row's own clock replaces the harness's") {
   Catalog catalog;
   MeasuredRow row = decode_row();
