@@ -37,8 +37,17 @@ class GridBounder {
     if (bound_.limiter.empty() || cycles > bound_.cycles) bound_ = {cycles, std::string(limiter)};
   }
 
+  // 0 where it is no more than `known`: items dealt out longest first take no longer than their mean load and the longest of them.
   template <class Time>
-  [[nodiscard]] double makespan(Time time_of, std::int64_t machines) const {
+  [[nodiscard]] double makespan(Time time_of, std::int64_t machines, double known) const {
+    double total = 0;
+    double longest = 0;
+    for (const ItemClass& c : work_.classes) {
+      const double time = time_of(c);
+      total += time * static_cast<double>(c.family->slab_count);
+      longest = std::max(longest, time);
+    }
+    if (total / static_cast<double>(machines) + longest <= known) return 0;
     std::vector<JobRun> jobs;
     jobs.reserve(work_.classes.size());
     for (const ItemClass& c : work_.classes) jobs.push_back({time_of(c), c.family->slab_count});
@@ -47,7 +56,7 @@ class GridBounder {
 
   void dispatched() {
     for (std::size_t s = 0; s < kServers; ++s) {
-      raise(makespan([&](const ItemClass& c) { return c.servers[s]; }, sms_), name_of(static_cast<Server>(s)));
+      raise(makespan([&](const ItemClass& c) { return c.servers[s]; }, sms_, bound_.cycles), name_of(static_cast<Server>(s)));
     }
     if (kernel_.grid.policy == ir::GridPolicy::one_item_per_cta) {
       // A CTA holds its slot from its start to the end of its item.
@@ -55,13 +64,14 @@ class GridBounder {
       const auto held = [&](const ItemClass& c) {
         return start + std::max(c.latency_cycles, *std::max_element(c.servers.begin(), c.servers.end()));
       };
-      raise(makespan(held, slots_) - start, "latency");
+      raise(makespan(held, slots_, bound_.cycles + start) - start, "latency");
       if (chip_.launch.ctas_per_clk > 0) raise(static_cast<double>(work_.items - 1) / chip_.launch.ctas_per_clk, "dispatch");
       return;
     }
     const bool all_first = work_.items <= slots_;  // every item is its CTA's first
     for (std::size_t a = 0; a < kernel_.program.agents.size(); ++a) {
-      raise(makespan([&](const ItemClass& c) { return all_first ? c.latency_cycles : c.agent_cycles[a]; }, slots_), "latency");
+      raise(makespan([&](const ItemClass& c) { return all_first ? c.latency_cycles : c.agent_cycles[a]; }, slots_, bound_.cycles),
+            "latency");
     }
   }
 

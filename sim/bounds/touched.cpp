@@ -67,15 +67,29 @@ class Collector {
 
  private:
   void collect(const ir::Op& op, const ir::Section& section, const ir::ItemFamily& family) {
-    std::map<int, std::vector<const ir::RowTile*>> by_split;
-    for (const ir::RowTile& tile : family.tiles) by_split[op.access.add_split ? tile.split : 0].push_back(&tile);
-    for (const auto& [split, tiles] : by_split) {
+    const Groups groups = op.access.add_split ? by_split(family) : Groups{};
+    for (const auto& [split, tiles] : op.access.add_split ? groups : all_of(family)) {
       if (op.access.add_trip) {
         by_trip(op, section, family, split, tiles);
       } else {
         by_rows(op, section, family, split, tiles);
       }
     }
+  }
+
+  using Groups = std::map<int, std::vector<const ir::RowTile*>>;
+  static Groups by_split(const ir::ItemFamily& family) {
+    Groups groups;
+    for (const ir::RowTile& tile : family.tiles) groups[tile.split].push_back(&tile);
+    return groups;
+  }
+  const Groups& all_of(const ir::ItemFamily& family) {
+    if (last_ != &family) {
+      all_.clear();
+      for (const ir::RowTile& tile : family.tiles) all_[0].push_back(&tile);
+      last_ = &family;
+    }
+    return all_;
   }
 
   [[nodiscard]] const ir::Axis* axis(ir::AxisId id) const {
@@ -104,9 +118,12 @@ class Collector {
     VisitedTiles visited;
     std::int64_t width = 0;
     std::vector<ir::TripRun> selected;
+    const bool unconditional = op.when != ir::When::item_flag && op.when != ir::When::not_item_flag;
+    const bool once = section.kind == ir::SectionKind::once && unconditional;
+    if (once) selected = {ir::TripRun{0, 1, 1, false}};
     for (const ir::RowTile* tile : tiles) {
       const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when == ir::When::always;
-      if (!as_it_is) selected = acting_runs(*tile, section, op.when);
+      if (!as_it_is && !once) selected = acting_runs(*tile, section, op.when);
       const std::vector<ir::TripRun>& acting = as_it_is ? tile->runs : selected;
       if (trip_count(acting) == 0) continue;
       for (const ir::TripRun& run : acting) {
@@ -196,6 +213,8 @@ class Collector {
   const ir::Kernel& kernel_;
   const std::vector<ir::Tensor>& tensors_;
   std::vector<TensorTouch> touch_;
+  const ir::ItemFamily* last_ = nullptr;
+  Groups all_;  // of the last family
 };
 
 double length(const std::vector<Interval>& intervals) {

@@ -137,8 +137,9 @@ const ItemCost& ClassCosts::played(const ItemClass& c) {
   ItemCost mean;
   double low = std::numeric_limits<double>::infinity();
   double high = 0;
+  std::optional<double> alone_ticks;
   for (slice_.start_offset = 0; slice_.start_offset < offsets(); ++slice_.start_offset) {
-    const ItemCost cost = play_offset(c);
+    const ItemCost cost = play_offset(c, alone_ticks);
     low = std::min(low, cost.shared_ticks);
     high = std::max(high, cost.shared_ticks);
     mean = mean + cost * (1.0 / offsets());
@@ -147,7 +148,7 @@ const ItemCost& ClassCosts::played(const ItemClass& c) {
   return played_.emplace(c, mean).first->second;
 }
 
-ItemCost ClassCosts::play_offset(const ItemClass& c) {
+ItemCost ClassCosts::play_offset(const ItemClass& c, std::optional<double>& alone_ticks) {
   const int slots = slice_.ctas_per_sm;
   const std::int64_t items = (kWarming + kMeasured + (slots > 1 ? 1 : 0)) * slots;
   const MachineResult result = play_items(c, items, slots);
@@ -160,8 +161,10 @@ ItemCost ClassCosts::play_offset(const ItemClass& c) {
   for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_cycles[i] = (to.wait_cycles[i] - from.wait_cycles[i]) / measured;
   out.alone_ticks = out.shared_ticks;
   if (slots > 1) {
-    (void)play_items(c, kWarming + kMeasured, 1);
-    out.alone_ticks = static_cast<double>(checkpoints_[kWarming + kMeasured - 1].ticks - checkpoints_[kWarming - 1].ticks) / kMeasured;
+    out.alone_ticks = alone(alone_ticks, [&] {
+      (void)play_items(c, kWarming + kMeasured, 1);
+      return static_cast<double>(checkpoints_[kWarming + kMeasured - 1].ticks - checkpoints_[kWarming - 1].ticks) / kMeasured;
+    });
   }
   return out;
 }
@@ -182,13 +185,14 @@ const ItemCost& ClassCosts::slope(const ItemClass& c, std::int64_t ItemClass::*a
   const int slots = slice_.ctas_per_sm;
   const double per_trip = 1.0 / static_cast<double>(kSlopeTo - kSlopeFrom) / offsets();
   ItemCost sum;
+  std::optional<double> alone_ticks;
   for (slice_.start_offset = 0; slice_.start_offset < offsets(); ++slice_.start_offset) {
     const MachineResult shorter = play_items(from, slots, slots);
     const MachineResult longer = play_items(to, slots, slots);
     ItemCost cost;
     cost.shared_ticks = static_cast<double>(longer.ticks - shorter.ticks) / slots;
     for (std::size_t i = 0; i < kWaitCount; ++i) cost.wait_cycles[i] = (longer.wait_cycles[i] - shorter.wait_cycles[i]) / slots;
-    cost.alone_ticks = slots > 1 ? single_ticks(to, 1) - single_ticks(from, 1) : cost.shared_ticks;
+    cost.alone_ticks = slots > 1 ? alone(alone_ticks, [&] { return single_ticks(to, 1) - single_ticks(from, 1); }) : cost.shared_ticks;
     sum = sum + cost * per_trip;
   }
   return slopes_.emplace(key, sum).first->second;

@@ -12,6 +12,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "sim/engine/kernel_plan.h"
@@ -52,8 +53,14 @@ class ClassCosts {
   const ItemCost& played(const ItemClass& c);
   const ItemCost& slope(const ItemClass& c, std::int64_t ItemClass::*axis);
   ItemCost estimate(const ItemClass& c);
-  ItemCost play_offset(const ItemClass& c);
+  ItemCost play_offset(const ItemClass& c, std::optional<double>& alone_ticks);
   MachineResult play_items(const ItemClass& c, std::int64_t items, int ctas_per_sm);
+  // `ticks` of items that have the SM to themselves: with a single agent the start offset is none of their business.
+  template <class Ticks>
+  double alone(std::optional<double>& known, Ticks ticks) {
+    if (!known || kernel_.program.agents.size() > 1) known = ticks();
+    return *known;
+  }
   double single_ticks(const ItemClass& c, int ctas_per_sm);
   [[nodiscard]] int offsets() const;
 

@@ -105,23 +105,31 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
   double done = 0;
   SlotQueue queue(places);
   bool full = false;  // every place has been taken
-  each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
-    const ItemCost& cost = *costs[family][tile];
-    const double held = duration(cost, static_cast<std::size_t>(slots), slots);
-    const std::int64_t spread = std::min(count, even);
-    done += held * static_cast<double>(spread);
-    even -= spread;
-    count -= spread;
-    for (; count > 0; --count) {
-      if (queue.size() < places) {
-        queue.push({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
-        full = queue.size() == places;
-        continue;
-      }
-      const Slot freed = queue.pop();
-      queue.push({freed.end + held, freed.sm, &cost});
-    }
-  });
+  each_run(
+      kernel, even,
+      [&](std::size_t family, std::int64_t slabs) {
+        double once = 0;
+        for (const ItemCost* cost : costs[family]) once += duration(*cost, static_cast<std::size_t>(slots), slots);
+        done += once * static_cast<double>(slabs);
+        even -= slabs * static_cast<std::int64_t>(costs[family].size());
+      },
+      [&](std::size_t family, std::size_t tile, std::int64_t count) {
+        const ItemCost& cost = *costs[family][tile];
+        const double held = duration(cost, static_cast<std::size_t>(slots), slots);
+        const std::int64_t spread = std::min(count, even);
+        done += held * static_cast<double>(spread);
+        even -= spread;
+        count -= spread;
+        for (; count > 0; --count) {
+          if (queue.size() < places) {
+            queue.push({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+            full = queue.size() == places;
+            continue;
+          }
+          const Slot freed = queue.pop();
+          queue.push({freed.end + held, freed.sm, &cost});
+        }
+      });
   std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));
   for (std::size_t i = 0; i < queue.size(); ++i) left[static_cast<std::size_t>(queue[i].sm)].push_back(queue[i]);
   double end = 0;

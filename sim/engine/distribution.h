@@ -11,9 +11,10 @@
 
 namespace attnsim {
 
-// Calls visit(family, tile, count) for items of one tile in a row, in the order of the grid.
-template <class Visit>
-void each_run(const ir::Kernel& kernel, Visit visit) {
+// Calls visit(family, tile, count) for items of one tile in a row, in the order of the grid. Of its first `skipped` items, those that
+// are whole sections of slabs are told as skip(family, slabs) instead.
+template <class Skip, class Visit>
+void each_run(const ir::Kernel& kernel, std::int64_t skipped, Skip skip, Visit visit) {
   for (std::size_t f = 0; f < kernel.families.size(); ++f) {
     const ir::ItemFamily& family = kernel.families[f];
     const std::size_t tiles = family.tiles.size();
@@ -21,11 +22,21 @@ void each_run(const ir::Kernel& kernel, Visit visit) {
     const bool by_tiles = kernel.grid.fastest == ir::Fastest::tiles && tiles > 1;
     const std::int64_t wanted = by_tiles ? 1 : kernel.grid.section_slabs;
     const std::int64_t section = wanted > 0 && tiles > 1 ? std::min(wanted, family.slab_count) : family.slab_count;
-    for (std::int64_t start = 0; start < family.slab_count; start += section) {
+    const std::int64_t whole =
+        std::min(skipped / (section * static_cast<std::int64_t>(std::max<std::size_t>(tiles, 1))), family.slab_count / section);
+    const std::int64_t first = whole * section;
+    if (first > 0) skip(f, first);
+    skipped = first == family.slab_count ? skipped - first * static_cast<std::int64_t>(tiles) : 0;
+    for (std::int64_t start = first; start < family.slab_count; start += section) {
       const std::int64_t count = std::min(section, family.slab_count - start);
       for (std::size_t i = 0; i < tiles; ++i) visit(f, descending ? tiles - 1 - i : i, count);
     }
   }
+}
+template <class Visit>
+void each_run(const ir::Kernel& kernel, Visit visit) {
+  each_run(
+      kernel, 0, [](std::size_t, std::int64_t) {}, visit);
 }
 
 // By family and tile of the kernel.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `fast` engine. Kernels of moderate size play on the whole chip, or on an equal part of it, with units that serve whole steps as
-// fluids (machine_flow.cpp). Larger ones play one SM on classes of equal items and distribute the items of the grid over SMs, no
-// faster than L2 and HBM deliver the bytes of all.
+// The `fast` engine. Kernels of moderate size play as in `detailed`, on the whole chip or on an equal part of it. Larger ones play one
+// SM on classes of equal items and distribute the items of the grid over SMs, no faster than L2 and HBM deliver the bytes of all.
 #pragma once
 
 #include <memory>
@@ -23,7 +22,8 @@ namespace attnsim {
 [[nodiscard]] bool plays_steps(const ir::Kernel& kernel, int parts);
 
 // One kernel over the plays of a pipeline. What does not change with the clock is worked out once; of class costs only the latency of
-// HBM in cycles would, which kernels that reach the power cap hide. The arguments must outlive it.
+// HBM in cycles would, which kernels that reach the power cap hide. A kernel that hardly uses HBM is not played again at another
+// clock. The arguments must outlive it.
 class FastKernel {
  public:
   FastKernel(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const Conditions& conditions,
@@ -41,6 +41,8 @@ class FastKernel {
   const Conditions& conditions_;
   int parts_;
   std::optional<MachineResult> counted_;
+  std::optional<MachineResult> played_;  // the last time, step by step
+  double played_mhz_ = 0;
   Residency residency_;
   std::optional<ClassCosts> costs_;  // and what follows from them
   CostTable table_;

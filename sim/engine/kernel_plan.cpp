@@ -123,6 +123,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
       int max_skew = 0;
       for (const Step& step : agent.sections[s]) {
         steps.push_back(plan_step(step, agent.width, program, chip, config, copy_tokens, plan.cluster, plan.sync_overlap));
+        steps.back().id = plan.step_count++;
         max_skew = std::max(max_skew, step.skew);
       }
       out.max_skew.push_back(max_skew);
@@ -137,12 +138,30 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
   return plan;
 }
 
-double valid_row_fraction(const PlannedStep& step, const ir::Program& program, const ir::RowTile& tile) {
+std::int64_t padded_rows(const PlannedStep& step, const ir::Program& program) {
+  return step.rows_axis == ir::kUnit ? 1 : program.axes[static_cast<std::size_t>(step.rows_axis)].padded;
+}
+
+std::int64_t valid_rows(const PlannedStep& step, const ir::Program& program, std::int64_t item_rows) {
   if (step.rows_axis == ir::kUnit) return 1;
   const ir::Axis& axis = program.axes[static_cast<std::size_t>(step.rows_axis)];
-  if (axis.kind == ir::AxisKind::fixed) return static_cast<double>(axis.valid) / axis.padded;
-  if (axis.kind == ir::AxisKind::trip_cols) return 1;
-  return static_cast<double>(std::clamp<std::int64_t>(tile.rows - axis.row_offset, 0, axis.padded)) / axis.padded;
+  if (axis.kind == ir::AxisKind::fixed) return axis.valid;
+  if (axis.kind == ir::AxisKind::trip_cols) return axis.padded;
+  return std::clamp<std::int64_t>(item_rows - axis.row_offset, 0, axis.padded);
+}
+
+void add_work(MachineResult& sum, const Step& step, double times, double useful_times) {
+  for (std::size_t p = 0; p < kPipeCount; ++p) sum.busy_cycles[p] += step.demand[p] * times;
+  WorkCounts& c = sum.counts;
+  c.tensor_flops += step.tensor_flops * times;
+  c.useful_tensor_flops += step.tensor_flops * useful_times;
+  c.narrow_tensor_flops += step.tensor_flops * useful_times * (1 - step.operand_bits / 16.0);
+  c.exp_count += step.exp_count * times;
+  c.fp32_ops += step.fp32_ops * times;
+  c.alu_ops += step.alu_ops * times;
+  c.sfu_ops += step.sfu_ops * times;
+  c.warp_instructions += step.warp_instructions * times;
+  c.smem_bytes += step.smem_bytes * times;
 }
 
 SelectedKernel without_flags(SelectedKernel selected) {

@@ -11,6 +11,7 @@
 namespace attnsim {
 
 struct MachineConfig;
+struct MachineResult;
 
 struct PlannedStep {
   StepKind kind = StepKind::chain;
@@ -27,6 +28,7 @@ struct PlannedStep {
   int sharers = 1;      // CTAs of a cluster that fetch a tile together, each its part
   bool arrives = true;  // the parts of the others arrive too (multicast); else they stay in the others' SMEM (pairs)
   int position = 0;     // of the first op in the agent's section
+  std::size_t id = 0;   // among all steps of the plan
   ir::TokenId token = ir::kNone;
   std::int64_t padded_rows = 1;       // of the copied tile
   ir::AxisId rows_axis = ir::kUnit;   // of the copied tile, or of an mma's result
@@ -55,6 +57,7 @@ struct KernelPlan {
   std::vector<PlannedAgent> agents;
   std::vector<char> is_loop;  // by section
   std::vector<char> is_peers;
+  std::size_t step_count = 0;
   int cluster = 1;                   // CTAs launched together on SMs of one GPC
   double sync_overlap = 1;           // vector.sync_overlap where the kernel has a synchronous MMA, else 1
   std::vector<int> token_share;      // signals of one agent per phase
@@ -81,8 +84,11 @@ struct VisitedTile {
   std::int64_t index = 0;
   bool partial = false;
 };
-// Part of an mma's rows that hold valid data; the rest is zero padding, which costs time but hardly energy.
-[[nodiscard]] double valid_row_fraction(const PlannedStep& step, const ir::Program& program, const ir::RowTile& tile);
+// Rows of an mma's result, and those of them that hold valid data; the rest is zero padding, which costs time but hardly energy.
+[[nodiscard]] std::int64_t padded_rows(const PlannedStep& step, const ir::Program& program);
+[[nodiscard]] std::int64_t valid_rows(const PlannedStep& step, const ir::Program& program, std::int64_t item_rows);
+// Adds what `times` executions of a step do; of its products `useful_times` are over valid rows.
+void add_work(MachineResult& sum, const Step& step, double times, double useful_times);
 
 [[nodiscard]] VisitedTile visited_tile(const ir::RowTile& tile, bool peers, std::int64_t trip);
 

@@ -69,14 +69,15 @@ L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t r
     const std::int32_t index = find_or_insert(block_key(tensor, slab, block));
     Block& entry = blocks_[static_cast<std::size_t>(index)];
     const std::uint64_t touched = rows_mask(row - block * block_rows_[t], next - row);
-    const std::int64_t added = bytes_of(entry.key, touched & ~entry.present);
+    const std::int64_t touched_bytes = (next - row) * row_bytes_[t];
+    const std::int64_t added = entry.present == 0 ? touched_bytes : bytes_of(entry.key, touched & ~entry.present);
     entry.present |= touched;
     used_bytes_ += added;
     if (write) {
       entry.dirty |= touched;
     } else {
       outcome.miss_bytes += added;
-      outcome.hit_bytes += bytes_of(entry.key, touched) - added;
+      outcome.hit_bytes += touched_bytes - added;
     }
     outcome.written_back_bytes += evict_to_capacity();
     row = next;
@@ -168,7 +169,7 @@ std::int32_t L2Cache::pick_victim() {
 }
 
 std::int64_t L2Cache::bytes_of(std::uint64_t key, std::uint64_t rows) const {
-  return std::popcount(rows) * row_bytes_[static_cast<std::size_t>(key >> 56)];
+  return rows == 0 ? 0 : std::popcount(rows) * row_bytes_[static_cast<std::size_t>(key >> 56)];
 }
 
 std::int64_t L2Cache::evict_to_capacity() {

@@ -31,9 +31,12 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
       config_(config),
       sequence_(kernel_),
       memory_(config.sms, config.rates, config.attribute),
-      sms_(static_cast<std::size_t>(config.sms)) {
+      sms_(static_cast<std::size_t>(config.sms)),
+      earliest_(config.sms) {
   std::swap(storage_, spare_storage());
-  events_.clear();
+  step_counts_.resize(plan_.step_count);
+  events_.resize(std::max(events_.size(), sms_.size()));
+  for (EventQueue& events : events_) events.clear();
   for (CtaState& cta : ctas_) cta.active = false;
   if (config.attribute) tally_.emplace(plan_, kernel_.program, config);
   if (config.listener == nullptr) return;
@@ -47,26 +50,23 @@ Machine::~Machine() {
 
 MachineResult Machine::run() {
   setup_grid();
+  // CTAs of a cluster are launched by what happens on any of its SMs.
+  load_lead_ = cluster_ > 1 ? std::min(plan_.l2_latency, plan_.start_latency) : plan_.l2_latency;
+  store_lead_ = plan_.store_latency;
   if (config_.checkpoints != nullptr) agents_through_.assign(static_cast<std::size_t>(sequence_.size()), 0);
   result_.items = sequence_.size();
   while (true) {
-    const std::int64_t event_time = events_.empty() ? kNever : events_.top().time;
+    const std::int64_t event_time = earliest_.time();
     const double transfer_end = memory_.next_end();
     if (event_time == kNever && !std::isfinite(transfer_end)) break;
     if (transfer_end < static_cast<double>(event_time)) {
       finish_transfer();
-      continue;
-    }
-    const Event event = events_.top();
-    events_.pop();
-    end_ = std::max(end_, event.time);
-    if (tally_) close_books(sm_of(event), event.time);
-    switch (event.kind) {
-      case Event::Kind::wake: advance(event.a, event.b, event.time); break;
-      case Event::Kind::arrive: arrive(event.a, event.time); break;
-      case Event::Kind::launch: launch_cluster(event.a, event.time); break;
-      case Event::Kind::mma_start: start_mma(event.a, event.time); break;
-      case Event::Kind::flow: flow_event(event.a, event.time); break;
+    } else {
+      const int sm = earliest_.first(last_safe_);
+      running_sm_ = sm;
+      run_sm(sm);
+      running_sm_ = -1;
+      earliest_.set(sm, events_[static_cast<std::size_t>(sm)].next_time());
     }
   }
   check_finished();
@@ -75,20 +75,46 @@ MachineResult Machine::run() {
   for (const SmState& sm : sms_) result_.drain_ticks.push_back(result_.ticks - sm.empty_since);
   std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
   result_.spread = spread();
+  if (config_.count_work) add_counts();
   if (tally_) finish_books();
   if (trace_) trace_->finish(result_.ticks);
   return result_;
 }
 
-int Machine::sm_of(const Event& event) const {
+void Machine::run_sm(int sm) {
+  EventQueue& events = events_[static_cast<std::size_t>(sm)];
+  horizon_ = 0;
+  if (!tally_ && !trace_) {  // which are told in order of time
+    const std::int64_t lead = sms_[static_cast<std::size_t>(sm)].stores_in_flight > 0 ? std::min(load_lead_, store_lead_) : load_lead_;
+    horizon_ = events.top().time + lead;
+  }
+  while (!events.empty()) {
+    const Event event = events.top();
+    if (!in_order(event.time) && !(ahead(event.time) && stays_inside(event))) return;
+    events.pop();
+    end_ = std::max(end_, event.time);
+    if (tally_) close_books(sm, event.time);
+    handle(event);
+  }
+}
+
+bool Machine::stays_inside(const Event& event) const {
   switch (event.kind) {
-    case Event::Kind::wake: return ctas_[static_cast<std::size_t>(event.a)].sm;
-    case Event::Kind::launch: return groups_[static_cast<std::size_t>(event.a)].first_sm;
-    case Event::Kind::flow: return event.a;
-    case Event::Kind::arrive:
+    case Event::Kind::wake: return event.order != Event::order_of(Event::Rank::put_off, 0);
+    case Event::Kind::arrive: return !transfers_[static_cast<std::size_t>(event.a)].is_store;
+    case Event::Kind::launch: return false;
     case Event::Kind::mma_start: break;
   }
-  return ctas_[static_cast<std::size_t>(transfers_[static_cast<std::size_t>(event.a)].cta)].sm;
+  return true;
+}
+
+void Machine::handle(const Event& event) {
+  switch (event.kind) {
+    case Event::Kind::wake: advance(event.a, event.b, event.time); break;
+    case Event::Kind::arrive: arrive(event.a, event.time); break;
+    case Event::Kind::launch: launch_cluster(event.a, event.time); break;
+    case Event::Kind::mma_start: start_mma(event.a, event.time); break;
+  }
 }
 
 void Machine::book_wait(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t until, Wait reason) {
@@ -111,8 +137,13 @@ void Machine::advance(std::int32_t slot, std::int32_t index, std::int64_t now) {
     agent->blocked = false;
     if (tally_) tally_->unblock(cta->sm, slot, index);
   }
+  while (agent->group > 0) {
+    const PlannedStep& step = plan_.agents[static_cast<std::size_t>(index)].sections[agent->section][agent->op];
+    if (!run_groups(*cta, slot, index, step, now)) return;
+  }
   while (true) {
     if (agent->position < 0) {
+      if (!in_order(now)) return put_off(slot, index, now);
       agent->position = item_of(*cta, agent->item_index);
       if (agent->position < 0) {
         finish_agent(slot, *agent, now);
@@ -135,6 +166,7 @@ void Machine::advance(std::int32_t slot, std::int32_t index, std::int64_t now) {
       ++agent->op;
       continue;
     }
+    if (!stays_inside(step) && !in_order(now)) return put_off(slot, index, now);
     if (!execute(slot, index, step, trip, now)) return;
   }
 }
@@ -195,10 +227,8 @@ bool Machine::execute(std::int32_t slot, std::int32_t index, const PlannedStep& 
       ++agent.op;
       signal(slot, step.token, take_phase(agent, step.token), agent, now);
       return true;
-    case StepKind::chain: return config_.whole_steps ? start_flow(cta, slot, index, step, now) : run_chain(cta, slot, index, step, now);
-    case StepKind::mma:
-      if (step.async) return issue_mma(cta, slot, index, step, now);
-      return config_.whole_steps ? start_flow(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
+    case StepKind::chain: return run_chain(cta, slot, index, step, now);
+    case StepKind::mma: return step.async ? issue_mma(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
     case StepKind::load:
     case StepKind::store: return issue_copy(cta, slot, index, step, trip, now);
     case StepKind::await: break;
@@ -249,7 +279,7 @@ void Machine::signal(std::int32_t slot, ir::TokenId token, std::int64_t phase, A
       const auto [waiting, w] = kernel_waiters_[i];
       if (w.token == token && w.group == group && count >= w.needed) {
         if (trace_) trace_->caused(waiting, w.agent, now);
-        push(now + plan_.l2_latency, Event::Kind::wake, waiting, w.agent);
+        push_outside(ctas_[static_cast<std::size_t>(waiting)].sm, now + plan_.l2_latency, Event::Kind::wake, waiting, w.agent);
         kernel_waiters_.erase(kernel_waiters_.begin() + static_cast<std::ptrdiff_t>(i));
       } else {
         ++i;
@@ -264,7 +294,7 @@ void Machine::signal(std::int32_t slot, ir::TokenId token, std::int64_t phase, A
     const Waiter w = cta.waiters[i];
     if (w.token == token && state.complete >= w.needed) {
       if (trace_) trace_->caused(slot, w.agent, now);
-      push(now + plan_.barrier_latency, Event::Kind::wake, slot, w.agent);
+      push(cta.sm, now + plan_.barrier_latency, Event::Kind::wake, slot, w.agent);
       cta.waiters.erase(cta.waiters.begin() + static_cast<std::ptrdiff_t>(i));
     } else {
       ++i;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plays one kernel op by op on a set of SMs with their memory. `detailed` plays the whole chip; `fast` plays one SM with its
-// share of the chip.
+// Plays one kernel op by op on a set of SMs with their memory. `detailed` plays the whole chip; `fast` plays an equal part of it, or
+// one SM on classes of items.
 #pragma once
 
 #include <array>
@@ -48,8 +48,7 @@ struct MachineConfig {
   bool mask_cost = true;
   bool cta_start = true;
   bool multicast = true;
-  bool whole_steps = false;  // units serve whole steps as fluids, not group by group: several times faster, no listener, no attribution
-  bool count_work = true;    // pipe demands and work counts of the result
+  bool count_work = true;                          // pipe demands and work counts of the result
   std::vector<Checkpoint>* checkpoints = nullptr;  // one per item, in order of their ends
   bool start_offsets = true;
   bool attribute = false;  // book the reasons of idle ticks

@@ -62,24 +62,27 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
     result_.loaded_bytes += static_cast<double>(bytes);
     result_.hit_bytes += static_cast<double>(hit);
   }
-  if (transfer.is_store) ++cta.stores_in_flight;
+  if (transfer.is_store) {
+    ++cta.stores_in_flight;
+    ++sms_[static_cast<std::size_t>(cta.sm)].stores_in_flight;
+    horizon_ = std::min(horizon_, now + store_lead_);
+  }
   if (tally_ && !transfer.is_store) tally_->loads(cta.sm, 1);
   if (miss > 0) transfer.latency += plan_.hbm_latency;
   if (atomic) hit += bytes;  // L2 reads and writes: as long as moving the bytes twice
   transfer.parts = (miss > 0) + (hit > 0);
   if (transfer.parts == 0) {
-    push(now + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+    push(cta.sm, now + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
   } else {
     const bool multicast = step.sharers > 1 && step.arrives;
     if (miss > 0) memory_.submit(static_cast<double>(now), cta.sm, miss, true, id, multicast);
     if (hit > 0) memory_.submit(static_cast<double>(now), cta.sm, hit, false, id, multicast);
   }
   ++agent.op;
-  add_busy(step, agent);
+  count_step(step, agent);
   std::int64_t release = now;
   if (step.async && step.issue_ticks > 0) {
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
-    if (!sm.flows.empty()) advance_flows(sm, static_cast<double>(now));
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
     release = std::max(sm.issue_free, now + step.issue_ticks);
     if (trace_) trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
@@ -127,7 +130,8 @@ void Machine::finish_transfer() {
     trace_->rates(end, memory_.use());
   }
   if (--transfer.parts > 0) return;
-  push(static_cast<std::int64_t>(std::ceil(end)) + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+  push_outside(ctas_[static_cast<std::size_t>(transfer.cta)].sm, static_cast<std::int64_t>(std::ceil(end)) + transfer.latency,
+               Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
 }
 
 void Machine::arrive(std::int32_t id, std::int64_t now) {
@@ -138,10 +142,9 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
   if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
     const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
     transfer.bytes = 0;  // come back when the write into SMEM has ended
-    if (!sm.flows.empty()) advance_flows(sm, static_cast<double>(now));
     const std::int64_t written = sm.copy_into_smem(now, service);
     if (trace_) trace_->hold_transfer(Unit::smem_copies, id, now, written - service, written);
-    push(written, Event::Kind::arrive, id, 0);
+    push(cta.sm, written, Event::Kind::arrive, id, 0);
     return;
   }
   free_transfers_.push_back(id);
@@ -151,10 +154,11 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
     signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
   if (transfer.is_store) {
     --cta.stores_in_flight;
+    --sm.stores_in_flight;
     end_ = std::max(end_, now);
     retire_if_done(transfer.cta, now);
   }
-  if (transfer.blocks_agent) push(now, Event::Kind::wake, transfer.cta, transfer.agent);
+  if (transfer.blocks_agent) push(cta.sm, now, Event::Kind::wake, transfer.cta, transfer.agent);
 }
 
 }  // namespace attnsim::machine

@@ -26,7 +26,7 @@ inline constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 struct Storage {
   std::vector<CtaState> ctas;
   std::vector<TransferState> transfers;
-  EventQueue events;
+  std::vector<EventQueue> events;  // by SM
 };
 
 class Machine {
@@ -43,7 +43,22 @@ class Machine {
 
  private:
   // --- agents and tokens (machine.cpp) ---
-  [[nodiscard]] int sm_of(const Event& event) const;
+  // The SM's events up to the first that has to wait for other SMs or memory.
+  void run_sm(int sm);
+  void handle(const Event& event);
+  // Whether what concerns other SMs or memory may happen at `now`: nothing of them comes before.
+  [[nodiscard]] bool in_order(std::int64_t now) { return now <= last_safe_ && memory_.next_end() >= static_cast<double>(now); }
+  // Whether nothing from outside can still reach the running SM at `time` or before.
+  [[nodiscard]] bool ahead(std::int64_t time) const { return time < horizon_; }
+  [[nodiscard]] bool stays_inside(const Event& event) const;
+  [[nodiscard]] bool stays_inside(const PlannedStep& step) const {
+    return step.kind == StepKind::chain || step.kind == StepKind::mma ||
+           ((step.kind == StepKind::await || step.kind == StepKind::signal) && !step.kernel_scope);
+  }
+  // The agent goes on when its SM's turn comes.
+  void put_off(std::int32_t slot, std::int32_t index, std::int64_t now) {
+    push_event(ctas_[static_cast<std::size_t>(slot)].sm, {now, Event::order_of(Event::Rank::put_off, 0), slot, index, Event::Kind::wake});
+  }
   // A wait during which nothing else happens.
   void book_wait(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t until, Wait reason);
   void finish_books();
@@ -76,21 +91,23 @@ class Machine {
   void finish_agent(std::int32_t slot, AgentState& agent, std::int64_t now);
 
   // --- units of an SM (machine_units.cpp) ---
+  bool run_groups(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
+    return step.kind == StepKind::chain ? run_chain(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
+  }
   bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
   bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
   bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
   // An asynchronous MMA takes its operands from SMEM while it runs, not while it queues. When SMEM is late, so is the product.
   void start_mma(std::int32_t id, std::int64_t now);
-  void add_busy(const PlannedStep& step, const AgentState& agent);
+  void count_step(const PlannedStep& step, const AgentState& agent) {
+    if (!config_.count_work) return;
+    StepCount& count = step_counts_[step.id];
+    ++count.times;
+    if (step.kind == StepKind::mma) count.valid_rows += valid_rows(step, kernel_.program, agent.item.tile->rows);
+  }
+  void add_counts();
   // The holds of a synchronous group beside its own unit.
   void hold_shared(std::int32_t slot, std::int32_t index, const PlannedStep& step, const SmState& sm, std::int64_t now);
-
-  // --- units as fluids (machine_flow.cpp) ---
-  // Starts the step, and what follows it on the same unit, as one flow. False: the agent waits for its end.
-  bool start_flow(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
-  void flow_event(int sm, std::int64_t now);
-  static void advance_flows(SmState& sm, double now);
-  void set_flow_rates(SmState& sm, int index);
 
   // --- copies (machine_copies.cpp) ---
   bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
@@ -99,8 +116,21 @@ class Machine {
   void arrive(std::int32_t id, std::int64_t now);
 
   // --- shared by all ---
-  void push(std::int64_t time, Event::Kind kind, std::int32_t a, std::int32_t b) {
-    events_.push(Event{time, Event::order_of(kind, event_age_++), a, b, kind});
+  void push_event(int sm, const Event& event) {
+    events_[static_cast<std::size_t>(sm)].push(event);
+    if (sm == running_sm_) return;
+    if (event.time < earliest_.time_of(sm)) earliest_.set(sm, event.time);
+    last_safe_ = std::min(last_safe_, sm < running_sm_ ? event.time - 1 : event.time);
+  }
+  // Of an SM's own making.
+  void push(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int32_t b) {
+    const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::completes : Event::Rank::issues;
+    push_event(sm, {time, Event::order_of(rank, sms_[static_cast<std::size_t>(sm)].event_age++), a, b, kind});
+  }
+  // What memory, the dispatcher or another SM does to an SM.
+  void push_outside(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int32_t b) {
+    const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::memory : Event::Rank::outside;
+    push_event(sm, {time, Event::order_of(rank, event_age_++), a, b, kind});
   }
   // `step`: what the agent is at or waits in; nullptr where it waits for the product of an asynchronous op.
   void block(std::int32_t slot, std::int32_t index, const PlannedStep* step, Wait reason, std::int64_t now) {
@@ -111,9 +141,9 @@ class Machine {
     agent.blocked_since = now;
     if (tally_) tally_->block(cta.sm, slot, index, agent, step, reason);
   }
-  // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens before (true), else by an event.
+  // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens on its SM before (true), else by an event.
   bool go_on_at(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
-    if ((events_.empty() || time < events_.top().time) && memory_.next_end() >= static_cast<double>(time)) {
+    if (time < events_[static_cast<std::size_t>(running_sm_)].next_time() && (ahead(time) || in_order(time))) {
       add_wait(reason, time - now);
       end_ = std::max(end_, time);
       if (tally_) book_wait(slot, index, step, time, reason);
@@ -121,7 +151,7 @@ class Machine {
       return true;
     }
     block(slot, index, step, reason, now);
-    push(time, Event::Kind::wake, slot, index);
+    push(running_sm_, time, Event::Kind::wake, slot, index);
     return false;
   }
   void add_wait(Wait reason, std::int64_t ticks) {
@@ -157,11 +187,22 @@ class Machine {
   std::vector<TransferState>& transfers_ = storage_.transfers;
   std::size_t transfer_count_ = 0;
   std::vector<std::int64_t> free_transfers_;
-  EventQueue& events_ = storage_.events;
+  std::vector<EventQueue>& events_ = storage_.events;
+  EarliestSm earliest_;
+  int running_sm_ = -1;
+  std::int64_t last_safe_ = 0;  // no event of another SM comes before this tick's of the running one
+  std::int64_t horizon_ = 0;    // before which nothing from outside reaches the running SM
+  std::int64_t load_lead_ = 0;  // ticks from the end of a transfer in memory, or from another SM's act, to what the SM sees of it
+  std::int64_t store_lead_ = 0;
   std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
   std::map<std::tuple<std::int64_t, std::int32_t, ir::TokenId, ItemGroup>, std::int64_t> kernel_awaited_;
   std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;
   std::unique_ptr<Recorder> trace_;  // beside a listener only
+  struct StepCount {
+    std::int64_t times = 0;
+    std::int64_t valid_rows = 0;  // of the products' results, over all times
+  };
+  std::vector<StepCount> step_counts_;  // by PlannedStep::id
   MachineResult result_;
   std::array<double, kStartOffsets> offset_cycles_{};  // resident SM cycles and trips by start offset
   std::array<double, kStartOffsets> offset_trips_{};

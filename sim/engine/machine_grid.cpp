@@ -20,7 +20,7 @@ void Machine::setup_grid() {
   // Round-robin over SMs: the dispatcher picks the SM with the most free slots.
   for (int slot = 0; slot < config_.ctas_per_sm; ++slot) {
     for (std::size_t group = 0; group < groups_.size(); ++group) {
-      push(launch_slot(0), Event::Kind::launch, static_cast<std::int32_t>(group), 0);
+      push_outside(groups_[group].first_sm, launch_slot(0), Event::Kind::launch, static_cast<std::int32_t>(group), 0);
     }
   }
 }
@@ -66,7 +66,7 @@ void Machine::free_place(int sm, std::int64_t now) {
   ++group.free[static_cast<std::size_t>(sm - group.first_sm)];
   if (std::find(group.free.begin(), group.free.end(), 0) != group.free.end()) return;
   for (int& places : group.free) --places;
-  if (next_list_ < lists_) push(launch_slot(now), Event::Kind::launch, index, 0);
+  if (next_list_ < lists_) push_outside(group.first_sm, launch_slot(now), Event::Kind::launch, index, 0);
 }
 
 void Machine::launch(int sm, std::int64_t now) {
@@ -102,7 +102,7 @@ void Machine::launch(int sm, std::int64_t now) {
     const int offset = !config_.start_offsets ? 0 : config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
     const std::int64_t stagger =
         ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
-    push(now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
+    push_outside(sm, now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
   }
   if (trace_) trace_->launch(slot, cta.id, sm, now);
   SmState& state = sms_[static_cast<std::size_t>(sm)];

@@ -14,23 +14,26 @@
 namespace attnsim::machine {
 
 struct Event {
-  enum class Kind : std::uint8_t { wake, arrive, launch, mma_start, flow };
+  enum class Kind : std::uint8_t { wake, arrive, launch, mma_start };
+  // Among events of one SM and tick: a step that was put off, what memory completes, what the SM completes, what issues, and what
+  // comes from other SMs; each of these by age.
+  enum class Rank : std::uint8_t { put_off, memory, completes, issues, outside };
   std::int64_t time = 0;
-  std::uint64_t order = 0;  // among events of one tick: what completes before what issues, then by age
-  std::int32_t a = 0;       // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs; flow: SM
-  std::int32_t b = 0;       // wake: agent
+  std::uint64_t order = 0;
+  std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
+  std::int32_t b = 0;  // wake: agent
   Kind kind = Kind::wake;
 
-  static constexpr std::uint64_t kIssues = std::uint64_t{1} << 63;
-  [[nodiscard]] static std::uint64_t order_of(Kind kind, std::uint64_t age) { return kind == Kind::arrive ? age : kIssues | age; }
+  [[nodiscard]] static std::uint64_t order_of(Rank rank, std::uint64_t age) { return static_cast<std::uint64_t>(rank) << 56 | age; }
   [[nodiscard]] bool before(const Event& other) const { return time != other.time ? time < other.time : order < other.order; }
 };
 
-// Pending events, earliest first: a binary heap whose storage stays.
+// Pending events of an SM, earliest first: a binary heap whose storage stays.
 class EventQueue {
  public:
   [[nodiscard]] bool empty() const { return heap_.empty(); }
   [[nodiscard]] const Event& top() const { return heap_.front(); }
+  [[nodiscard]] std::int64_t next_time() const { return heap_.empty() ? INT64_MAX : heap_.front().time; }
   void clear() { heap_.clear(); }
 
   void push(const Event& event) {
@@ -64,6 +67,42 @@ class EventQueue {
 
  private:
   std::vector<Event> heap_;
+};
+
+// Which SM has the earliest event; of several the one with the lowest number.
+class EarliestSm {
+ public:
+  explicit EarliestSm(int sms) {
+    while (leaves_ < static_cast<std::size_t>(sms)) leaves_ *= 2;
+    times_.assign(2 * leaves_, INT64_MAX);
+  }
+  [[nodiscard]] std::int64_t time() const { return times_[1]; }
+  [[nodiscard]] std::int64_t time_of(int sm) const { return times_[leaves_ + static_cast<std::size_t>(sm)]; }
+  void set(int sm, std::int64_t time) {
+    std::size_t node = leaves_ + static_cast<std::size_t>(sm);
+    times_[node] = time;
+    while (node > 1) {
+      node /= 2;
+      const std::int64_t earlier = std::min(times_[2 * node], times_[2 * node + 1]);
+      if (times_[node] == earlier) break;
+      times_[node] = earlier;
+    }
+  }
+  // `last_safe`: up to which tick, included, no event of another SM comes before one of this SM.
+  [[nodiscard]] int first(std::int64_t& last_safe) const {
+    last_safe = INT64_MAX;
+    std::size_t node = 1;
+    while (node < leaves_) {
+      const bool left = times_[2 * node] == times_[node];
+      last_safe = std::min(last_safe, left ? times_[2 * node + 1] : times_[2 * node] - 1);
+      node = 2 * node + (left ? 0 : 1);
+    }
+    return static_cast<int>(node - leaves_);
+  }
+
+ private:
+  std::size_t leaves_ = 1;
+  std::vector<std::int64_t> times_;  // of node n: the earlier of those of 2 n and 2 n + 1
 };
 
 // Items that share kernel tokens: pieces of one row tile.
@@ -163,27 +202,7 @@ struct CtaState {
   std::vector<Waiter> waiters;
 };
 
-// A run of steps of one agent that a unit serves beside others, as a fluid (machine_flow.cpp). Ticks of the unit's time.
-struct Flow {
-  std::int32_t cta = 0;
-  std::int32_t agent = 0;
-  bool on_tensor = false;
-  double left = 0;    // ticks of the unit that are still to be served
-  double most = 1;    // of the unit that the agent can take
-  double weight = 1;  // against others: ticks that a turn takes
-  double issue = 0;   // issue slots, SMEM and tensor memory taken per tick served
-  double smem = 0;
-  double tmem = 0;
-  double rate = 0;           // of the unit, now
-  std::int64_t latency = 0;  // after the last instruction
-};
-
 struct SmState {
-  std::vector<Flow> flows;
-  double flows_at = 0;                       // up to which `left` holds
-  std::int64_t next_flow_event = INT64_MAX;  // pending
-  double flow_smem = 0;                      // parts of SMEM and of the issue slots that the flows take
-  double flow_issue = 0;
   std::int64_t vector_free = 0;
   std::int64_t tensor_free = 0;
   std::int64_t sync_free = 0;      // turn of mma.sync and chains
@@ -202,6 +221,8 @@ struct SmState {
     return smem_all_free;
   }
   std::int64_t issue_free = 0;
+  std::uint64_t event_age = 0;
+  int stores_in_flight = 0;
   int resident = 0;
   std::int64_t resident_since = 0;
   std::int64_t empty_since = 0;

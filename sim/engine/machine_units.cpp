@@ -33,7 +33,7 @@ bool Machine::run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, co
   agent.group = 0;
   ++agent.op;
   end += step.latency;
-  add_busy(step, agent);
+  count_step(step, agent);
   if (trace_) trace_->end(slot, index, end, end);
   return go_on_at(slot, index, &step, now, end, start > now ? Wait::pipe : Wait::dependency);
 }
@@ -56,7 +56,7 @@ bool Machine::run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, cons
   agent.group = 0;
   ++agent.op;
   end += step.latency;
-  add_busy(step, agent);
+  count_step(step, agent);
   if (trace_) trace_->end(slot, index, end, end);
   return go_on_at(slot, index, &step, now, end, Wait::pipe);
 }
@@ -69,13 +69,12 @@ bool Machine::issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, co
   const std::int64_t end = sm.tensor_free + step.latency;
   for (ir::TileId t : step.busy_tiles) agent.tile_ready[static_cast<std::size_t>(t)] = end;
   ++agent.op;
-  add_busy(step, agent);
+  count_step(step, agent);
   end_ = std::max(end_, end);
   const std::int64_t id = new_transfer(slot, index, step, agent);
   TransferState& product = transfers_[static_cast<std::size_t>(id)];
   product.bytes = sm.tensor_free;
-  push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
-  if (!sm.flows.empty()) advance_flows(sm, static_cast<double>(now));
+  push(cta.sm, start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
     trace_->hold(Unit::tensor, slot, index, now, start, sm.tensor_free);
@@ -101,25 +100,20 @@ void Machine::start_mma(std::int32_t id, std::int64_t now) {
       ready = std::max(ready, end);
     }
   }
-  push(end, Event::Kind::arrive, id, 0);
+  push(cta.sm, end, Event::Kind::arrive, id, 0);
 }
 
-void Machine::add_busy(const PlannedStep& step, const AgentState& agent) {
-  if (!config_.count_work) return;
-  for (std::size_t p = 0; p < kPipeCount; ++p) result_.busy_cycles[p] += step.step->demand[p];
-  WorkCounts& c = result_.counts;
-  c.tensor_flops += step.step->tensor_flops;
-  if (step.kind == StepKind::mma) {
-    const double useful = step.step->tensor_flops * valid_row_fraction(step, kernel_.program, *agent.item.tile);
-    c.useful_tensor_flops += useful;
-    c.narrow_tensor_flops += useful * (1 - step.step->operand_bits / 16.0);
+void Machine::add_counts() {
+  for (const PlannedAgent& agent : plan_.agents) {
+    for (const auto& section : agent.sections) {
+      for (const PlannedStep& step : section) {
+        const StepCount& count = step_counts_[step.id];
+        if (count.times == 0) continue;
+        const double rows = step.kind == StepKind::mma ? static_cast<double>(padded_rows(step, kernel_.program)) : 1;
+        add_work(result_, *step.step, static_cast<double>(count.times), static_cast<double>(count.valid_rows) / rows);
+      }
+    }
   }
-  c.exp_count += step.step->exp_count;
-  c.fp32_ops += step.step->fp32_ops;
-  c.alu_ops += step.step->alu_ops;
-  c.sfu_ops += step.step->sfu_ops;
-  c.warp_instructions += step.step->warp_instructions;
-  c.smem_bytes += step.step->smem_bytes;
 }
 
 void Machine::hold_shared(std::int32_t slot, std::int32_t index, const PlannedStep& step, const SmState& sm, std::int64_t now) {

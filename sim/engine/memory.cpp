@@ -12,8 +12,19 @@ namespace {
 template <std::size_t N>
 void share(double capacity, const std::array<double, N>& flows, std::array<double, N>& limits) {
   double demand = 0;
-  for (std::size_t i = 0; i < N; ++i) demand += flows[i] * limits[i];
+  std::size_t kinds = 0;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < N; ++i) {
+    demand += flows[i] * limits[i];
+    if (flows[i] == 0) continue;
+    ++kinds;
+    last = i;
+  }
   if (demand <= capacity) return;
+  if (kinds == 1) {
+    limits[last] = std::min(limits[last], std::max(0.0, capacity) / flows[last]);
+    return;
+  }
   // Classes below the common level keep their limit; the level rises as each of them leaves.
   std::array<bool, N> satisfied{};
   double left = capacity;
@@ -51,30 +62,23 @@ void MemorySystem::write_back(double now, double bytes) {
   set_rates();
 }
 
-double MemorySystem::next_end() {
-  if (next_end_ >= 0) return next_end_;
-  next_end_ = std::numeric_limits<double>::infinity();
-  for (const Class& c : flows_) {
-    if (!c.active.empty()) next_end_ = std::min(next_end_, now_ + std::max(0.0, c.active.top().finish - c.served) / c.rate);
+double MemorySystem::find_next_end() {
+  double least = std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < kFlows; ++i) {
+    const Class& c = flows_[i];
+    if (c.active.empty()) continue;
+    const double remaining = std::max(0.0, c.active.top().finish - c.served) / c.rate;
+    if (remaining >= least) continue;
+    least = remaining;
+    next_class_ = i;
   }
+  next_end_ = now_ + least;
   return next_end_;
 }
 
-MemorySystem::Class& MemorySystem::next_class() {
-  Class* first = nullptr;
-  double least = std::numeric_limits<double>::infinity();
-  for (Class& candidate : flows_) {
-    if (candidate.active.empty()) continue;
-    const double remaining = std::max(0.0, candidate.active.top().finish - candidate.served) / candidate.rate;
-    if (first != nullptr && remaining >= least) continue;
-    first = &candidate;
-    least = remaining;
-  }
-  return *first;
-}
-
 int MemorySystem::next_sm() {
-  return next_class().active.top().sm;
+  (void)next_end();
+  return flows_[next_class_].active.top().sm;
 }
 
 PortState MemorySystem::port_state(int sm) const {
@@ -101,7 +105,8 @@ MemoryTotals MemorySystem::totals(double now) const {
 
 std::int64_t MemorySystem::pop(double& end) {
   end = next_end();
-  Class& c = next_class();
+  Class& c = flows_[next_class_];
+  const std::size_t kind = next_class_;
   const Active done = c.active.top();
   move_to(end);
   c.active.pop();
@@ -109,7 +114,11 @@ std::int64_t MemorySystem::pop(double& end) {
   const std::int64_t tag = port.front().tag;
   port.pop();
   if (port.size() > 0) start_head(done.sm);
-  set_rates();
+  if (port.size() > 0 && port.front().flow == kind) {
+    next_end_ = -1;  // as many of each kind as before
+  } else {
+    set_rates();
+  }
   return tag;
 }
 

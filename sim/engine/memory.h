@@ -48,7 +48,7 @@ class MemorySystem {
   // Tick at which the pending write-backs would be through if nothing else came.
   [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }
   // Tick at which the next transfer ends; infinity when nothing is under way.
-  [[nodiscard]] double next_end();
+  [[nodiscard]] double next_end() { return next_end_ >= 0 ? next_end_ : find_next_end(); }
   // Moves time to next_end() and removes that transfer. Call only when next_end() is finite.
   std::int64_t pop(double& end);
   // SM whose transfer ends next.
@@ -112,7 +112,7 @@ class MemorySystem {
     std::priority_queue<Active, std::vector<Active>, std::greater<>> active;
   };
 
-  [[nodiscard]] Class& next_class();
+  double find_next_end();
   void move_to(double now);
   void start_head(int sm);
   void set_rates();
@@ -129,7 +129,8 @@ class MemorySystem {
   double hbm_unused_ = 0;
   double write_back_bytes_ = 0;
   double write_back_rate_ = 0;
-  double next_end_ = -1;  // cached; < 0: unknown
+  double next_end_ = -1;        // cached; < 0: unknown
+  std::size_t next_class_ = 0;  // whose transfer it is
   std::int64_t sequence_ = 0;
 };
 

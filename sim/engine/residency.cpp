@@ -12,54 +12,110 @@ namespace attnsim {
 
 namespace {
 
-// How often a step acts in one item.
-std::int64_t executions(const PlannedStep& step, const ir::RowTile& tile, std::int64_t trips, bool runs) {
-  const std::int64_t partial = runs ? tile.partial_trips() : 0;
+// Trips of a loop, summed over items, by what conditions ask for.
+struct TripSums {
+  std::int64_t all = 0;
+  std::int64_t first = 0;  // items with at least one
+  std::int64_t partial = 0;
+};
+
+// Row tiles of a family that differ in their loops alone.
+struct AlikeTiles {
+  std::int64_t valid_rows = 0;
+  bool flag = false;
+  std::int64_t items = 0;
+  TripSums runs;
+  TripSums peers;
+  std::vector<std::int64_t> ragged;  // by axis of the program: runs that touch the loop tile that is not full
+};
+
+std::vector<AlikeTiles> alike_tiles(const ir::ItemFamily& family, const ir::Program& program) {
+  std::vector<AlikeTiles> groups;
+  std::size_t at = 0;
+  for (const ir::RowTile& tile : family.tiles) {
+    const auto is_of = [&](const AlikeTiles& g) { return g.valid_rows == tile.rows && g.flag == tile.flag; };
+    if (at >= groups.size() || !is_of(groups[at])) {
+      at = static_cast<std::size_t>(std::find_if(groups.begin(), groups.end(), is_of) - groups.begin());
+      if (at == groups.size()) groups.push_back({tile.rows, tile.flag, 0, {}, {}, std::vector<std::int64_t>(program.axes.size(), 0)});
+    }
+    AlikeTiles& group = groups[at];
+    ++group.items;
+    const std::int64_t trips = tile.trips();
+    group.runs.all += trips;
+    group.runs.first += trips > 0 ? 1 : 0;
+    group.runs.partial += tile.partial_trips();
+    group.peers.all += tile.peers;
+    group.peers.first += tile.peers > 0 ? 1 : 0;
+    for (std::size_t a = 0; a < program.axes.size(); ++a) {
+      if (program.axes[a].kind != ir::AxisKind::trip_cols) continue;
+      const std::int64_t ragged = family.loop_extent / program.axes[a].padded;
+      for (const ir::TripRun& run : tile.runs)
+        group.ragged[a] += run.count > 0 && (run.first == ragged || run.first + (run.count - 1) * run.step == ragged) ? 1 : 0;
+    }
+  }
+  return groups;
+}
+
+// How often a step of a section acts in a slab's items of the group.
+std::int64_t executions(const PlannedStep& step, const AlikeTiles& group, const KernelPlan& plan, std::size_t section) {
+  TripSums trips{group.items, group.items, 0};
+  if (plan.is_loop[section] != 0) trips = plan.is_peers[section] != 0 ? group.peers : group.runs;
   switch (step.when) {
-    case ir::When::always: return trips;
+    case ir::When::always: return trips.all;
     case ir::When::first_trip:
-    case ir::When::last_trip: return std::min<std::int64_t>(trips, 1);
-    case ir::When::not_first_trip: return std::max<std::int64_t>(trips - 1, 0);
-    case ir::When::partial_trip: return partial;
-    case ir::When::full_trip: return trips - partial;
-    case ir::When::item_flag: return tile.flag ? trips : 0;
-    case ir::When::not_item_flag: return tile.flag ? 0 : trips;
+    case ir::When::last_trip: return trips.first;
+    case ir::When::not_first_trip: return trips.all - trips.first;
+    case ir::When::partial_trip: return trips.partial;
+    case ir::When::full_trip: return trips.all - trips.partial;
+    case ir::When::item_flag: return group.flag ? trips.all : 0;
+    case ir::When::not_item_flag: return group.flag ? 0 : trips.all;
     case ir::When::last_arriver: return 0;  // one item of each group; its share is small
   }
   return 0;
 }
 
-// Valid rows that a copy moves over one item.
-std::int64_t copied_rows(const PlannedStep& step, const ir::Program& program, const ir::ItemFamily& family, const ir::RowTile& tile,
+// Valid rows that `times` copies of the group move.
+std::int64_t copied_rows(const PlannedStep& step, const ir::Program& program, const ir::ItemFamily& family, const AlikeTiles& group,
                          std::int64_t times) {
   if (step.rows_axis == ir::kUnit) return times;
-  const ir::Axis& axis = program.axes[static_cast<std::size_t>(step.rows_axis)];
+  const auto a = static_cast<std::size_t>(step.rows_axis);
+  const ir::Axis& axis = program.axes[a];
   if (axis.kind == ir::AxisKind::fixed) return times * axis.valid;
-  if (axis.kind == ir::AxisKind::item_rows) return times * std::clamp<std::int64_t>(tile.rows - axis.row_offset, 0, axis.padded);
-  const std::int64_t ragged = family.loop_extent / axis.padded;  // the tile that is not full
-  std::int64_t rows = times * axis.padded;
-  for (const ir::TripRun& run : tile.runs) {
-    for (const std::int64_t edge : {run.first, run.first + (run.count - 1) * run.step}) {
-      if (run.count > 0 && edge == ragged) {
-        rows -= axis.padded - family.loop_extent % axis.padded;
-        break;
-      }
-    }
-  }
-  return rows;
+  if (axis.kind == ir::AxisKind::item_rows) return times * std::clamp<std::int64_t>(group.valid_rows - axis.row_offset, 0, axis.padded);
+  return times * axis.padded - group.ragged[a] * (axis.padded - family.loop_extent % axis.padded);
 }
 
-// An op of the main loop that acts in every trip, or in all but one.
-bool every_trip(const ir::Section& section, const ir::Op& op) {
-  return section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when != ir::When::first_trip &&
-         op.when != ir::When::last_trip;
+// How often an op acts in an item; conditions of single trips count as all.
+std::int64_t times_in(const ir::RowTile& tile, const ir::Section& section, const ir::Op& op) {
+  if ((op.when == ir::When::item_flag && !tile.flag) || (op.when == ir::When::not_item_flag && tile.flag)) return 0;
+  if (section.kind != ir::SectionKind::loop || op.when == ir::When::first_trip || op.when == ir::When::last_trip) return 1;
+  return section.trips == ir::TripSource::peers ? tile.peers : tile.trips();
 }
 
-std::int64_t trips_of(const ir::RowTile& tile) {
-  std::int64_t trips = 0;
-  for (const ir::TripRun& run : tile.runs) trips += run.count;
-  return trips;
+// Groups of slabs with rows of their own (K and V of one head and batch) among the items in flight.
+double groups_in_flight(const ir::Grid& grid, const ir::ItemFamily& family, std::int64_t divisor, double in_flight) {
+  const auto slabs = static_cast<double>(family.slab_count);
+  if (grid.policy == ir::GridPolicy::lists) return std::min(in_flight, std::max(1.0, slabs / static_cast<double>(divisor)));  // all over
+  double visited = in_flight / static_cast<double>(family.tiles.size());
+  if (grid.fastest == ir::Fastest::slabs)
+    visited = grid.section_slabs > 0 ? std::min(in_flight, static_cast<double>(grid.section_slabs)) : in_flight;
+  visited = std::clamp(visited, 1.0, slabs);
+  const bool takes_turns = grid.interleave > 1 && family.slab_count / grid.interleave >= divisor;
+  const double ways = takes_turns ? std::min(visited, static_cast<double>(grid.interleave)) : 1;
+  return ways * std::max(1.0, visited / ways / static_cast<double>(divisor));
 }
+
+// A tensor's rows that the items of a family walk in their loops.
+struct Walked {
+  double bytes = 0;  // all loads
+  double once = 0;   // of distinct rows
+  double held = 0;   // of all streams that advance together, by the walks in flight
+  double walks = 1;  // over the whole loop, each by the items of one row tile, in a row or side by side
+  double in_flight = 1;
+  double shared_by = 1;  // items in flight in one group
+  double apart = 0;      // part of the walk by which these are apart
+  bool atomic = false;
+};
 
 double row_bytes(const ir::Tensor& tensor) {
   return static_cast<double>(tensor.cols) * ir::bits_of(tensor.dtype) / 8;
@@ -73,34 +129,24 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
   const ir::Program& program = selected.kernel->program;
   MachineResult out;
   for (const ir::ItemFamily& family : selected.kernel->families) {
-    for (const ir::RowTile& tile : family.tiles) {
-      const auto slabs = static_cast<double>(family.slab_count);
-      out.items += family.slab_count;
+    const auto slabs = static_cast<double>(family.slab_count);
+    out.items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    for (const AlikeTiles& group : alike_tiles(family, program)) {
       for (const PlannedAgent& agent : plan.agents) {
         for (std::size_t s = 0; s < agent.sections.size(); ++s) {
-          const std::int64_t trips = plan.trips(s, tile);
-          const bool runs = plan.is_loop[s] != 0 && plan.is_peers[s] == 0;
           for (const PlannedStep& step : agent.sections[s]) {
             if (step.is_mask && !config.mask_cost) continue;
-            const std::int64_t times = executions(step, tile, trips, runs);
+            const std::int64_t times = executions(step, group, plan, s);
             if (times == 0) continue;
             const double n = static_cast<double>(times) * slabs;
-            for (std::size_t p = 0; p < kPipeCount; ++p) out.busy_cycles[p] += step.step->demand[p] * n;
-            out.counts.tensor_flops += step.step->tensor_flops * n;
-            if (step.kind == StepKind::mma) {
-              const double useful = step.step->tensor_flops * n * valid_row_fraction(step, program, tile);
-              out.counts.useful_tensor_flops += useful;
-              out.counts.narrow_tensor_flops += useful * (1 - step.step->operand_bits / 16.0);
-            }
-            out.counts.exp_count += step.step->exp_count * n;
-            out.counts.fp32_ops += step.step->fp32_ops * n;
-            out.counts.alu_ops += step.step->alu_ops * n;
-            out.counts.sfu_ops += step.step->sfu_ops * n;
-            out.counts.warp_instructions += step.step->warp_instructions * n;
-            out.counts.smem_bytes += step.step->smem_bytes * n;
+            double useful = 0;
+            if (step.kind == StepKind::mma)
+              useful =
+                  n * static_cast<double>(valid_rows(step, program, group.valid_rows)) / static_cast<double>(padded_rows(step, program));
+            add_work(out, *step.step, n, useful);
             if (step.kind != StepKind::load && step.kind != StepKind::store) continue;
             const ir::Tensor& tensor = tensors[static_cast<std::size_t>(step.op->access.tensor)];
-            const std::int64_t rows = step.op->whole_tile ? times * step.padded_rows : copied_rows(step, program, family, tile, times);
+            const std::int64_t rows = step.op->whole_tile ? times * step.padded_rows : copied_rows(step, program, family, group, times);
             const double bytes = static_cast<double>(rows) * row_bytes(tensor) * slabs / step.sharers;
             out.l2_bytes += bytes;
             if (step.kind == StepKind::load) out.loaded_bytes += bytes;
@@ -116,11 +162,12 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
 }
 
 Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, const Chip& chip,
-                             const Conditions& conditions, const MachineConfig& config) {
+                             const Conditions& conditions, const MachineConfig& config, double loaded_bytes) {
   const double l2 = static_cast<double>(chip.l2_effective().count());
   double loaded = 0;
   double fetched = 0;
   double stored = 0;
+  std::vector<Walked> walked;
   const double footprint = L2Cache::footprint_bytes(tensors);
   const auto in_flight = static_cast<double>(config.sms) * config.ctas_per_sm;
   const bool panels = walks_panels(kernel);
@@ -142,12 +189,15 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const auto slabs = static_cast<double>(family.slab_count);
           double rows = 0;
           double rows_once = 0;
-          const bool repeats = every_trip(kernel.program.sections[s], op);
           std::int64_t low = INT64_MAX;
           std::int64_t high = -1;
+          std::int64_t longest = 0;  // trips of an item
+          int splits = 1;
           const ir::TileId id = op.kind == ir::OpKind::load ? op.out.front() : op.in.front();
           const std::int64_t padded = kernel.program.padded(kernel.program.tiles[static_cast<std::size_t>(id)].rows);
           for (const ir::RowTile& tile : family.tiles) {
+            splits = std::max(splits, tile.split + 1);
+            longest = std::max(longest, tile.trips());
             if (op.access.row_from == ir::RowFrom::trip) {
               for (const ir::TripRun& run : tile.runs) {
                 if (run.count == 0) continue;
@@ -158,8 +208,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
               }
             } else {
               const auto valid = static_cast<double>(std::min<std::int64_t>(padded, std::max<std::int64_t>(tile.rows, 1)));
-              rows += valid * (repeats ? static_cast<double>(trips_of(tile)) : 1);
-              rows_once += valid;
+              rows += valid * static_cast<double>(times_in(tile, kernel.program.sections[s], op));
+              rows_once += times_in(tile, kernel.program.sections[s], op) > 0 ? valid : 0;
             }
           }
           const double bytes = rows * row * slabs;
@@ -183,22 +233,42 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const double slab_bytes = touched * row;
           const double distinct_slabs = std::max(1.0, slabs / op.access.slab_divisor);
           const auto tiles = static_cast<double>(family.tiles.size());
-          const double slabs_in_flight = std::clamp(in_flight / tiles, 1.0, slabs) / op.access.slab_divisor;
+          const double groups = groups_in_flight(kernel.grid, family, op.access.slab_divisor, in_flight);
+          const double shared_by =
+              std::clamp(in_flight / groups / splits, 1.0, tiles / splits * static_cast<double>(op.access.slab_divisor));
+          // Items of one length walk in step. Where lengths differ (from none to the longest, as causal ones do: 1), those in flight are
+          // apart by how much theirs do.
+          const double longest_rows = static_cast<double>(longest * padded);
+          const double varies = std::clamp(2 * (1 - rows / tiles / longest_rows), 0.0, 1.0);
+          const double tiles_in_flight = std::min(tiles / splits, shared_by);
+          const bool in_order = kernel.grid.policy != ir::GridPolicy::lists;
+          const double apart = !in_order ? 1 : splits > 1 ? 0 : varies * tiles_in_flight / tiles;
+          const double span = std::min(touched, longest_rows * splits + (tiles_in_flight - 1) * touched * splits / tiles);
           constexpr double kStreams = 2;  // K and V advance together
-          const bool fits = kStreams * std::max(1.0, slabs_in_flight) * slab_bytes <= l2;
-          const double once = distinct_slabs * slab_bytes;
-          const double shared_by = std::max(1.0, std::min(in_flight, tiles));
-          const double from_hbm = fits ? std::min(bytes, once) : std::max(once, bytes / shared_by);
-          fetched += from_hbm;
-          if (atomic) stored += from_hbm;
+          walked.push_back({bytes, distinct_slabs * slab_bytes, kStreams * groups * span * row, tiles / splits * slabs,
+                            std::max(1.0, in_flight / splits), shared_by, apart, atomic});
         }
       }
     }
+  }
+  const double results = stored;
+  for (const Walked& w : walked) {
+    // What is stored between two walks over the same rows passes through L2.
+    const bool fits = w.held + results / w.walks * std::min(w.in_flight, w.walks) <= l2;
+    // Items that are less apart than L2 holds find what the first of them fetched; others find the part that L2 holds of all.
+    const double fetches = w.apart * w.held <= l2 ? w.bytes / w.shared_by : w.bytes * (1 - l2 / w.held);
+    const double from_hbm = fits ? std::min(w.bytes, w.once) : std::max(w.once, fetches);
+    fetched += from_hbm;
+    if (w.atomic) stored += from_hbm;
   }
   Residency out;
   const bool resident = conditions.l2 == L2Start::warm && footprint <= l2;
   if (conditions.without.count("l2_hits") != 0) fetched = loaded;
   if (resident) fetched = 0;
+  if (loaded_bytes > 0) {  // padding rows are not loaded
+    loaded = loaded_bytes;
+    fetched = std::min(fetched, loaded);
+  }
   out.hit_fraction = loaded > 0 ? std::clamp(1 - fetched / loaded, 0.0, 1.0) : 0;
   out.hbm_written_bytes = resident ? 0 : stored;
   out.hbm_bytes = fetched + out.hbm_written_bytes;

@@ -19,9 +19,11 @@ struct Residency {
   double hbm_written_bytes = 0;          // written back
   double hbm_read_equivalent_bytes = 0;  // written bytes at their cost
 };
-// A tensor that all items of a slab stream (K, V) is fetched once per slab when the slabs in flight fit L2, else once per wave
-// of items in flight. Tensors that items own (Q, O) move once. Nothing moves when a warm start finds everything resident.
+// A tensor that all items of a slab stream (K, V) is fetched once when what the items in flight walk, and the results that pass
+// meanwhile, fit L2. Else items that walk in step, or less apart than L2 holds, share a fetch, and others find the part of all that L2
+// holds. Tensors that items own (Q, O) move once. Nothing moves when a warm start finds everything resident.
+// `loaded_bytes`: of count_work; 0: not known.
 [[nodiscard]] Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, const Chip& chip,
-                                           const Conditions& conditions, const MachineConfig& config);
+                                           const Conditions& conditions, const MachineConfig& config, double loaded_bytes = 0);
 
 }  // namespace attnsim

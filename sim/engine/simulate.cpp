@@ -216,7 +216,8 @@ class Simulator {
     // At another clock the end state of the call before is as good a start.
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
     cache_.emplace(Bytes(chip_.l2_effective().count() / parts_), pipeline_.tensors());
-    if (warm && keeps_cache()) (void)play_all(*cache_, clock, false);
+    all_resident_ = warm && kind_ == EngineKind::fast && footprint <= l2_bytes;  // then nothing ever leaves L2
+    if (warm && keeps_cache() && !all_resident_) (void)play_all(*cache_, clock, false);
     return play_all(*cache_, clock, watched);
   }
 
@@ -238,7 +239,10 @@ class Simulator {
         if (watched && !sampled) config.listener = options_.listener;
         config.attribute = watched && options_.attribute && kind_ == EngineKind::detailed;
         MachineResult played;
-        if (has_effect(conditions_, "l2_hits")) config.cache = &cache;
+        if (has_effect(conditions_, "l2_hits")) {
+          config.cache = all_resident_ ? nullptr : &cache;
+          config.hit_fraction = all_resident_ ? 1 : 0;
+        }
         if (kind_ == EngineKind::fast) {
           played = fast_[n]->play(config);
         } else {
@@ -296,6 +300,7 @@ class Simulator {
   std::vector<std::unique_ptr<FastKernel>> fast_;  // by node
   int parts_ = 1;                                  // of the chip, of which one is played
   std::optional<L2Cache> cache_;
+  bool all_resident_ = false;
   double trips_ = 0;
   EngineKind kind_ = EngineKind::detailed;
 };

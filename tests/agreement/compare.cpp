@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "sim/engine/engine.h"
-#include "tests/agreement/corpus.h"
 
 namespace attnsim::test {
 
@@ -26,8 +25,8 @@ std::string limiter_class(const Simulation& s) {
 
 }  // namespace
 
-Agreement compare(std::uint64_t seed) {
-  const Sample sample = draw_sample(seed);
+Agreement compare(std::uint64_t seed, CorpusChips chips) {
+  const Sample sample = draw_sample(seed, chips);
   EngineOptions options;
   options.kind = EngineKind::detailed;
   const Simulation detailed = simulate(sample.pipeline, sample.chip, sample.conditions, options);

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/agreement/corpus.h"
+
 namespace attnsim::test {
 
 struct Agreement {
@@ -19,7 +21,7 @@ struct Agreement {
   double hit_points = 0;   // largest difference of a kernel's L2 hit rate, percentage points, signed
   bool fell_back = false;  // fast played a kernel in detail
 };
-[[nodiscard]] Agreement compare(std::uint64_t seed);
+[[nodiscard]] Agreement compare(std::uint64_t seed, CorpusChips chips = CorpusChips::small);
 
 struct Spread {
   std::size_t count = 0;

@@ -17,6 +17,8 @@ namespace {
 // Loop trips of one kernel: enough for several waves, few enough to play a thousand of them.
 constexpr double kFewestTrips = 40;
 constexpr double kMostTrips = 6000;
+constexpr double kMostTripsWide = 40000;
+constexpr int kWider = 4;
 
 const std::vector<Schedule>& all_schedules() {
   static const std::vector<Schedule> schedules = [] {
@@ -45,12 +47,13 @@ double log_number(Draw& draw, double low, double high) {
   return draw.number(base, std::min(high, 2 * base));
 }
 
-Chip scaled_chip(Draw& draw) {
+Chip scaled_chip(Draw& draw, CorpusChips chips) {
   Chip chip;
   const bool hopper = draw.chance(0.6);
   chip.name = hopper ? "scaled-sm90" : "scaled-sm80";
   chip.isa = hopper ? "sm_90" : "sm_80";
   chip.sm.count = static_cast<int>(draw.integer(8, 16));
+  if (chips == CorpusChips::wide) chip.sm.count = chip.sm.count / kWider * kWider * kWider;
   chip.sm.fp32_lanes = draw.pick<double>({64, 128});
   chip.sm.alu_lanes = 64;
   chip.sm.sfu_lanes = draw.pick<double>({16, 32});
@@ -69,7 +72,7 @@ Chip scaled_chip(Draw& draw) {
   chip.latency.hbm_ns = draw.number(100, 500);
   chip.vector.chain_serialization = draw.number(0.5, 1);
   chip.clock.boost_mhz = static_cast<double>(draw.integer(1000, 2000));
-  chip.l2.capacity_mib = log_number(draw, 1.0 / 16, 1);
+  chip.l2.capacity_mib = log_number(draw, 1.0 / 16, 1) * (chips == CorpusChips::wide ? kWider : 1);
   chip.l2.bandwidth_bytes_per_clk = chip.sm.count * draw.number(16, 64);
   chip.hbm.bandwidth_gb_per_s = chip.sm.count * log_number(draw, 4, 32) * chip.clock.boost_mhz * 1e-3;  // 4 to 32 B/clk per SM
   chip.hbm.write_cost = draw.number(1, 1.5);
@@ -127,10 +130,11 @@ double trips_of(const ir::Pipeline& pipeline) {
   return trips;
 }
 
-std::optional<Sample> attempt(Draw& draw) {
+std::optional<Sample> attempt(Draw& draw, CorpusChips chips) {
   Sample out;
-  out.chip = scaled_chip(draw);
-  const Shape shape = random_shape(draw);
+  out.chip = scaled_chip(draw, chips);
+  Shape shape = random_shape(draw);
+  if (chips == CorpusChips::wide) shape.problem.batch *= kWider;
   const Schedule& schedule = all_schedules()[static_cast<std::size_t>(draw.next() % all_schedules().size())];
   if (draw.chance(0.3)) out.conditions.l2 = L2Start::warm;
   try {
@@ -139,7 +143,7 @@ std::optional<Sample> attempt(Draw& draw) {
     return std::nullopt;  // not legal for this shape and chip
   }
   const double trips = trips_of(out.pipeline);
-  if (trips < kFewestTrips || trips > kMostTrips) return std::nullopt;
+  if (trips < kFewestTrips || trips > (chips == CorpusChips::wide ? kMostTripsWide : kMostTrips)) return std::nullopt;
   const Problem& p = shape.problem;
   out.phase = shape.phase;
   out.text =
@@ -152,10 +156,10 @@ std::optional<Sample> attempt(Draw& draw) {
 
 }  // namespace
 
-Sample draw_sample(std::uint64_t seed) {
+Sample draw_sample(std::uint64_t seed, CorpusChips chips) {
   Draw draw(seed);
   while (true) {
-    if (std::optional<Sample> sample = attempt(draw)) {
+    if (std::optional<Sample> sample = attempt(draw, chips)) {
       sample->seed = seed;
       return *std::move(sample);
     }

@@ -16,12 +16,16 @@ namespace attnsim::test {
 struct Sample {
   std::uint64_t seed = 0;
   std::string text;   // variant, schedule, shape and chip in one line
-  std::string phase;  // prefill, encoder, decode, split
+  std::string phase;  // prefill, encoder, decode
   ir::Pipeline pipeline;
   Chip chip;
   Conditions conditions;
 };
+enum class CorpusChips : std::uint8_t {
+  small,  // 8 to 16 SMs, 64 KiB to 1 MiB of L2, up to 6,000 loop trips
+  wide    // 32 to 64 SMs, four times the L2 and the batch, up to 40,000 trips: where `fast` plays parts of the chip and classes of items
+};
 // The same on every machine. Draws again, from the same stream, what no schedule takes or what is too large to play in detail.
-[[nodiscard]] Sample draw_sample(std::uint64_t seed);
+[[nodiscard]] Sample draw_sample(std::uint64_t seed, CorpusChips chips = CorpusChips::small);
 
 }  // namespace attnsim::test

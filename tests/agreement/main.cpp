@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// agreement_corpus FIRST COUNT [--rows]: plays COUNT seeds with both engines and prints how far `fast` is from `detailed`.
+// agreement_corpus FIRST COUNT [--rows] [--wide]: plays COUNT seeds with both engines and prints how far `fast` is from `detailed`.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,17 +30,20 @@ void print(const std::string& name, const std::vector<Agreement>& rows) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    fmt::print(stderr, "agreement_corpus FIRST COUNT [--rows]\n");
+    fmt::print(stderr, "agreement_corpus FIRST COUNT [--rows] [--wide]\n");
     return 2;
   }
   const std::uint64_t first = std::stoull(argv[1]);
   const std::uint64_t count = std::stoull(argv[2]);
-  const bool print_rows = argc > 3;
+  const std::vector<std::string> flags(argv + 3, argv + argc);
+  const auto given = [&](const char* flag) { return std::find(flags.begin(), flags.end(), flag) != flags.end(); };
+  const bool print_rows = given("--rows");
+  const CorpusChips chips = given("--wide") ? CorpusChips::wide : CorpusChips::small;
   std::vector<Agreement> rows;
   std::map<std::string, std::vector<Agreement>> groups;
   std::size_t fallbacks = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
-    rows.push_back(compare(seed));
+    rows.push_back(compare(seed, chips));
     const Agreement& row = rows.back();
     groups["limit " + row.limiter].push_back(row);
     groups[row.phase].push_back(row);

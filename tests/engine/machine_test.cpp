@@ -99,3 +99,31 @@ TEST_CASE("one SM has no spread over start offsets, and the offset delays only l
   CHECK(shifted.ticks >= aligned.ticks);
   CHECK(to_cycles(Ticks(shifted.ticks)).count() <= 12 * kExpCycles + kStartOffsetCycles);
 }
+
+TEST_CASE("products of mma.sync and the chains of other warps take turns as far as the chip says") {
+  // 2 x 64 x 64 x 64 FLOP at 2048 per cycle: 256 cycles a product, as many as the exponentials of a tile take.
+  Chip chip = toy_chip();
+  chip.isa = "sm_80";
+  chip.tensor.flop_per_clk_per_sm["bf16"] = 2048;
+  chip.sm.smem_bytes_per_clk = 1e6;
+  chip.vector.turn_cycles = 64;  // as long as a k-step: equal turns
+  constexpr double kProductCycles = 256;
+  constexpr int kTrips = 8;
+  ir::Kernel kernel = kernel_of({{}, {exp_of(1)}}, kTrips, 1);
+  ir::Program& program = kernel.program;
+  program.tiles.push_back({"a", ir::Space::smem, 0, 1, ir::DType::bf16, 1, ir::kNone, ir::kNone});
+  program.tiles.push_back({"b", ir::Space::smem, 0, 1, ir::DType::bf16, 1, ir::kNone, ir::kNone});
+  ir::Op mma;
+  mma.kind = ir::OpKind::mma;
+  mma.role = "qk";
+  mma.mma = ir::MmaKind::mma_sync;
+  mma.b_transposed = true;
+  mma.in = {2, 3};
+  mma.out = {0};
+  program.agents[0].sections[0] = {mma};
+  for (const double overlap : {0.0, 0.25, 0.6, 1.0}) {
+    chip.vector.sync_overlap = overlap;
+    CAPTURE(overlap);
+    CHECK(cycles(kernel, chip, toy_config()) == Approx(kTrips * (kProductCycles + kExpCycles) / (1 + overlap)).epsilon(0.02));
+  }
+}

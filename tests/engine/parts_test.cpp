@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Equal parts of a chip, of which `fast` plays one, against counts by hand.
+#include <catch2/catch.hpp>
+
+#include "sim/engine/fast.h"
+#include "tests/support/toy_machine.h"
+
+using namespace attnsim;
+using namespace attnsim::test;
+
+namespace {
+
+// 64 x 64 exponentials on 16 lanes.
+constexpr double kExpCycles = 64 * 64 / 16.0;
+
+ir::Pipeline pipeline_of(ir::Kernel kernel) {
+  ir::PipelineBuilder builder("toy");
+  builder.add(std::move(kernel));
+  return builder.build();
+}
+
+}  // namespace
+
+TEST_CASE("a grid of many equal slabs is played on a part of the chip, one that cannot be divided on all of it") {
+  Chip chip = toy_chip();
+  chip.sm.count = 64;
+  // 64 slabs of 100 trips each: long, so as few of the SMs as a part must keep, 16 of 64.
+  CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip) == 4);
+  CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 1, 64)), chip) == 1);    // short as it is
+  CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 100, 61)), chip) == 1);  // a prime number of slabs
+  chip.sm.count = 61;
+  CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip) == 1);
+}
+
+TEST_CASE("a part of the chip takes as long as the whole") {
+  Chip chip = toy_chip();
+  chip.sm.count = 64;
+  chip.sm.registers_kib = 256;
+  chip.sm.smem_kib = 100;
+  const ir::Pipeline pipeline = pipeline_of(kernel_of({{exp_of(0)}}, 100, 128));
+  REQUIRE(equal_parts(pipeline, chip) > 1);
+  EngineOptions options;
+  options.kind = EngineKind::fast;
+  const Simulation fast = simulate(pipeline, chip, {}, options);
+  // Two items per SM, 1,000 cycles per microsecond.
+  CHECK(fast.kernels.front().time_us == Approx(2 * 100 * kExpCycles / 1000).epsilon(1e-3));
+  CHECK(fast.kernels.front().counts.exp_count == Approx(128.0 * 100 * 64 * 64));
+}
+
+TEST_CASE("a part keeps the turns in which slabs are visited, or has fewer of them") {
+  Chip chip = toy_chip();
+  chip.sm.count = 64;
+  ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 64);
+  kernel.grid.interleave = 16;  // 16 slabs of a part in 4 or 16 turns
+  CHECK(equal_parts(pipeline_of(kernel), chip) == 4);
+  kernel.grid.interleave = 64;
+  CHECK(equal_parts(pipeline_of(kernel), chip) == 4);
+}
