@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from attnsim_charts import data, roofline, scatter, staircase, style, sweep  # noqa: E402
+from attnsim_charts import data, errors, roofline, scatter, staircase, style, sweep  # noqa: E402
 
-KINDS = {"roofline": roofline, "staircase": staircase, "scatter": scatter, "sweep": sweep}
+KINDS = {"roofline": roofline, "staircase": staircase, "scatter": scatter, "errors": errors, "sweep": sweep}
 
 
 def main():

@@ -75,6 +75,37 @@ std::size_t stale_rows(const MeasuredDevice& device) {
   return static_cast<std::size_t>(std::count_if(device.rows.begin(), device.rows.end(), [](const OwnRow& row) { return row.stale; }));
 }
 
+Json mean_json(const std::vector<double>& values) {
+  const std::optional<double> value = mean(values);
+  return value ? Json(std::stod(fmt::format("{:.1f}", *value))) : Json();
+}
+
+Json group_json(const std::string& kernel, const std::vector<const OwnRow*>& rows) {
+  std::vector<double> all, test, cycles, clocks, speedups;
+  std::size_t unmapped = 0;
+  for (const OwnRow* row : rows) {
+    const double error = row->predicted_us ? absolute_percentage_error(*row->predicted_us, row->measured_us) : 100;
+    unmapped += row->predicted_us ? 0 : 1;
+    all.push_back(error);
+    if (row->split == Split::test) test.push_back(error);
+    if (row->predicted_at_clock_us) {
+      cycles.push_back(absolute_percentage_error(*row->predicted_at_clock_us, row->measured_us));
+      clocks.push_back(absolute_percentage_error(*row->predicted_us, *row->predicted_at_clock_us));
+    }
+    if (row->speedup && row->predicted_speedup) speedups.push_back(absolute_percentage_error(*row->predicted_speedup, *row->speedup));
+  }
+  return {{"kernel", kernel},
+          {"rows", all.size()},
+          {"test_rows", test.size()},
+          {"unmapped", unmapped},
+          {"error_percent", mean_json(all)},
+          {"test_error_percent", mean_json(test)},
+          {"cycle_error_percent", mean_json(cycles)},
+          {"clock_error_percent", mean_json(clocks)},
+          {"speedups", speedups.size()},
+          {"speedup_error_percent", mean_json(speedups)}};
+}
+
 }  // namespace
 
 fs::path default_own_measurements() {
@@ -121,7 +152,9 @@ std::string measured_json(const MeasuredValidation& validation) {
   Json devices = Json::array();
   for (const MeasuredDevice& device : validation.devices) {
     Json rows = Json::array();
-    for (const OwnRow& row : device.rows)
+    for (const OwnRow& row : device.rows) {
+      Json counters = Json::object();
+      for (const CounterPair& c : row.counters) counters[c.name] = {{"measured", c.measured}, {"predicted", optional(c.predicted)}};
       rows.push_back({{"kernel", row.row.kernel.name},
                       {"shape", bench::label(row.row.shape)},
                       {"split", row.split == Split::test ? "test" : "calibration"},
@@ -133,10 +166,29 @@ std::string measured_json(const MeasuredValidation& validation) {
                       {"speedup", optional(row.speedup)},
                       {"predicted_speedup", optional(row.predicted_speedup)},
                       {"stale", row.stale},
+                      {"counters", counters},
                       {"unmapped", row.unmapped}});
+    }
     devices.push_back({{"folder", device.folder}, {"device", device.device}, {"chip", device.chip}, {"rows", rows}});
   }
   return Json{{"devices", devices}}.dump(1) + "\n";
+}
+
+std::string measured_accuracy(const MeasuredValidation& validation, const std::string& version) {
+  Json devices = Json::array();
+  for (const MeasuredDevice& device : validation.devices) {
+    std::map<std::string, std::vector<const OwnRow*>> kernels;
+    for (const OwnRow& row : device.rows)
+      if (!row.stale) kernels[row.row.kernel.name].push_back(&row);
+    Json groups = Json::array();
+    for (const auto& [kernel, rows] : kernels) groups.push_back(group_json(kernel, rows));
+    devices.push_back({{"folder", device.folder},
+                       {"device", device.device},
+                       {"chip", device.chip},
+                       {"stale_rows", stale_rows(device)},
+                       {"kernels", groups}});
+  }
+  return Json{{"version", version}, {"devices", devices}}.dump(1) + "\n";
 }
 
 }  // namespace attnsim

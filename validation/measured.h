@@ -30,5 +30,7 @@ struct MeasuredValidation {
                                                    const std::function<void(std::size_t, std::size_t)>& progress);
 [[nodiscard]] std::string measured_text(const MeasuredValidation& validation);
 [[nodiscard]] std::string measured_json(const MeasuredValidation& validation);
+// Mean absolute errors in per cent by device and kernel, what the README's table is made of (scripts/measured_table.py).
+[[nodiscard]] std::string measured_accuracy(const MeasuredValidation& validation, const std::string& version);
 
 }  // namespace attnsim

@@ -4,42 +4,15 @@
 #include <algorithm>
 
 #include "validation/bench/sampling.h"
-#include "workloads/catalog.h"
-#include "workloads/harness.h"
+#include "validation/counter_values.h"
+#include "validation/own_problem.h"
 
 namespace attnsim {
 
 namespace {
 
-// The variant of attnsim for a mask; "" where there is none.
-std::string variant_of(const bench::Shape& shape) {
-  if (shape.mask == "window") return "sliding-window";
-  for (const Variant& v : variants()) {
-    if (v.name == shape.mask) return shape.mask;
-  }
-  return "";
-}
-
-Problem problem_of(const bench::Shape& shape) {
-  Problem p;
-  p.batch = shape.batch;
-  p.q_heads = shape.q_heads;
-  p.kv_heads = shape.kv_heads;
-  p.q_len = {shape.q_len};
-  p.kv_len = {shape.kv_len};
-  p.head_dim_qk = p.head_dim_v = shape.head_dim;
-  for (const ir::DType t : {ir::DType::bf16, ir::DType::f16, ir::DType::f32})
-    if (ir::name_of(t) == shape.dtype) p.dtype = t;
-  if (shape.mask == "window") {
-    p.params["left"] = shape.left;
-    p.params["right"] = shape.right;
-    p.params["alignment"] = std::string("bottom-right");
-  }
-  return p;
-}
-
-double simulated(const Request& request) {
-  const std::optional<double> time = predict(request).ladder.at(Rung::simulated);
+double simulated(const Result& result) {
+  const std::optional<double> time = result.ladder.at(Rung::simulated);
   if (!time) throw SimError("no simulated time");
   return *time;
 }
@@ -83,26 +56,21 @@ OwnRow own_row(bench::Row row) {
 }
 
 void predict_row(OwnRow& own, const Chip& chip) {
-  const std::string name = variant_of(own.row.shape);
-  if (name.empty() || own.row.shape.backward || own.row.kernel.schedule.empty()) {
-    own.unmapped = name.empty()             ? "no variant for mask " + own.row.shape.mask
-                   : own.row.shape.backward ? "backward"
-                                            : "the kernel names no schedule";
+  if (own.row.kernel.schedule.empty()) {
+    own.unmapped = "the kernel names no schedule";
     return;
   }
   try {
-    Request request;
-    request.workload = bench::label(own.row.shape);
-    request.variant = &variant(name);
-    request.problem = problem_of(own.row.shape);
-    request.schedule = load_schedule(own.row.kernel.schedule);
-    request.chip = chip;
-    request.conditions = load_harness(own.row.harness).for_phase(request.problem.is_decode() ? "decode" : "prefill");
-    own.predicted_us = simulated(request);
+    OwnRequest own_request(own.row, chip);
+    Request& request = own_request.request;
+    const Result result = predict(request);
+    own.predicted_us = simulated(result);
+    for (const bench::Counter& counter : own.row.timing.counters)
+      own.counters.push_back({counter.name, counter.value, predicted_counter(result, counter.name)});
     if (own.row.timing.clock_mhz > 0) {
       request.conditions.clock = ClockPolicy::locked;
       request.conditions.locked_mhz = std::clamp(own.row.timing.clock_mhz, chip.clock.min_mhz, chip.clock.boost_mhz);
-      own.predicted_at_clock_us = simulated(request);
+      own.predicted_at_clock_us = simulated(predict(request));
     }
   } catch (const ConfigError& error) {
     own.unmapped = error.issues().empty() ? error.what() : error.issues().front().value + " " + error.issues().front().problem;

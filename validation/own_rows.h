@@ -13,6 +13,12 @@
 
 namespace attnsim {
 
+struct CounterPair {
+  std::string name;
+  double measured = 0;
+  std::optional<double> predicted;  // absent where the model has no such number
+};
+
 struct OwnRow {
   bench::Row row;
   double measured_us = 0;
@@ -24,11 +30,12 @@ struct OwnRow {
   Split split = Split::test;                    // by a hash of device, kernel and shape
   std::optional<double> speedup;                // dense time / time, measured and predicted; absent for dense rows
   std::optional<double> predicted_speedup;
+  std::vector<CounterPair> counters;  // of the row, beside those of the prediction
 };
 
 // Row without prediction.
 [[nodiscard]] OwnRow own_row(bench::Row row);
-// Predicts by the row's own schedule on the chip; fills predicted_us, predicted_at_clock_us or unmapped.
+// Predicts by the row's own schedule on the chip; fills predicted_us, predicted_at_clock_us and counters, or unmapped.
 void predict_row(OwnRow& row, const Chip& chip);
 // Fills the speedups. Stale rows take no part.
 void add_speedups(std::span<OwnRow> rows);
@@ -45,7 +52,7 @@ inline constexpr double kClearRatio = 1.3;
 [[nodiscard]] std::vector<Disorder> disorders(std::span<const OwnRow> rows, double clear = kClearRatio);
 [[nodiscard]] std::size_t clear_pairs(std::span<const OwnRow> rows, double clear = kClearRatio);
 
-// Table of rows, errors by band of measured time, speedups, rank correlation.
+// Table of rows, errors by band of measured time, speedups, rank correlation, counters by kernel.
 [[nodiscard]] std::string own_rows_text(std::span<const OwnRow> rows);
 
 }  // namespace attnsim

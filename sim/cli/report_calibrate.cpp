@@ -26,6 +26,7 @@ std::string rows_text(const Calibration& c) {
   std::string text = fmt::format("  rows     {} of {}: {} for calibration, {} unseen", fmt::join(c.files, ", "), fmt::join(c.devices, ", "),
                                  c.calibration_rows, c.unseen_rows);
   if (!c.harness.empty()) text += ", harness " + c.harness;
+  text += "\n           files from " + c.folder;
   text += fmt::format("\n  fit      {} rows, stratified by file, kernel, phase and decade of time, seed {}; log ratios, Huber\n",
                       c.fit_rows, c.seed);
   for (const auto& [reason, count] : c.unmapped) text += fmt::format("  left out {} rows: {}\n", count, reason);
@@ -108,6 +109,7 @@ Json calibration_json(const Calibration& c) {
                       {"after", errors_json(group.after)}});
   return {{"chip", c.chip},
           {"harness", c.harness},
+          {"folder", c.folder},
           {"files", c.files},
           {"devices", c.devices},
           {"calibration_rows", c.calibration_rows},

@@ -38,6 +38,7 @@ Row sample_row() {
   row.timing.sample_us = {100, 102, 101};
   row.timing.throttled = 2;
   row.timing.clock_mhz = 2950;
+  row.timing.counters = {{"tensor_flops", 1e9}, {"l2_bytes", 12}};
   row.harness = "single-launch";
   row.version = "attnsim 0";
   return row;
@@ -52,6 +53,10 @@ TEST_CASE("a row reads back as it was written") {
   CHECK(back.median_us() == 101);
   CHECK(back.shape.left == 255);
   CHECK(back.timing.throttled == 2);
+  REQUIRE(back.timing.counters.size() == 2);
+  CHECK(back.timing.counters[0].name == "l2_bytes");  // an object's keys come in order
+  CHECK(back.timing.counters[0].value == 12);
+  CHECK_THROWS_WITH(parse_row(R"({"counters": {"l2_bytes": "many"}})", "line"), Catch::Contains("/counters"));
   CHECK(label(back.shape) == "1x1/1 q1024 kv1024 d128 window 255/0 f32");
 }
 

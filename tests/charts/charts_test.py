@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from attnsim_charts import data, labels, roofline, scatter, staircase, style, sweep  # noqa: E402
+from attnsim_charts import data, errors, labels, roofline, scatter, staircase, style, sweep  # noqa: E402
 
 PROGRAM = None
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -28,7 +28,7 @@ class Charts(unittest.TestCase):
         subprocess.run([PROGRAM, str(cls.file)], check=True)
         style.use_style()
         database = data.Database(cls.file)
-        cls.figures = [(f"{name}-{width}", figure) for module in (roofline, staircase, scatter, sweep) for width in style.WIDTHS_MM
+        cls.figures = [(f"{name}-{width}", figure) for module in (roofline, staircase, scatter, errors, sweep) for width in style.WIDTHS_MM
                        for name, figure in module.figures(database, width)]
 
     @classmethod
@@ -43,7 +43,7 @@ class Charts(unittest.TestCase):
         before = self.file.read_bytes()
         ran = self.run_charts(self.file, "--out", out)
         self.assertEqual(ran.returncode, 0, ran.stderr)
-        for kind in ("roofline-toy-hopper", "staircase-toy-hopper", "scatter-library-attention", "sweep-what-if-7377"):
+        for kind in ("roofline-toy-hopper", "staircase-toy-hopper", "scatter-library-attention", "errors-library-attention", "sweep-what-if-7377"):
             for width in (84, 174):
                 png, svg = out / f"{kind}-{width}mm.png", out / f"{kind}-{width}mm.svg"
                 self.assertEqual(png.read_bytes()[:8], PNG_SIGNATURE)
@@ -103,6 +103,12 @@ class Charts(unittest.TestCase):
         self.assertEqual([(path, len(values)) for path, values in sweep.axes_of(points)],
                          [("chip.hbm.bandwidth_gb_per_s", 4), ("chip.sm.count", 3), ("chip.sm.sfu_lanes", 2)])
         self.assertEqual(sum(point.time_us is None for point in points), 1)
+
+    def test_errors_stand_in_the_band_of_the_measured_time(self):
+        def row(us):
+            return data.ValidationRow("f", "d", "k", "p", measured_us=us, predicted_us=1.5 * us)
+        self.assertEqual([errors.band_of(row(us)) for us in (20, 20.1, 100, 1000, 1001)], [0, 1, 1, 2, 3])
+        self.assertAlmostEqual(errors.error(row(7)), 50)
 
     def test_unmapped_rows_are_not_drawn(self):
         self.assertEqual(len(data.Database(self.file).validation_rows()), 5 * 60)

@@ -8,6 +8,7 @@
 #include "hwmodels/chip_loader.h"
 #include "sim/core/data_dir.h"
 #include "validation/measured.h"
+#include "validation/own_problem.h"
 
 using namespace attnsim;
 
@@ -96,4 +97,70 @@ TEST_CASE("committed rows are read by device and stale ones are told and left ou
   CHECK_THAT(text, Catch::Contains("1 stale"));
   CHECK_THAT(text, !Catch::Contains("window"));
   std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("what a kernel counted stands beside the same number of the prediction") {
+  // 20 query tiles of 96 by 15 KV tiles of 128: no padding. Four heads of head_dim 128.
+  OwnRow row = own_row(bench_row("dense", 100, 1920));
+  row.row.timing.counters = {{"tensor_flops", 1}, {"l2_bytes", 1}, {"kv_tiles", 1}, {"launch__grid_size", 1}};
+  predict_row(row, load_chip("host"));
+  REQUIRE(row.counters.size() == 4);
+  const double head_bytes = 1920.0 * 128 * 4;
+  CHECK(row.counters[0].predicted.value() == Approx(4 * 4.0 * 1920 * 1920 * 128));
+  // Q, O; K and V once per query tile; the model also writes the log-sum-exp, which the host's kernels do not.
+  CHECK(row.counters[1].predicted.value() == Approx(4 * (head_bytes * (2 + 2 * 20) + 1920 * 4)));
+  CHECK_FALSE(row.counters[2].predicted);
+  CHECK(row.counters[3].predicted.value() == 2);  // as many CTAs as cores
+  CHECK_THAT(own_rows_text(std::vector<OwnRow>{row}), Catch::Contains("tensor_flops") && Catch::Contains("launch__grid_size"));
+}
+
+TEST_CASE("the blocks of a block-sparse row are the tiles that its kernel keeps") {
+  bench::Row row = bench_row("block-sparse", 100, 384);
+  row.shape.density = 0;  // the first KV tile alone
+  CHECK(kept_blocks(row, 96, 128, 32) ==
+        "12 12 1\n0 0 0 4\n0 1 0 4\n0 2 0 4\n0 3 0 4\n0 4 0 4\n0 5 0 4\n0 6 0 4\n0 7 0 4\n0 8 0 4\n0 9 0 4\n0 10 0 4\n0 11 0 4\n");
+  row.shape.density = 1;
+  row.shape.kv_len = 300;  // ten blocks, the last one of twelve keys
+  row.shape.q_len = 33;
+  CHECK(kept_blocks(row, 96, 128, 32) == "2 10 1\n0 0 0 10\n0 1 0 10\n");
+  // A third of the keys, a third of the work.
+  OwnRow dense = own_row(bench_row("dense", 100, 384));
+  OwnRow sparse = own_row(bench_row("block-sparse", 100, 384));
+  sparse.row.shape.density = 0;
+  for (OwnRow* own : {&dense, &sparse}) {
+    own->row.timing.counters = {{"tensor_flops", 1}};
+    predict_row(*own, load_chip("host"));
+    REQUIRE(own->unmapped.empty());
+  }
+  CHECK(*dense.counters[0].predicted == Approx(3 * *sparse.counters[0].predicted));
+}
+
+TEST_CASE("products and gradients and neighbourhoods are predicted as what they are") {
+  const Chip chip = load_chip("h100-sxm");
+  bench::Row row = bench_row("dense", 100);
+  row.backend = "cuda";
+  row.harness = "sustained-loop";
+  row.shape.dtype = "bf16";
+  row.kernel.schedule = "attnsim-gemm-sm90";
+  row.shape.q_len = 1024, row.shape.kv_len = 2048, row.shape.head_dim = 512;
+  row.timing.counters = {{"useful_tensor_flops", 1}};
+  OwnRow product = own_row(row);
+  predict_row(product, chip);
+  REQUIRE(product.unmapped == "");
+  CHECK(product.counters[0].predicted.value() == Approx(2.0 * 1024 * 2048 * 512));
+  row.kernel.schedule = "fa2-bwd-sm80";
+  row.shape.q_len = row.shape.kv_len = 1024, row.shape.head_dim = 64;
+  row.shape.backward = true;
+  OwnRow gradients = own_row(row);
+  predict_row(gradients, chip);
+  REQUIRE(gradients.unmapped == "");
+  CHECK(gradients.counters[0].predicted.value() == Approx(4 * 5 * 2.0 * 1024 * 1024 * 64));  // five products per head
+  row.shape.backward = false;
+  row.kernel.schedule = "attnsim-fa2-sm80";
+  row.shape.mask = "gna";
+  row.shape.layout = {32, 32}, row.shape.window = {8, 8}, row.shape.stride = {1, 1}, row.shape.dilation = {1, 1};
+  OwnRow neighbours = own_row(row);
+  predict_row(neighbours, chip);
+  REQUIRE(neighbours.unmapped == "");
+  CHECK(neighbours.counters[0].predicted.value() == Approx(4 * 4.0 * 1024 * 64 * 64));  // 64 keys a query
 }

@@ -65,11 +65,19 @@ struct TimingPolicy {
   bool cold_l2 = false;  // the cache is overwritten before each sample; else inputs rotate only as far as they stay warm
 };
 
+// What a kernel did in one launch: counted by a build of it that counts, or by a profiler. Names are those of metrics() or counters()
+// (sim/result/result.h) where one of them means the same, so that predictions stand beside them.
+struct Counter {
+  std::string name;  // "tensor_flops", "exp_count", "l2_bytes" (tensors' bytes read and written), "kv_tiles", "mma_instructions", ...
+  double value = 0;
+};
+
 struct Timing {
   std::vector<double> sample_us;  // throttled samples left out
   int throttled = 0;              // samples dropped because the clock fell by more than 5 % from the run's median
   double clock_mhz = 0;           // of the timed region, read in the kernel (cycle counter over a global timer); 0 if unknown
   double kernel_cycles = 0;       // cycles of the timed region by the same counter; 0 if unknown
+  std::vector<Counter> counters;  // from a launch of its own: the samples are of the kernel that does not count
 };
 
 // One physical figure: the chip figure that it sets (JSON pointer into a chip document, or empty), and mean with the half width of its

@@ -40,6 +40,20 @@ std::vector<double> numbers(FieldReader& reader, const char* key) {
   return out;
 }
 
+std::vector<Counter> read_counters(FieldReader& reader) {
+  std::vector<Counter> out;
+  const Json* object = reader.has("counters") ? reader.raw("counters") : nullptr;
+  if (object == nullptr) return out;
+  for (const auto& [name, value] : object->items()) {
+    if (!object->is_object() || !value.is_number() || value.get<double>() < 0) {
+      reader.issue("counters", "holds what is no amount", R"({"tensor_flops": 1.2e9})");
+      return {};
+    }
+    out.push_back({name, value.get<double>()});
+  }
+  return out;
+}
+
 // Four significant digits after the point are more than a timing is worth.
 double rounded(double us) {
   return std::stod(fmt::format("{:.6g}", us));
@@ -97,30 +111,31 @@ std::string label(const Shape& s) {
 std::string to_line(const Row& row) {
   std::vector<double> samples;
   for (const double us : row.timing.sample_us) samples.push_back(rounded(us));
-  const Json json{{"backend", row.backend},
-                  {"device", row.device.name},
-                  {"driver", row.device.driver},
-                  {"chip", row.device.chip},
-                  {"device_clock_mhz", rounded(row.device.clock_mhz)},
-                  {"kernel", row.kernel.name},
-                  {"schedule", row.kernel.schedule},
-                  {"source", row.kernel.source},
-                  {"source_hash", row.source_hash},
-                  {"shape", to_json(row.shape)},
-                  {"policy",
-                   {{"min_samples", row.policy.min_samples},
-                    {"max_samples", row.policy.max_samples},
-                    {"noise", row.policy.noise},
-                    {"seconds", row.policy.seconds}}},
-                  {"l2", row.policy.cold_l2 ? "cold" : "warm"},
-                  {"median_us", rounded(row.median_us())},
-                  {"half_width_us", rounded(median_half_width(row.timing.sample_us))},
-                  {"samples_us", samples},
-                  {"throttled", row.timing.throttled},
-                  {"clock_mhz", rounded(row.timing.clock_mhz)},
-                  {"kernel_cycles", rounded(row.timing.kernel_cycles)},
-                  {"harness", row.harness},
-                  {"version", row.version}};
+  Json json{{"backend", row.backend},
+            {"device", row.device.name},
+            {"driver", row.device.driver},
+            {"chip", row.device.chip},
+            {"device_clock_mhz", rounded(row.device.clock_mhz)},
+            {"kernel", row.kernel.name},
+            {"schedule", row.kernel.schedule},
+            {"source", row.kernel.source},
+            {"source_hash", row.source_hash},
+            {"shape", to_json(row.shape)},
+            {"policy",
+             {{"min_samples", row.policy.min_samples},
+              {"max_samples", row.policy.max_samples},
+              {"noise", row.policy.noise},
+              {"seconds", row.policy.seconds}}},
+            {"l2", row.policy.cold_l2 ? "cold" : "warm"},
+            {"median_us", rounded(row.median_us())},
+            {"half_width_us", rounded(median_half_width(row.timing.sample_us))},
+            {"samples_us", samples},
+            {"throttled", row.timing.throttled},
+            {"clock_mhz", rounded(row.timing.clock_mhz)},
+            {"kernel_cycles", rounded(row.timing.kernel_cycles)},
+            {"harness", row.harness},
+            {"version", row.version}};
+  for (const Counter& counter : row.timing.counters) json["counters"][counter.name] = counter.value;
   return json.dump();
 }
 
@@ -151,6 +166,7 @@ Row parse_row(const std::string& line, const std::string& file) {
   row.timing.throttled = static_cast<int>(reader.integer("throttled", {.min = 0, .max = kMost}, 0));
   row.timing.clock_mhz = reader.number("clock_mhz", {.min = 0, .max = 1e6}, 0.0);
   row.timing.kernel_cycles = reader.number("kernel_cycles", {.min = 0}, 0.0);
+  row.timing.counters = read_counters(reader);
   row.harness = reader.text("harness", {});
   row.version = reader.text("version", {}, "");
   reader.finish();

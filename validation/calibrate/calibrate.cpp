@@ -83,6 +83,7 @@ Rows select_rows(const CalibrateOptions& options, Calibration& result) {
   const std::filesystem::path folder = options.measurements.empty() ? default_measurements() : options.measurements;
   Measurements measured = read_measurement_files(folder, options.files);
   result.files = measured.files;
+  result.folder = folder.string();
   const KernelMaps maps = KernelMaps::load();
   Catalog catalog;
   Rows rows;
@@ -197,6 +198,7 @@ class Fit {
     for (const FitParameter* parameter : parameters_) result_.parameters.push_back(start_of(*parameter, chip));
     thin();
     leave_out_unseen(named);
+    require_enough_rows();
     solve();
     judge();
   }
@@ -280,6 +282,16 @@ class Fit {
     const auto is_unseen = [&](std::string_view name) { return std::find(unseen.begin(), unseen.end(), name) != unseen.end(); };
     std::erase_if(parameters_, [&](const FitParameter* parameter) { return is_unseen(parameter->name); });
     std::erase_if(result_.parameters, [&](const FittedParameter& fitted) { return is_unseen(fitted.parameter->name); });
+  }
+
+  // As many values as rows fit anything; one row more is the least that has an error left to estimate from.
+  void require_enough_rows() const {
+    if (parameters_.empty() || sample_.size() > parameters_.size()) return;
+    throw ConfigError({"", "--file", fmt::format("{}", fmt::join(result_.files, ", ")),
+                       fmt::format("gives {} calibration rows for {} parameters", sample_.size(), parameters_.size()),
+                       fmt::format("at least {} rows (their folder is {}; --measurements names another), or fewer --parameters",
+                                   parameters_.size() + 1, result_.folder),
+                       ""});
   }
 
   void solve() {

@@ -56,6 +56,7 @@ struct ErrorsBothWays {
 
 struct Calibration {
   std::string chip, harness;
+  std::string folder;  // that file names count from
   std::vector<std::string> files;
   std::vector<std::string> devices;
   StartFrom start = StartFrom::overlay;
@@ -77,7 +78,7 @@ struct Calibration {
 };
 
 // Throws ConfigError: chip, harness, file or parameter unknown; no mapped calibration row; too many parameters; a named parameter that
-// no row sees.
+// no row sees; no more rows of the fit than parameters.
 [[nodiscard]] Calibration calibrate(const CalibrateOptions& options);
 
 // The overlay that holds the result (hwmodels/overlay.h): what the shipped overlay fits and this fit left alone stays, if the fit

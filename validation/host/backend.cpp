@@ -25,6 +25,7 @@ struct HostKernel {
   const char* source;
   std::string (*refuses)(const Shape&);
   void (*run)(const Kernels&, Pool&, Workspace&, const Shape&, const Tensors&);
+  Counts (*counts)(const Kernels&, Pool&, Workspace&, const Shape&, const Tensors&);  // the same, compiled to count
 };
 
 std::string refuses_any(const Shape& s) {
@@ -51,9 +52,9 @@ std::string refuses_decode(const Shape& s) {
 
 constexpr std::array kHostKernels{
     HostKernel{"host-fa", "FlashAttention-2 class, a thread per core, FP32", "host-fa",
-               "validation/host/prefill.cpp validation/host/kernels_body.inc", refuses_prefill, prefill},
+               "validation/host/prefill.cpp validation/host/kernels_body.inc", refuses_prefill, prefill, prefill_counts},
     HostKernel{"host-decode", "split-KV decode, heads of a group share the keys, FP32", "host-decode",
-               "validation/host/decode.cpp validation/host/kernels_body.inc", refuses_decode, decode},
+               "validation/host/decode.cpp validation/host/kernels_body.inc", refuses_decode, decode, decode_counts},
 };
 
 const HostKernel* find(const std::string& name) {
@@ -148,6 +149,11 @@ class HostBackend final : public bench::Backend {
     bench::Timing timing = bench::collect(policy, once);
     timing.clock_mhz = bench::median(mhz);
     timing.kernel_cycles = bench::median(timing.sample_us) * timing.clock_mhz;
+    const Counts counts = k.counts(kernels_, pool_, workspace, shape, inputs.tensors());
+    timing.counters = {{"kv_tiles", counts.kv_tiles},
+                       {"tensor_flops", counts.tensor_flops},
+                       {"exp_count", counts.exp_count},
+                       {"l2_bytes", counts.l2_bytes}};
     return timing;
   }
 

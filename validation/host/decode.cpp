@@ -42,8 +42,9 @@ struct Partial {
   float* l = nullptr;
 };
 
+template <class Tally>
 void attend(const Kernels& kernels, Workspace::Part& part, const bench::Shape& shape, const Tensors& tensors, const RowTile& tile,
-            KeyRange keys, const Partial& out) {
+            KeyRange keys, const Partial& out, Tally& tally) {
   const int d = shape.head_dim;
   const std::size_t stride = static_cast<std::size_t>(shape.kv_heads) * static_cast<std::size_t>(d);
   const std::size_t base = static_cast<std::size_t>(tile.batch * shape.kv_len) * stride + static_cast<std::size_t>(tile.kv_head * d);
@@ -65,7 +66,12 @@ void attend(const Kernels& kernels, Workspace::Part& part, const bench::Shape& s
     kernels.scale_rows(out.o, static_cast<std::size_t>(d), tile.rows, d, part.alpha.data());
     kernels.values(s, kDecodeTileKv, tile.rows, tensors.v + at, stride, valid, d, out.o, static_cast<std::size_t>(d),
                    more ? tensors.v + next : nullptr);
+    tally.add(&Tally::kv_tiles, 1);
+    tally.add(&Tally::tensor_flops, 4.0 * tile.rows * valid * d);
+    tally.add(&Tally::exp_count, static_cast<double>(tile.rows) * kDecodeTileKv);
+    tally.add(&Tally::l2_bytes, 2.0 * valid * d * sizeof(float));
   }
+  tally.add(&Tally::l2_bytes, static_cast<double>(tile.rows) * d * sizeof(float));
 }
 
 // Rows of the output from `count` partial results that lie one after another.
@@ -97,7 +103,11 @@ std::int64_t decode_splits(const bench::Shape& shape, int threads) {
   return std::max<std::int64_t>(1, std::min(ceil_div(shape.kv_len, kKeysPerSplit), threads / tiles));
 }
 
-void decode(const Kernels& kernels, Pool& pool, Workspace& workspace, const bench::Shape& shape, const Tensors& tensors) {
+namespace {
+
+template <class Tally>
+void run(const Kernels& kernels, Pool& pool, Workspace& workspace, const bench::Shape& shape, const Tensors& tensors,
+         std::vector<Tally>& tallies) {
   const std::int64_t group = shape.q_heads / shape.kv_heads;
   const std::int64_t tiles = shape.batch * shape.kv_heads * ceil_div(group, kDecodeTileQ);
   const std::int64_t splits = decode_splits(shape, pool.size());
@@ -108,6 +118,13 @@ void decode(const Kernels& kernels, Pool& pool, Workspace& workspace, const benc
   Counter counter(tiles * splits);
   pool.run([&](int thread) {
     Workspace::Part& part = workspace.part(thread);
+    Tally& tally = tallies[static_cast<std::size_t>(thread)];
+    // Partial results are written and read once; O is written once, by the merge.
+    const auto merged = [&](const RowTile& tile, const Partial& parts, std::int64_t count) {
+      merge(shape, tensors, tile, parts, count);
+      tally.add(&Tally::l2_bytes, static_cast<double>(tile.rows) * shape.head_dim * sizeof(float));
+      if (count > 1) tally.add(&Tally::l2_bytes, 2.0 * static_cast<double>(count) * tile.rows * (shape.head_dim + 2) * sizeof(float));
+    };
     for (std::int64_t item = counter.draw(); item >= 0; item = counter.draw()) {
       const RowTile tile = row_tile(shape, item / splits);
       const std::int64_t split = item % splits;
@@ -116,19 +133,32 @@ void decode(const Kernels& kernels, Pool& pool, Workspace& workspace, const benc
       mine.end = std::min(keys.end, mine.begin + steps * kDecodeTileKv);
       if (splits == 1) {
         const Partial own{part.o.data(), part.m.data(), part.l.data()};
-        attend(kernels, part, shape, tensors, tile, mine, own);
-        merge(shape, tensors, tile, own, 1);
+        attend(kernels, part, shape, tensors, tile, mine, own, tally);
+        merged(tile, own, 1);
         continue;
       }
       const auto first = static_cast<std::size_t>(item / splits * splits) * kDecodeTileQ;
       const std::size_t row = first + static_cast<std::size_t>(split) * kDecodeTileQ;
-      attend(kernels, part, shape, tensors, tile, mine, {partial.o.data() + row * d, partial.m.data() + row, partial.l.data() + row});
+      attend(kernels, part, shape, tensors, tile, mine, {partial.o.data() + row * d, partial.m.data() + row, partial.l.data() + row},
+             tally);
       std::atomic<int>& arrived = partial.arrived[static_cast<std::size_t>(item / splits)];
       if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 < splits) continue;
       arrived.store(0, std::memory_order_relaxed);
-      merge(shape, tensors, tile, {partial.o.data() + first * d, partial.m.data() + first, partial.l.data() + first}, splits);
+      merged(tile, {partial.o.data() + first * d, partial.m.data() + first, partial.l.data() + first}, splits);
     }
   });
+}
+
+}  // namespace
+
+void decode(const Kernels& kernels, Pool& pool, Workspace& workspace, const bench::Shape& shape, const Tensors& tensors) {
+  run(kernels, pool, workspace, shape, tensors, workspace.no_tallies());
+}
+
+Counts decode_counts(const Kernels& kernels, Pool& pool, Workspace& workspace, const bench::Shape& shape, const Tensors& tensors) {
+  std::vector<Counts> tallies(static_cast<std::size_t>(pool.size()));
+  run(kernels, pool, workspace, shape, tensors, tallies);
+  return sum(tallies);
 }
 
 }  // namespace attnsim::host

@@ -18,10 +18,11 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
 }
 
 // One query tile of one head.
+template <class Tally>
 class QueryTile {
  public:
-  QueryTile(const Kernels& kernels, Workspace::Part& part, const bench::Shape& shape, const Tensors& tensors)
-      : kernels_(kernels), part_(part), shape_(shape), tensors_(tensors), d_(shape.head_dim) {
+  QueryTile(const Kernels& kernels, Workspace::Part& part, const bench::Shape& shape, const Tensors& tensors, Tally& tally)
+      : kernels_(kernels), part_(part), shape_(shape), tensors_(tensors), tally_(tally), d_(shape.head_dim) {
     cols_ = static_cast<int>(ceil_div(d_, kernels.block_cols)) * kernels.block_cols;
     scale_ = static_cast<float>(std::numbers::log2e / std::sqrt(static_cast<double>(d_)));
   }
@@ -58,6 +59,7 @@ class QueryTile {
       part_.l.data()[r] = 0;
     }
     std::fill_n(part_.o.data(), static_cast<std::size_t>(padded_) * static_cast<std::size_t>(cols_), 0.0F);
+    tally_.add(&Tally::l2_bytes, static_cast<double>(rows_ * d_) * sizeof(float));
   }
 
   void visit(std::int64_t key) {
@@ -74,6 +76,10 @@ class QueryTile {
     kernels_.scale_rows(part_.o.data(), cols, padded_, cols_, part_.alpha.data());
     kernels_.pack(tensors_.v + at, kv_stride(), valid, kTileKv, d_, part_.v.data());
     kernels_.product(s, kTileKv, padded_, kTileKv, part_.v.data(), cols_, part_.o.data(), cols, true);
+    tally_.add(&Tally::kv_tiles, 1);
+    tally_.add(&Tally::tensor_flops, 2.0 * padded_ * kTileKv * (d_ + cols_));
+    tally_.add(&Tally::exp_count, static_cast<double>(padded_) * kTileKv);
+    tally_.add(&Tally::l2_bytes, 2.0 * valid * d_ * sizeof(float));
   }
 
   void mask(std::int64_t key, int valid) {
@@ -97,12 +103,14 @@ class QueryTile {
       float* to = tensors_.o + q_offset() + static_cast<std::size_t>(r) * q_stride();
       for (int x = 0; x < d_; ++x) to[x] = row[x] * factor;
     }
+    tally_.add(&Tally::l2_bytes, static_cast<double>(rows_ * d_) * sizeof(float));
   }
 
   const Kernels& kernels_;
   Workspace::Part& part_;
   const bench::Shape& shape_;
   const Tensors& tensors_;
+  Tally& tally_;
   int d_;
   int cols_ = 0;  // head_dim padded to blocks of columns
   float scale_ = 1;
@@ -113,18 +121,30 @@ class QueryTile {
   int padded_ = 0;  // rows padded to register blocks
 };
 
-}  // namespace
-
-void prefill(const Kernels& kernels, Pool& pool, Workspace& workspace, const bench::Shape& shape, const Tensors& tensors) {
+template <class Tally>
+void run(const Kernels& kernels, Pool& pool, Workspace& workspace, const bench::Shape& shape, const Tensors& tensors,
+         std::vector<Tally>& tallies) {
   const std::int64_t tiles = ceil_div(shape.q_len, kTileQ);
   Counter counter(shape.batch * shape.q_heads * tiles);
   pool.run([&](int thread) {
-    QueryTile tile(kernels, workspace.part(thread), shape, tensors);
+    QueryTile tile(kernels, workspace.part(thread), shape, tensors, tallies[static_cast<std::size_t>(thread)]);
     for (std::int64_t item = counter.draw(); item >= 0; item = counter.draw()) {
       const std::int64_t slab = item / tiles;
       tile.run(slab / shape.q_heads, slab % shape.q_heads, tiles - 1 - item % tiles);
     }
   });
+}
+
+}  // namespace
+
+void prefill(const Kernels& kernels, Pool& pool, Workspace& workspace, const bench::Shape& shape, const Tensors& tensors) {
+  run(kernels, pool, workspace, shape, tensors, workspace.no_tallies());
+}
+
+Counts prefill_counts(const Kernels& kernels, Pool& pool, Workspace& workspace, const bench::Shape& shape, const Tensors& tensors) {
+  std::vector<Counts> tallies(static_cast<std::size_t>(pool.size()));
+  run(kernels, pool, workspace, shape, tensors, tallies);
+  return sum(tallies);
 }
 
 }  // namespace attnsim::host

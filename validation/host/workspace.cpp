@@ -3,7 +3,16 @@
 
 namespace attnsim::host {
 
-Workspace::Workspace(int threads, const bench::Shape& shape) : splits_(std::make_unique<Splits>()) {
+Counts sum(const std::vector<Counts>& threads) {
+  Counts all;
+  for (const Counts& one : threads) {
+    for (double Counts::*what : {&Counts::kv_tiles, &Counts::tensor_flops, &Counts::exp_count, &Counts::l2_bytes}) all.*what += one.*what;
+  }
+  return all;
+}
+
+Workspace::Workspace(int threads, const bench::Shape& shape)
+    : splits_(std::make_unique<Splits>()), no_tallies_(static_cast<std::size_t>(threads)) {
   for (int i = 0; i < threads; ++i) parts_.push_back(std::make_unique<Part>());
   const std::int64_t splits = decode_splits(shape, threads);
   if (shape.q_len != 1 || splits == 1) return;

@@ -232,7 +232,7 @@ TEST_CASE("the overlay that is written loads on its chip and keeps what the fit 
              Contains("did not see") && Contains("library_attention.csv") && Contains("seed 1"));
 }
 
-TEST_CASE("the engine's own parameters are found again within a per cent", "[slow]") {
+TEST_CASE("the engine's own parameters are found again within a per cent") {
   const Folder folder("engine");
   JsonDocument document = chip_document("l40s");
   set_figure(document, "hbm.efficiency", 0.7, "estimated", "test");
@@ -257,6 +257,20 @@ TEST_CASE("the engine's own parameters are found again within a per cent", "[slo
   CHECK(find(calibration, "hbm.efficiency").value == Approx(0.7).epsilon(0.01));
   CHECK(find(calibration, "launch.cta_start_cycles").value == Approx(4000).epsilon(0.01));
   CHECK(calibration.accepted);
+}
+
+TEST_CASE("a fit of as many parameters as rows is refused") {
+  const Folder folder("few");
+  const Chip truth = load_chip("l40s");
+  write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
+    return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us());
+  });
+  CalibrateOptions options = options_for(folder.file());
+  options.parameters = {"latency.l2_cycles", "launch.cta_start_cycles"};
+  options.most_rows = 2;
+  CHECK_THROWS_WITH(calibrate(options), Contains("2 calibration rows for 2 parameters") && Contains("at least 3"));
+  options.most_rows = 3;
+  CHECK_NOTHROW(calibrate(options));
 }
 
 TEST_CASE("rows that judge are thinned on demand and stay apart from those of the fit") {
