@@ -93,9 +93,14 @@ std::int64_t times_in(const ir::RowTile& tile, const ir::Section& section, const
 }
 
 // Groups of slabs with rows of their own (K and V of one head and batch) among the items in flight.
-double groups_in_flight(const ir::Grid& grid, const ir::ItemFamily& family, std::int64_t divisor, double in_flight) {
+double groups_in_flight(const ir::Kernel& kernel, const ir::ItemFamily& family, std::int64_t divisor, double in_flight) {
+  const ir::Grid& grid = kernel.grid;
+  if (grid.policy == ir::GridPolicy::lists) {  // CTAs stand all over the grid
+    double all = 0;
+    for (const ir::ItemFamily& f : kernel.families) all += static_cast<double>(f.slab_count);
+    return std::clamp(all / static_cast<double>(divisor), 1.0, in_flight);
+  }
   const auto slabs = static_cast<double>(family.slab_count);
-  if (grid.policy == ir::GridPolicy::lists) return std::min(in_flight, std::max(1.0, slabs / static_cast<double>(divisor)));  // all over
   double visited = in_flight / static_cast<double>(family.tiles.size());
   if (grid.fastest == ir::Fastest::slabs)
     visited = grid.section_slabs > 0 ? std::min(in_flight, static_cast<double>(grid.section_slabs)) : in_flight;
@@ -233,7 +238,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const double slab_bytes = touched * row;
           const double distinct_slabs = std::max(1.0, slabs / op.access.slab_divisor);
           const auto tiles = static_cast<double>(family.tiles.size());
-          const double groups = groups_in_flight(kernel.grid, family, op.access.slab_divisor, in_flight);
+          const double groups = groups_in_flight(kernel, family, op.access.slab_divisor, in_flight);
           const double shared_by =
               std::clamp(in_flight / groups / splits, 1.0, tiles / splits * static_cast<double>(op.access.slab_divisor));
           // Items of one length walk in step. Where lengths differ (from none to the longest, as causal ones do: 1), those in flight are

@@ -24,6 +24,8 @@ ir::Pipeline pipeline_of(ir::Kernel kernel) {
 TEST_CASE("a grid of many equal slabs is played on a part of the chip, one that cannot be divided on all of it") {
   Chip chip = toy_chip();
   chip.sm.count = 64;
+  chip.sm.registers_kib = 256;
+  chip.sm.smem_kib = 100;
   // 64 slabs of 100 trips each: long, so as few of the SMs as a part must keep, 16 of 64.
   CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip) == 4);
   CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 1, 64)), chip) == 1);    // short as it is
@@ -50,6 +52,8 @@ TEST_CASE("a part of the chip takes as long as the whole") {
 TEST_CASE("a part keeps the turns in which slabs are visited, or has fewer of them") {
   Chip chip = toy_chip();
   chip.sm.count = 64;
+  chip.sm.registers_kib = 256;
+  chip.sm.smem_kib = 100;
   ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 64);
   kernel.grid.interleave = 16;  // 16 slabs of a part in 4 or 16 turns
   CHECK(equal_parts(pipeline_of(kernel), chip) == 4);
