@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """kernel_resources.py FOLDER [--check]: registers, spills and stack of every kernel, from the compiler's reports FOLDER/*.txt.
 
-With --check exit code 1 if a kernel of validation/cuda/kernels spills more than a register or two (16 bytes), or if a report names no kernel."""
+With --check exit code 1 if a kernel of validation/cuda/kernels spills more than a register or two (16 bytes; counting instances may), or if a report names no kernel."""
 
 import pathlib
 import re
@@ -11,6 +11,7 @@ import sys
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
 FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
+COUNTING = re.compile(r"FusedTileI.*Lb1ELi4E")  # FusedTile<..., kCounts = true, 4>: never timed
 
 
 def kernels(text):
@@ -41,7 +42,7 @@ def main():
             bad += 1
         for name, architecture, registers, (stack, stores, loads) in rows:
             spills = stack + stores + loads > 0
-            bad += hot and stores + loads > 16
+            bad += hot and stores + loads > 16 and not COUNTING.search(name)
             if hot or spills:
                 mark = "  SPILLS" if spills else ""
                 print(f"{report.name:34} {architecture:7} {registers:4} registers {stack:4} B stack {stores:4} B stored {loads:4} B loaded{mark}  {name[-60:]}")

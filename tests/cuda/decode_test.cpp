@@ -16,6 +16,7 @@ namespace {
 
 struct Setting {
   int batch, q_heads, kv_heads, q_len, kv_len, d, pieces;  // splits, or CTAs of stream-K
+  Dtype dtype = Dtype::bf16;
 };
 
 struct Partials {
@@ -72,7 +73,7 @@ void check(const Case& c, const Reference& r) {
 TEST_CASE("split decode equals the reference whatever the number of splits") {
   for (const Setting& s : kSettings) {
     CAPTURE(s.kv_len, s.d, s.pieces);
-    Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, Dtype::bf16, 5);
+    Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 5);
     c.args.right = 0;
     c.args.splits = s.pieces;
     const Partials partials(c, s.pieces);
@@ -85,7 +86,7 @@ TEST_CASE("paged decode finds its tokens through the block table") {
   for (const int page : {16, 64}) {
     for (const Setting& s : kSettings) {
       CAPTURE(s.kv_len, s.d, s.pieces, page);
-      Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, Dtype::bf16, 6);
+      Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 6);
       c.args.right = 0;
       c.args.splits = s.pieces;
       const Paged paged(c, page);
@@ -100,7 +101,7 @@ TEST_CASE("stream-K decode merges what its cuts split and leaves its counters at
   for (const Setting& s : kSettings) {
     for (const int ctas : {1, 3, 7}) {
       CAPTURE(s.kv_len, s.d, ctas);
-      Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, Dtype::bf16, 8);
+      Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 8);
       c.args.right = 0;
       const int tile_kv = s.d == 64 ? 256 : 128;
       const Partials partials(c, lean_pieces(s.batch * s.kv_heads, (s.kv_len + tile_kv - 1) / tile_kv, ctas));

@@ -81,7 +81,7 @@ Status permute(const GnaArgs& g, const Case& c, const void* from, void* to, int 
 TEST_CASE("block-sparse attention visits the tiles of its lists") {
   for (const int d : {64, 128}) {
     const int tile_kv = d == 64 ? 128 : 64;
-    Case c(1, 2, 1, 300, 400, d, Dtype::bf16, 9);
+    Case c(1, 2, 1, 300, 400, d, d == 64 ? Dtype::bf16 : Dtype::f16, 9);
     const TileLists lists = block_sparse_lists(300, 400, 128, tile_kv, 0.4, 77);
     c.args.list_offsets = lists.offsets.data();
     c.args.list_tiles = lists.tiles.data();
@@ -103,7 +103,7 @@ TEST_CASE("neighborhood attention on permuted tokens equals its definition in on
     CAPTURE(p.rank, p.d);
     REQUIRE(gna_refusal(p.gna).empty());
     const int tokens = p.gna.length[0] * p.gna.length[1] * p.gna.length[2];
-    Case c(2, 2, 1, tokens, tokens, p.d, Dtype::bf16, 12);
+    Case c(2, 2, 1, tokens, tokens, p.d, p.rank == 2 ? Dtype::f16 : Dtype::bf16, 12);
     const int classes = gna_classes(p.gna);
     const std::size_t q_rows = static_cast<std::size_t>(2) * classes * gna_permuted(p.gna, false);
     const std::size_t kv_rows = static_cast<std::size_t>(2) * classes * gna_permuted(p.gna, true);

@@ -20,6 +20,9 @@ struct GnaArgs {
   int kv_tile[kAxes] = {1, 1, 1};  // powers of two
 };
 
+// What a counting instance of a kernel adds up.
+constexpr int kTallyTiles = 0, kTallyMma = 1, kTallyExps = 2, kTallyBytes = 3, kTallies = 4;
+
 struct AttentionArgs {
   const void* q = nullptr;  // [batch, q_len, q_heads, d]
   const void* k = nullptr;  // [batch, kv_len, kv_heads, d], or [pages, page, kv_heads, d]
@@ -46,13 +49,16 @@ struct AttentionArgs {
   float* partial_o = nullptr;    // [splits or pieces, batch, q_heads, q_len, d]
   float* partial_lse = nullptr;  // [splits or pieces, batch, q_heads, q_len], base-2 logarithm
   int* counters = nullptr;       // zeroed; left at zero
+  long long* tally = nullptr;    // [kTallies]: the counting instance runs; its output is of no use where the elements are f16
   // Backward.
   const void* d_o = nullptr;
   float* delta = nullptr;   // [batch, q_heads, q_len]
-  float* dq_sum = nullptr;  // [batch, q_len, q_heads, d], zeroed
+  float* dq_sum = nullptr;  // [batch, q_len, q_heads, d]
   void* dq = nullptr;
-  void* dk = nullptr;  // [batch, kv_len, q_heads, d]: summed over a group's heads by the convert kernel
+  void* dk = nullptr;  // [batch, kv_len, kv_heads, d]
   void* dv = nullptr;
+  void* dk_heads = nullptr;  // [batch, kv_len, q_heads, d], where q_heads > kv_heads: one per query head, summed at the end
+  void* dv_heads = nullptr;
 };
 
 enum class Dtype { bf16, f16 };

@@ -38,6 +38,8 @@ constexpr ChipName kChips[] = {{"H100 PCIe", "h100-pcie"},
                                {"RTX 5090", "rtx-5090"},
                                {"RTX 3090", "rtx-3090"}};
 
+constexpr double kFlopsPerMma = 2 * 16 * 8 * 16;  // mma.m16n8k16
+
 class Event {
  public:
   Event() { check(cudaEventCreate(&event_), "cudaEventCreate"); }
@@ -81,6 +83,17 @@ struct Errors {
     squares += d * d;
     largest = std::max(largest, std::fabs(reference));
     ++count;
+  }
+  // Relative to the largest value.
+  [[nodiscard]] Errors relative() const {
+    const double scale = std::max(largest, 1e-30);
+    return {worst / scale, squares / scale / scale, 1, count};
+  }
+  void merge(const Errors& other) {
+    worst = std::max(worst, other.worst);
+    squares += other.squares;
+    largest = std::max(largest, other.largest);
+    count += other.count;
   }
 };
 
@@ -129,13 +142,13 @@ class CudaBackend final : public bench::Backend {
     entry.prepare(p, machine_);
     const InputSet& set = p.sets.front();
     run(set);
-    Errors errors = entry.product ? product_errors(p) : forward_errors(p);
+    const Errors errors = (entry.product ? product_errors(p) : s.backward ? backward_errors(p) : forward_errors(p)).relative();
     bench::Check result;
-    // Probabilities and the output are rounded to the element type; a product only once, but over k random terms.
-    result.tolerance = s.dtype == "bf16" ? 8e-3 : 1e-3;
-    const double scale = std::max(errors.largest, 1e-30);
-    result.worst = errors.worst / scale;
-    result.rms = std::sqrt(errors.squares / static_cast<double>(std::max<std::size_t>(errors.count, 1))) / scale;
+    // Probabilities and the output are rounded to the element type; a product only once, but over k random terms. Gradients are sums of
+    // products of rounded dS and, of grouped heads, of rounded sums.
+    result.tolerance = (s.dtype == "bf16" ? 8e-3 : 1e-3) * (s.backward ? 1.5 : 1);
+    result.worst = errors.worst;
+    result.rms = std::sqrt(errors.squares / static_cast<double>(std::max<std::size_t>(errors.count, 1)));
     result.passed = result.worst <= result.tolerance;
     result.note = std::to_string(errors.count) + " values compared";
     return result;
@@ -143,6 +156,7 @@ class CudaBackend final : public bench::Backend {
 
   bench::Timing time(const std::string& kernel, const bench::Shape& s, const bench::TimingPolicy& policy) override {
     const KernelEntry& entry = *find(kernel);
+    std::vector<bench::Counter> counters = counted(entry, s);
     // Warm: as many sets as stay in half of the L2. Cold: enough to overflow it, and it is overwritten before every sample.
     const std::size_t bytes = input_bytes(s, entry.product);
     const std::size_t sets = policy.cold_l2 ? 2 : std::max<std::size_t>(1, std::min<std::size_t>(8, machine_.l2_bytes / 2 / bytes));
@@ -180,6 +194,7 @@ class CudaBackend final : public bench::Backend {
     t.throttled = static_cast<int>(samples.size() - clean.size());
     t.clock_mhz = typical;
     t.kernel_cycles = median(clean) * typical;
+    t.counters = std::move(counters);
     return t;
   }
 
@@ -204,6 +219,23 @@ class CudaBackend final : public bench::Backend {
     cuda::check(set.launch(nullptr), "launch");
     if (set.after) cuda::check(set.after(nullptr), "finish");
     cuda::check(cudaDeviceSynchronize(), "kernel");
+  }
+
+  // Of one launch of the kernel's counting instance; empty where it has none.
+  std::vector<bench::Counter> counted(const KernelEntry& entry, const bench::Shape& s) const {
+    Problem p(s, entry.product, 1, 1);
+    const Buffer tally = Buffer::of(std::vector<long long>(kTallies));
+    p.sets.front().args.tally = tally.get<long long>();
+    entry.prepare(p, machine_);
+    run(p.sets.front());
+    std::vector<double> n;
+    for (const long long count : tally.values<long long>()) n.push_back(static_cast<double>(count));
+    if (n[kTallyTiles] == 0) return {};
+    return {{"kv_tiles", n[kTallyTiles]},
+            {"mma_instructions", n[kTallyMma]},
+            {"tensor_flops", n[kTallyMma] * kFlopsPerMma},
+            {"exp_count", n[kTallyExps]},
+            {"l2_bytes", n[kTallyBytes]}};
   }
 
   Measured measure(const Problem& p, int first_set, int launches, bool cold) {
@@ -234,7 +266,7 @@ class CudaBackend final : public bench::Backend {
         "reference");
     cuda::check(cudaDeviceSynchronize(), "reference");
     const std::vector<double> reference = o.values<double>();
-    const std::vector<std::uint16_t> output = output_of(p, static_cast<std::size_t>(all * s.head_dim));
+    const std::vector<std::uint16_t> output = elements(p.sets.front().args.o, static_cast<std::size_t>(all * s.head_dim));
     Errors e;
     for (std::int64_t r = 0; r < count; ++r) {
       for (int c = 0; c < s.head_dim; ++c) {
@@ -253,16 +285,50 @@ class CudaBackend final : public bench::Backend {
     cuda::check(reference_gemm(a.q, a.k, c.get<double>(), a.q_len, a.kv_len, s.head_dim, p.dtype, nullptr), "reference");
     cuda::check(cudaDeviceSynchronize(), "reference");
     const std::vector<double> reference = c.values<double>();
-    const std::vector<std::uint16_t> output = output_of(p, count);
+    const std::vector<std::uint16_t> output = elements(a.o, count);
     Errors e;
     for (std::size_t i = 0; i < count; ++i) e.add(value(p, output[i]), reference[i]);
     return e;
   }
 
-  static std::vector<std::uint16_t> output_of(const Problem& p, std::size_t count) {
-    std::vector<std::uint16_t> output(count);
-    cuda::check(cudaMemcpy(output.data(), p.sets.front().args.o, 2 * count, cudaMemcpyDeviceToHost), "output");
-    return output;
+  // Of dQ, dK and dV, each relative to its own largest value.
+  Errors backward_errors(const Problem& p) const {
+    const bench::Shape& s = p.shape;
+    const AttentionArgs& a = p.sets.front().args;
+    const auto rows = static_cast<std::size_t>(s.batch * s.q_len * s.q_heads), d = static_cast<std::size_t>(s.head_dim);
+    const auto keys = static_cast<std::size_t>(s.batch * s.kv_len * s.kv_heads);
+    const Buffer o(rows * d * sizeof(double)), lse(rows * sizeof(double));
+    cuda::check(
+        reference_forward(a, s.head_dim, p.dtype, p.rule, 0, 1, static_cast<int>(rows), o.get<double>(), lse.get<double>(), nullptr),
+        "reference");
+    cuda::check(cudaDeviceSynchronize(), "reference");
+    const std::vector<double> output = o.values<double>();
+    const std::vector<std::uint16_t> d_o = elements(a.d_o, rows * d);
+    std::vector<double> sums(rows);
+    for (std::size_t i = 0; i < output.size(); ++i) sums[i / d] += output[i] * value(p, d_o[i]);
+    const Buffer delta = Buffer::of(sums), dq(rows * d * sizeof(double)), dk(keys * d * sizeof(double)), dv(keys * d * sizeof(double));
+    cuda::check(reference_backward(a, s.head_dim, p.dtype, p.rule, lse.get<double>(), delta.get<double>(), dq.get<double>(),
+                                   dk.get<double>(), dv.get<double>(), nullptr),
+                "reference");
+    cuda::check(cudaDeviceSynchronize(), "reference");
+    Errors all;
+    const auto compare = [&](const void* kernel, const Buffer& expected) {
+      const std::vector<double> reference = expected.values<double>();
+      const std::vector<std::uint16_t> bits = elements(kernel, reference.size());
+      Errors e;
+      for (std::size_t i = 0; i < bits.size(); ++i) e.add(value(p, bits[i]), reference[i]);
+      all.merge(e.relative());
+    };
+    compare(a.dq, dq);
+    compare(a.dk, dk);
+    compare(a.dv, dv);
+    return all;
+  }
+
+  static std::vector<std::uint16_t> elements(const void* device, std::size_t count) {
+    std::vector<std::uint16_t> host(count);
+    cuda::check(cudaMemcpy(host.data(), device, 2 * count, cudaMemcpyDeviceToHost), "output");
+    return host;
   }
   static double value(const Problem& p, std::uint16_t bits) {
     return static_cast<double>(p.dtype == Dtype::bf16 ? to_float(Bf16{bits}) : to_float(F16{bits}));

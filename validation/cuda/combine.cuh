@@ -4,12 +4,13 @@
 
 #include "validation/cuda/arguments.h"
 #include "validation/cuda/element.cuh"
+#include "validation/cuda/tally.cuh"
 
 namespace attnsim::cuda {
 
 // `row` counts over [batch, q_heads, q_len]; piece p of it lies p x rows further. O goes to [batch, q_len, q_heads, D].
-template <class E, int D>
-ATTNSIM_D void combine_row(const AttentionArgs& a, std::int64_t row, int pieces) {
+template <class E, int D, class Count>
+ATTNSIM_D void combine_row(const AttentionArgs& a, std::int64_t row, int pieces, Count& tally) {
   const std::int64_t rows = static_cast<std::int64_t>(a.batch) * a.q_heads * a.q_len;
   const int lane = lane_index();
   float maximum = -INFINITY;
@@ -32,6 +33,7 @@ ATTNSIM_D void combine_row(const AttentionArgs& a, std::int64_t row, int pieces)
 #pragma unroll
     for (int c = 0; c < kColumns / 2; ++c) {
       const float2 pair = from[32 * c];  // a piece without keys holds zeros
+      tally.bytes(8);
       o[2 * c] += weight * pair.x;
       o[2 * c + 1] += weight * pair.y;
     }
@@ -42,6 +44,7 @@ ATTNSIM_D void combine_row(const AttentionArgs& a, std::int64_t row, int pieces)
   std::uint32_t* to = reinterpret_cast<std::uint32_t*>(static_cast<E*>(a.o) + ((batch * a.q_len + token) * a.q_heads + head) * D) + lane;
 #pragma unroll
   for (int c = 0; c < kColumns / 2; ++c) to[32 * c] = pack<E>(o[2 * c], o[2 * c + 1]);
+  tally.bytes(2 * kColumns + (lane == 0 ? 4 * pieces : 0));
   if (a.lse != nullptr && lane == 0) a.lse[row] = lse2 * kLn2;
 }
 

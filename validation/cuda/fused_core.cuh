@@ -5,45 +5,20 @@
 #pragma once
 
 #include "validation/cuda/epilogue.cuh"
+#include "validation/cuda/kernels/kernels.cuh"
 #include "validation/cuda/keys.cuh"
+#include "validation/cuda/load_tile.cuh"
 #include "validation/cuda/mask.cuh"
+#include "validation/cuda/product.cuh"
 #include "validation/cuda/softmax.cuh"
 
 namespace attnsim::cuda {
 
-// A lane's view of a swizzled tile in shared memory for ldmatrix: address(r, c) is its row of the 16 x 16 block (16 r, 16 c).
-struct LaneTile {
-  std::uint32_t base;  // of block (0, 0)
-  int rows;
-  ATTNSIM_D LaneTile(std::uint32_t tile, int tile_rows, int lane_row, int lane_col)
-      : base(tile + tile_offset(lane_row, lane_col, tile_rows)), rows(tile_rows) {}
-  // 16 c columns are 32 c bytes: bits 5 and 6 of the address, which the swizzle XORs.
-  ATTNSIM_D std::uint32_t address(int r, int c) const {
-    return (base ^ static_cast<std::uint32_t>(c % 4 * 32)) +
-           static_cast<std::uint32_t>(r * 16 * kPanelRowBytes + c / 4 * rows * kPanelRowBytes);
-  }
-};
-
-// [Rows, Cols] from global memory by all threads, 16 bytes each; rows at or beyond `limit` become zeros. at(row) is an element offset.
-template <int Rows, int Cols, int Threads, class E, class At>
-ATTNSIM_D void load_tile(std::uint32_t tile, const E* source, int limit, const At& at) {
-  constexpr int kChunks = Cols / 8;               // of 16 bytes per row
-  constexpr int kRowsAtOnce = Threads / kChunks;  // one pass of the CTA
-  const int thread = static_cast<int>(threadIdx.x);
-  const int chunk = thread % kChunks;
-  const int first = thread / kChunks;
-#pragma unroll
-  for (int i = 0; i < Rows / kRowsAtOnce; ++i) {
-    const int row = first + i * kRowsAtOnce;
-    const bool valid = row < limit;
-    cp_async_16(tile + tile_offset(row, chunk * 8, Rows), source + at(valid ? row : 0) + chunk * 8, valid);
-  }
-}
-
-template <class E_, int D_, int TileQ_, int TileKv_, int Warps_ = 4>
+template <class E_, int D_, int TileQ_, int TileKv_, bool kCounts_ = false, int Warps_ = 4>
 struct FusedTile {
   using E = E_;
   static constexpr int D = D_, TileQ = TileQ_, TileKv = TileKv_, Warps = Warps_;
+  static constexpr bool kCounts = kCounts_;
   static constexpr int kThreads = Warps * 32;
   static constexpr int kBlocks = TileQ / (16 * Warps);  // 16-row blocks of a warp
   static constexpr int kScores = TileKv / 8;
@@ -72,7 +47,8 @@ class FusedCore {
   template <class Tiles, class Keys, class Mask>
   ATTNSIM_D void attend(const AttentionArgs& a, const RowMap& rows, const Tiles& tiles, const Keys& keys, const Mask& mask, float scale) {
     if (tiles.count() == 0) return;
-    load_tile<T::TileQ, T::D, T::kThreads>(q_tile_, static_cast<const E*>(a.q), rows.limit(), [&](int r) { return rows.index(r) * T::D; });
+    load_tile<T::TileQ, T::D, T::kThreads>(
+        q_tile_, static_cast<const E*>(a.q), rows.limit(), [&](int r) { return rows.index(r) * T::D; }, tally_);
     load_keys(k_tile_, a.k, keys, tiles.tile(0), a.kv_len);
     cp_async_commit();
     for (int i = 0; i < tiles.count(); ++i) {
@@ -80,6 +56,7 @@ class FusedCore {
       sync_block();  // K is here, and every warp has read V
       load_keys(v_tile_, a.v, keys, tiles.tile(i), a.kv_len);
       cp_async_commit();
+      tally_.tile();
       float s[T::kBlocks][T::kScores][4];  // [16 rows of a block, TileKv]
       multiply_qk(s);
       if (tiles.masked(i)) mask_scores(s, rows, mask, tiles.tile(i) * T::TileKv);
@@ -93,6 +70,7 @@ class FusedCore {
       for (int b = 0; b < T::kBlocks; ++b) {
         float factor[2];
         softmax_step(s[b], state_[b], factor, scale);
+        tally_.exps(4 * T::kScores);
         scale_rows(o_[b], factor);
       }
       multiply_pv(s);
@@ -111,10 +89,13 @@ class FusedCore {
         const int row = block_row(b) + accumulator_row(lane_, 2 * h);
         if (lse != nullptr && lane_ % 4 == 0 && row < rows.limit()) {
           lse[rows.lse_index(row)] = row_lse2(state_[b][h].maximum, sum, scale) * kLn2;
+          tally_.bytes(4);
         }
       }
-      write_rows<E>(o_[b], inverse, q_tile_, T::TileQ, block_row(b),
-                    [&](int row) { return row < rows.limit() ? o + rows.index(row) * T::D : nullptr; });
+      write_rows<E>(o_[b], inverse, q_tile_, T::TileQ, block_row(b), [&](int row) {
+        tally_.bytes(row < rows.limit() ? 16 : 0);
+        return row < rows.limit() ? o + rows.index(row) * T::D : nullptr;
+      });
     }
   }
 
@@ -130,13 +111,19 @@ class FusedCore {
         if (row >= rows.limit()) continue;
         const std::int64_t index = rows.lse_index(row);
         if (lane_ % 4 == 0) lse2[index] = row_lse2(state_[b][h].maximum, sum, scale);
+        tally_.bytes(lane_ % 4 == 0 ? 4 : 0);
 #pragma unroll
         for (int n = 0; n < T::kOut; ++n) {
           *reinterpret_cast<float2*>(o + index * T::D + 8 * n + accumulator_col(lane_, 0)) =
               float2{o_[b][n][2 * h] * inverse, o_[b][n][2 * h + 1] * inverse};
+          tally_.bytes(8);
         }
       }
     }
+  }
+
+  ATTNSIM_D Tally<T::kCounts>& tally() {
+    return tally_;
   }
 
  private:
@@ -147,7 +134,8 @@ class FusedCore {
   template <class Keys>
   ATTNSIM_D void load_keys(std::uint32_t tile, const void* source, const Keys& keys, int index, int kv_len) {
     const int first = index * T::TileKv;
-    load_tile<T::TileKv, T::D, T::kThreads>(tile, static_cast<const E*>(source), kv_len - first, [&](int r) { return keys.at(first + r); });
+    load_tile<T::TileKv, T::D, T::kThreads>(
+        tile, static_cast<const E*>(source), kv_len - first, [&](int r) { return keys.at(first + r); }, tally_);
   }
 
   ATTNSIM_D void multiply_qk(float (&s)[T::kBlocks][T::kScores][4]) {
@@ -177,6 +165,7 @@ class FusedCore {
         for (int b = 0; b < T::kBlocks; ++b) {
           mma_16x8x16<E>(s[b][2 * n], a[b], low);
           mma_16x8x16<E>(s[b][2 * n + 1], a[b], high);
+          tally_.mma(2);
         }
       }
     }
@@ -200,6 +189,7 @@ class FusedCore {
         for (int b = 0; b < T::kBlocks; ++b) {
           mma_16x8x16<E>(o_[b][2 * n], a[b], low);
           mma_16x8x16<E>(o_[b][2 * n + 1], a[b], high);
+          tally_.mma(2);
         }
       }
     }
@@ -219,6 +209,23 @@ class FusedCore {
   int warp_, lane_;
   float o_[T::kBlocks][T::kOut][4];  // [16 rows of a block, D]
   RowState state_[T::kBlocks][2];
+  Tally<T::kCounts> tally_;
 };
+
+// Calls with the tile that is compiled for head_dim 64 or 128 (its TileQ and TileKv) and the type. Counts do not depend on the elements,
+// so that bf16 counts for both.
+template <int TileQ64, int TileKv64, int TileQ128, int TileKv128, class Call>
+Status with_fused_tile(const AttentionArgs& a, int head_dim, Dtype dtype, const Call& call) {
+  const bool bf16 = dtype == Dtype::bf16;
+  if (head_dim == 64) {
+    if (a.tally != nullptr) return call(FusedTile<Bf16, 64, TileQ64, TileKv64, true>{});
+    return bf16 ? call(FusedTile<Bf16, 64, TileQ64, TileKv64>{}) : call(FusedTile<F16, 64, TileQ64, TileKv64>{});
+  }
+  if (head_dim == 128) {
+    if (a.tally != nullptr) return call(FusedTile<Bf16, 128, TileQ128, TileKv128, true>{});
+    return bf16 ? call(FusedTile<Bf16, 128, TileQ128, TileKv128>{}) : call(FusedTile<F16, 128, TileQ128, TileKv128>{});
+  }
+  return kUnsupported;
+}
 
 }  // namespace attnsim::cuda

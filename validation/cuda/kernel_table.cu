@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
 // The kernels that attnsim-bench can time: what each refuses, and how it is made ready. A new kernel is one row of kernel_table().
-// No schedule file can say stream-K yet (grid policy `lists`), so lean-mma names none.
 #include <algorithm>
 
 #include "validation/cuda/launch_plan.h"
@@ -38,8 +37,31 @@ void prepare_fused(Problem& p, const Machine&) {
   }
 }
 
+std::string refuses_backward(const Shape& s, const Machine& m) {
+  if (!s.backward) return "computes gradients";
+  Shape forward = s;
+  forward.backward = false;
+  return refuses_fused(forward, m);
+}
+void prepare_backward(Problem& p, const Machine&) {
+  const Shape& s = p.shape;
+  const auto key_elements = static_cast<std::size_t>(s.batch * s.kv_len * s.head_dim);
+  const auto keys = [&](std::int64_t heads) { return p.allocate(2 * key_elements * static_cast<std::size_t>(heads)); };
+  for (InputSet& set : p.sets) {
+    AttentionArgs& a = set.args;
+    a.tally = nullptr;  // nothing counts here
+    a.delta = static_cast<float*>(p.allocate(4 * rows(s)));
+    a.dq_sum = static_cast<float*>(p.allocate(4 * rows(s) * static_cast<std::size_t>(s.head_dim)));
+    a.dq = p.allocate(2 * rows(s) * static_cast<std::size_t>(s.head_dim));
+    a.dk = keys(s.kv_heads);
+    a.dv = keys(s.kv_heads);
+    if (s.q_heads > s.kv_heads) a.dk_heads = keys(s.q_heads), a.dv_heads = keys(s.q_heads);
+    set.before = [a, &p](Stream stream) { return forward_fused(a, p.shape.head_dim, p.dtype, stream); };
+    set.launch = [a, &p](Stream stream) { return backward_fused(a, p.shape.head_dim, p.dtype, stream); };
+  }
+}
+
 std::string refuses_naive(const Shape& s, const Machine& m) {
-  if (s.dtype != "bf16") return "has bf16";
   if (s.batch * s.q_heads > 65535) return "exceeds the grid";
   if (static_cast<std::size_t>(s.batch * s.q_heads * s.q_len * (s.kv_len + 8) * 2) > m.memory_bytes / 4)
     return "scores do not fit the device's memory";
@@ -94,7 +116,7 @@ void prepare_gemm(Problem& p, const Machine& m) {
 
 std::string refuses_decode(const Shape& s, const Machine&) {
   if (!interval_mask(s)) return "knows dense, causal and window";
-  if (s.page > 0 || s.backward || s.dtype != "bf16") return "has bf16, no paging, no backward pass";
+  if (s.page > 0 || s.backward) return "has neither paging nor a backward pass";
   if (s.q_len * s.q_heads / s.kv_heads > 64) return "has one tile of 64 rows (q_len x group)";
   return "";
 }
@@ -166,7 +188,7 @@ void prepare_lean(Problem& p, const Machine& m) {
 
 std::string refuses_blocks(const Shape& s, const Machine&) {
   if (s.mask != "block-sparse") return "knows block-sparse";
-  if (s.dtype != "bf16" || s.page > 0 || s.backward) return "has bf16, no paging, no backward pass";
+  if (s.page > 0 || s.backward) return "has neither paging nor a backward pass";
   return "";
 }
 void prepare_blocks(Problem& p, const Machine&) {
@@ -207,7 +229,7 @@ GnaArgs gna_of(const Shape& s) {
 }
 std::string refuses_gna(const Shape& s, const Machine&) {
   if (s.mask != "gna") return "knows gna";
-  if (s.dtype != "bf16" || s.page > 0 || s.backward) return "has bf16, no paging, no backward pass";
+  if (s.page > 0 || s.backward) return "has neither paging nor a backward pass";
   if (s.layout.empty() || s.layout.size() > kAxes) return "has one to three axes";
   std::int64_t tokens = 1;
   for (const std::int64_t n : s.layout) tokens *= n;
@@ -278,7 +300,7 @@ void prepare_gna(Problem& p, const Machine&) {
 
 #define CORE                                                                                                          \
   " validation/cuda/fused_core.cuh validation/cuda/softmax.cuh validation/cuda/mask.cuh validation/cuda/ptx_mma.cuh " \
-  "validation/cuda/epilogue.cuh"
+  "validation/cuda/epilogue.cuh validation/cuda/product.cuh validation/cuda/load_tile.cuh"
 #define HOPPER                                                                                                          \
   " validation/cuda/ptx_wgmma.cuh validation/cuda/ptx_hopper.cuh validation/cuda/softmax.cuh validation/cuda/mask.cuh " \
   "validation/cuda/epilogue.cuh"
@@ -305,19 +327,24 @@ const std::vector<KernelEntry>& kernel_table() {
         "validation/cuda/kernels/decode.cu validation/cuda/combine.cuh" CORE},
        refuses_paged,
        prepare_split},
-      {{"lean-mma", "stream-K decode, merged by the last CTA", "", "validation/cuda/kernels/lean.cu validation/cuda/combine.cuh" CORE},
+      {{"lean-mma", "stream-K decode, merged by the last CTA", "attnsim-lean-sm80",
+        "validation/cuda/kernels/lean.cu validation/cuda/combine.cuh" CORE},
        refuses_decode,
        prepare_lean},
-      {{"block-sparse-mma", "fused forward over tile lists", "attnsim-fa2-sm80", "validation/cuda/kernels/lists.cu" CORE},
+      {{"block-sparse-mma", "fused forward over tile lists", "attnsim-lists-sm80", "validation/cuda/kernels/lists.cu" CORE},
        refuses_blocks,
        prepare_blocks},
-      {{"gna-mma", "neighborhood attention on permuted tokens", "attnsim-fa2-sm80", "validation/cuda/kernels/lists.cu" CORE},
+      {{"gna-mma", "neighborhood attention on permuted tokens", "attnsim-gna-sm80", "validation/cuda/kernels/lists.cu" CORE},
        refuses_gna,
        prepare_gna<false>},
-      {{"gna-mma-permute", "the same with its four permutations", "attnsim-fa2-sm80",
+      {{"gna-mma-permute", "the same with its four permutations", "attnsim-gna-sm80",
         "validation/cuda/kernels/lists.cu validation/cuda/kernels/permute.cu" CORE},
        refuses_gna,
        prepare_gna<true>},
+      {{"fa2-bwd-mma", "gradients: five products per pair of tiles, dQ by atomics", "attnsim-fa2-bwd-sm80",
+        "validation/cuda/kernels/backward.cu" CORE},
+       refuses_backward,
+       prepare_backward},
       {{"gemm-wgmma", "matrix product, copy engine and wgmma", "attnsim-gemm-sm90", "validation/cuda/kernels/hopper_gemm.cu" HOPPER},
        refuses_gemm,
        prepare_gemm,

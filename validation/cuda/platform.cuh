@@ -45,6 +45,9 @@ ATTNSIM_D void atomic_add(float* address, float value) {
 ATTNSIM_D int atomic_add(int* address, int value) {
   return atomicAdd(address, value);
 }
+ATTNSIM_D void atomic_add(long long* address, long long value) {
+  atomicAdd(reinterpret_cast<unsigned long long*>(address), static_cast<unsigned long long>(value));
+}
 ATTNSIM_D void fence_device() {
   __threadfence();
 }
@@ -145,6 +148,9 @@ inline int atomic_add(int* address, int value) {
   const int before = *address;
   *address += value;
   return before;
+}
+inline void atomic_add(long long* address, long long value) {
+  *address += value;
 }
 inline void fence_device() {}
 inline int recomputed(int value) {

@@ -235,7 +235,7 @@ TEST_CASE("the overlay that is written loads on its chip and keeps what the fit 
 TEST_CASE("the engine's own parameters are found again within a per cent") {
   const Folder folder("engine");
   JsonDocument document = chip_document("l40s");
-  set_figure(document, "hbm.efficiency", 0.7, "estimated", "test");
+  set_figure(document, "latency.l2_cycles", 450, "estimated", "test");
   set_figure(document, "launch.cta_start_cycles", 4000, "estimated", "test");
   const auto truth = std::make_shared<const Chip>(parse_chip(document));
   const KernelMaps maps = KernelMaps::load();
@@ -252,9 +252,9 @@ TEST_CASE("the engine's own parameters are found again within a per cent") {
   CalibrateOptions options = options_for(folder.file());
   options.evaluation.predict_us = nullptr;
   options.evaluation.jobs = 2;
-  options.parameters = {"hbm.efficiency", "launch.cta_start_cycles"};
+  options.parameters = {"latency.l2_cycles", "launch.cta_start_cycles"};
   const Calibration calibration = calibrate(options);
-  CHECK(find(calibration, "hbm.efficiency").value == Approx(0.7).epsilon(0.01));
+  CHECK(find(calibration, "latency.l2_cycles").value == Approx(450).epsilon(0.01));
   CHECK(find(calibration, "launch.cta_start_cycles").value == Approx(4000).epsilon(0.01));
   CHECK(calibration.accepted);
 }

@@ -29,18 +29,22 @@ __global__ void __launch_bounds__(T::kThreads) decode_kernel(AttentionArgs a, fl
   core.attend(a, rows, tiles, keys, mask, scale);
   if (a.splits == 1) {
     core.store(static_cast<typename T::E*>(a.o), a.lse, rows, scale);
+    core.tally().flush(a.tally);
     return;
   }
   const std::int64_t all_rows = static_cast<std::int64_t>(a.batch) * a.q_heads * a.q_len;
   core.store_partial(a.partial_o + split * all_rows * T::D, a.partial_lse + split * all_rows, rows, scale);
+  core.tally().flush(a.tally);
 }
 
 constexpr int kCombineWarps = 4;  // one row each
 
-template <class E, int D>
+template <class E, int D, bool kCounts>
 __global__ void __launch_bounds__(32 * kCombineWarps) combine_kernel(AttentionArgs a) {
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kCombineWarps + threadIdx.x / 32;
-  if (row < static_cast<std::int64_t>(a.batch) * a.q_heads * a.q_len) combine_row<E, D>(a, row, a.splits);
+  Tally<kCounts> tally;
+  if (row < static_cast<std::int64_t>(a.batch) * a.q_heads * a.q_len) combine_row<E, D>(a, row, a.splits, tally);
+  tally.flush(a.tally);
 }
 
 template <class T, template <int> class Keys>
@@ -50,24 +54,19 @@ Status decode(const AttentionArgs& a, Stream stream) {
   const Status status = launch(decode_kernel<T, Keys>, grid, dim3(T::kThreads), T::kSharedBytes, stream, a, a.scale * kLog2E);
   if (status != kSuccess || a.splits == 1) return status;
   const int rows = a.batch * a.q_heads * a.q_len;
-  return launch(combine_kernel<typename T::E, T::D>, dim3(static_cast<unsigned>(ceil_div(rows, kCombineWarps))), dim3(32 * kCombineWarps),
-                0, stream, a);
+  return launch(combine_kernel<typename T::E, T::D, T::kCounts>, dim3(static_cast<unsigned>(ceil_div(rows, kCombineWarps))),
+                dim3(32 * kCombineWarps), 0, stream, a);
 }
 
 }  // namespace
 
 Status decode_split(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream) {
-  if (dtype != Dtype::bf16) return kUnsupported;
-  if (head_dim == 64) return decode<FusedTile<Bf16, 64, 64, 256>, ContiguousKeys>(a, stream);
-  if (head_dim == 128) return decode<FusedTile<Bf16, 128, 64, 128>, ContiguousKeys>(a, stream);
-  return kUnsupported;
+  return with_fused_tile<64, 256, 64, 128>(a, head_dim, dtype,
+                                           [&](auto tile) { return decode<decltype(tile), ContiguousKeys>(a, stream); });
 }
 
 Status decode_paged(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream) {
-  if (dtype != Dtype::bf16) return kUnsupported;
-  if (head_dim == 64) return decode<FusedTile<Bf16, 64, 64, 256>, PagedKeys>(a, stream);
-  if (head_dim == 128) return decode<FusedTile<Bf16, 128, 64, 128>, PagedKeys>(a, stream);
-  return kUnsupported;
+  return with_fused_tile<64, 256, 64, 128>(a, head_dim, dtype, [&](auto tile) { return decode<decltype(tile), PagedKeys>(a, stream); });
 }
 
 }  // namespace attnsim::cuda

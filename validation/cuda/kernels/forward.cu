@@ -21,6 +21,7 @@ __global__ void __launch_bounds__(T::kThreads) forward_kernel(AttentionArgs a, f
   FusedCore<T> core;
   core.attend(a, rows, tiles, keys, mask, scale);
   core.store(static_cast<typename T::E*>(a.o), a.lse, rows, scale);
+  core.tally().flush(a.tally);
 }
 
 template <class T>
@@ -32,11 +33,7 @@ Status forward(const AttentionArgs& a, Stream stream) {
 }  // namespace
 
 Status forward_fused(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream) {
-  if (head_dim == 64 && dtype == Dtype::bf16) return forward<FusedTile<Bf16, 64, 128, 128>>(a, stream);
-  if (head_dim == 64 && dtype == Dtype::f16) return forward<FusedTile<F16, 64, 128, 128>>(a, stream);
-  if (head_dim == 128 && dtype == Dtype::bf16) return forward<FusedTile<Bf16, 128, 128, 64>>(a, stream);
-  if (head_dim == 128 && dtype == Dtype::f16) return forward<FusedTile<F16, 128, 128, 64>>(a, stream);
-  return kUnsupported;
+  return with_fused_tile<128, 128, 128, 64>(a, head_dim, dtype, [&](auto tile) { return forward<decltype(tile)>(a, stream); });
 }
 
 }  // namespace attnsim::cuda

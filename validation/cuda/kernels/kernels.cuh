@@ -15,13 +15,16 @@ constexpr Status kUnsupported = cudaErrorInvalidValue;
 constexpr Status kUnsupported = 1;
 #endif
 
-// Three kernels; `scores`: [batch, q_heads, q_len, kv_len rounded up to 8] elements of scratch. bf16; writes no lse.
+// Three kernels; `scores`: [batch, q_heads, q_len, kv_len rounded up to 8] elements of scratch. Writes no lse.
 Status forward_naive(const AttentionArgs& a, void* scores, int head_dim, Dtype dtype, Stream stream);
 // Dense, causal, window. Tiles of 128 x 128 (d 64) or 128 x 64 (d 128).
 Status forward_fused(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream);
 // The same tiles over a.list_tiles; with neighborhoods q, k, v, o are permuted and padded, batch counts (entry, class) pairs.
 Status forward_block_sparse(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream);
 Status forward_gna(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream);
+
+// Gradients dq, dk, dv from d_o, o and lse; delta and dq_sum are scratch. KV tiles of 128, query tiles of 64.
+Status backward_fused(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream);
 
 // Rows of a group packed in tiles of 64; KV tiles of 256 (d 64) or 128 (d 128). a.splits > 1 needs the partial buffers.
 Status decode_split(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream);

@@ -58,11 +58,12 @@ __global__ void __launch_bounds__(T::kThreads) lean_kernel(AttentionArgs a, floa
       if (last) {
         fence_device();
         for (int row = static_cast<int>(threadIdx.x) / 32; row < a.q_len * group; row += T::Warps) {
-          combine_row<typename T::E, T::D>(a, rows.lse_index(row), pieces);
+          combine_row<typename T::E, T::D>(a, rows.lse_index(row), pieces, core.tally());
         }
         if (threadIdx.x == 0) a.counters[pair] = 0;
       }
     }
+    core.tally().flush(a.tally);
     at += length;
     sync_block();  // shared memory is free for the next pair
   }
@@ -79,10 +80,7 @@ Status lean(const AttentionArgs& a, int ctas, Stream stream) {
 }  // namespace
 
 Status decode_lean(const AttentionArgs& a, int head_dim, Dtype dtype, int ctas, Stream stream) {
-  if (dtype != Dtype::bf16) return kUnsupported;
-  if (head_dim == 64) return lean<FusedTile<Bf16, 64, 64, 256>>(a, ctas, stream);
-  if (head_dim == 128) return lean<FusedTile<Bf16, 128, 64, 128>>(a, ctas, stream);
-  return kUnsupported;
+  return with_fused_tile<64, 256, 64, 128>(a, head_dim, dtype, [&](auto tile) { return lean<decltype(tile)>(a, ctas, stream); });
 }
 
 }  // namespace attnsim::cuda

@@ -26,6 +26,7 @@ __global__ void __launch_bounds__(T::kThreads) list_kernel(AttentionArgs a, floa
     core.attend(a, rows, tiles, keys, mask, scale);
   }
   core.store(static_cast<typename T::E*>(a.o), a.lse, rows, scale);
+  core.tally().flush(a.tally);
 }
 
 template <class T, class Mask>
@@ -37,17 +38,11 @@ Status run(const AttentionArgs& a, Stream stream) {
 }  // namespace
 
 Status forward_block_sparse(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream) {
-  if (dtype != Dtype::bf16) return kUnsupported;
-  if (head_dim == 64) return run<FusedTile<Bf16, 64, 128, 128>, IntervalMask>(a, stream);
-  if (head_dim == 128) return run<FusedTile<Bf16, 128, 128, 64>, IntervalMask>(a, stream);
-  return kUnsupported;
+  return with_fused_tile<128, 128, 128, 64>(a, head_dim, dtype, [&](auto tile) { return run<decltype(tile), IntervalMask>(a, stream); });
 }
 
 Status forward_gna(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream) {
-  if (dtype != Dtype::bf16) return kUnsupported;
-  if (head_dim == 64) return run<FusedTile<Bf16, 64, 128, 128>, GnaMask>(a, stream);
-  if (head_dim == 128) return run<FusedTile<Bf16, 128, 128, 64>, GnaMask>(a, stream);
-  return kUnsupported;
+  return with_fused_tile<128, 128, 128, 64>(a, head_dim, dtype, [&](auto tile) { return run<decltype(tile), GnaMask>(a, stream); });
 }
 
 }  // namespace attnsim::cuda

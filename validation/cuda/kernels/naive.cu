@@ -30,26 +30,8 @@ __global__ void __launch_bounds__(kThreads) scores_kernel(AttentionArgs a, E* sc
   sync_block();
   const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / 32;
   const int row = warp / 2 * 32, column = warp % 2 * 64;
-  const LaneTile q(q_tile, kTile, row + ldmatrix_a_row(lane), ldmatrix_a_col(lane));
-  const LaneTile k(k_tile, kTile, column + ldmatrix_b_row(lane), ldmatrix_b_col(lane));
   float s[2][8][4] = {};  // [2 x 16 rows, 64 columns]
-#pragma unroll
-  for (int c = 0; c < D / 16; ++c) {
-    std::uint32_t left[2][4];
-    ldmatrix(left[0], q.address(0, c));
-    ldmatrix(left[1], q.address(1, c));
-#pragma unroll
-    for (int n = 0; n < 4; ++n) {
-      std::uint32_t both[4];
-      ldmatrix(both, k.address(n, c));
-      const std::uint32_t low[2] = {both[0], both[1]}, high[2] = {both[2], both[3]};
-#pragma unroll
-      for (int b = 0; b < 2; ++b) {
-        mma_16x8x16<E>(s[b][2 * n], left[b], low);
-        mma_16x8x16<E>(s[b][2 * n + 1], left[b], high);
-      }
-    }
-  }
+  multiply<E, D / 16>(s, LeftOperand<false>(q_tile, kTile, row / 16, lane), RightOperand<false>(k_tile, kTile, column / 16, lane));
   sync_block();  // Q and K have been read; their memory takes the scores
   const IntervalMask mask(a);
   const float factor[2] = {a.scale, a.scale};
@@ -130,25 +112,8 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(AttentionArgs a, const E*
     sync_block();  // this stage is here, and every warp has read the other
     if (step + 1 < steps) load(step + 1);
     const std::uint32_t stage = base + static_cast<std::uint32_t>(step % 2 * kStage);
-    const LaneTile p(stage, kTile, row + ldmatrix_a_row(lane), ldmatrix_a_col(lane));
-    const LaneTile v(stage + tile_bytes(kTile, kStep), kStep, ldmatrix_bt_row(lane), ldmatrix_bt_col(lane));
-#pragma unroll
-    for (int r = 0; r < kStep / 16; ++r) {
-      std::uint32_t left[2][4];
-      ldmatrix(left[0], p.address(0, r));
-      ldmatrix(left[1], p.address(1, r));
-#pragma unroll
-      for (int n = 0; n < kColumns / 16; ++n) {
-        std::uint32_t both[4];
-        ldmatrix_transposed(both, v.address(r, column / 16 + n));
-        const std::uint32_t low[2] = {both[0], both[1]}, high[2] = {both[2], both[3]};
-#pragma unroll
-        for (int b = 0; b < 2; ++b) {
-          mma_16x8x16<E>(o[b][2 * n], left[b], low);
-          mma_16x8x16<E>(o[b][2 * n + 1], left[b], high);
-        }
-      }
-    }
+    multiply<E, kStep / 16>(o, LeftOperand<false>(stage, kTile, row / 16, lane),
+                            RightOperand<true>(stage + tile_bytes(kTile, kStep), kStep, column / 16, lane));
   }
   sync_block();  // the stages have been read; their memory takes O
   const float one[2] = {1, 1};
@@ -177,9 +142,9 @@ Status naive(const AttentionArgs& a, void* scores, Stream stream) {
 }  // namespace
 
 Status forward_naive(const AttentionArgs& a, void* scores, int head_dim, Dtype dtype, Stream stream) {
-  if (dtype != Dtype::bf16) return kUnsupported;
-  if (head_dim == 64) return naive<Bf16, 64>(a, scores, stream);
-  if (head_dim == 128) return naive<Bf16, 128>(a, scores, stream);
+  const bool bf16 = dtype == Dtype::bf16;
+  if (head_dim == 64) return bf16 ? naive<Bf16, 64>(a, scores, stream) : naive<F16, 64>(a, scores, stream);
+  if (head_dim == 128) return bf16 ? naive<Bf16, 128>(a, scores, stream) : naive<F16, 128>(a, scores, stream);
   return kUnsupported;
 }
 

@@ -11,9 +11,19 @@ namespace attnsim::cuda {
 namespace {
 
 constexpr MicroEntry kTable[] = {
-    {"exponential", micro_exponential}, {"launch", micro_launch}, {"l2", micro_l2},           {"hbm", micro_hbm},
-    {"cache_write", micro_cache_write}, {"clock", micro_clock},   {"tensor", micro_tensor},   {"pipes", micro_pipes},
-    {"latency", micro_latency},         {"shared", micro_shared}, {"barrier", micro_barrier}, {"copy", micro_copy},
+    {"exponential", micro_exponential},
+    {"launch", micro_launch},
+    {"l2", micro_l2},
+    {"hbm", micro_hbm},
+    {"hbm_load", micro_hbm_load},
+    {"cache_write", micro_cache_write},
+    {"clock", micro_clock},
+    {"tensor", micro_tensor},
+    {"pipes", micro_pipes},
+    {"latency", micro_latency},
+    {"shared", micro_shared},
+    {"barrier", micro_barrier},
+    {"copy", micro_copy},
 };
 
 }  // namespace

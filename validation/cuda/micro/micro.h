@@ -39,6 +39,7 @@ void micro_exponential(MicroRun& run);
 void micro_pipes(MicroRun& run);
 void micro_tensor(MicroRun& run);
 void micro_hbm(MicroRun& run);
+void micro_hbm_load(MicroRun& run);
 void micro_l2(MicroRun& run);
 void micro_latency(MicroRun& run);
 void micro_shared(MicroRun& run);
