@@ -55,8 +55,11 @@ class Selector {
   [[nodiscard]] double elements(TileId id) const { return static_cast<double>(program_.padded_elements(id)); }
   [[nodiscard]] double bytes(TileId id) const { return elements(id) * ir::bits_of(tile(id).dtype) / 8; }
 
-  // Lanes that compute an element-wise result of this shape.
-  [[nodiscard]] double lanes(TileId id) const { return elements(id) * replication(layout_, tile(id)); }
+  // Lanes that compute an element-wise result of this shape. A single number is every lane's own.
+  [[nodiscard]] double lanes(TileId id) const {
+    const double n = elements(id);
+    return n == 1 ? static_cast<double>(chip_.sm.lanes_per_warp * warps_) : n * replication(layout_, tile(id));
+  }
 
   std::vector<Step> select(const std::vector<Op>& ops) {
     std::vector<Step> steps;
