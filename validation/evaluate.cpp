@@ -42,7 +42,7 @@ struct Job {
 
 void run_job(Job& job, const MeasuredRow& row, const EvaluateOptions& options) {
   try {
-    job.predicted_us = options.predict_us(job.mapped.request(row, options.engine));
+    job.predicted_us = options.predict_us(job.mapped.request(row, options.engine), job.mapped.timed);
   } catch (const ConfigError& error) {
     job.failure = "not legal: " + (error.issues().empty() ? std::string(error.what()) : error.issues().front().problem);
   } catch (const SimError& error) {

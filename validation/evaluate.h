@@ -25,7 +25,7 @@ struct RowOutcome {
   std::optional<double> fitted_roofline_us;
 };
 
-using PredictMicroseconds = std::function<double(const Request&)>;
+using PredictMicroseconds = std::function<double(const Request&, const TimedKernels&)>;
 // Called from one thread at a time with finished and total predictions.
 using Progress = std::function<void(std::size_t done, std::size_t total)>;
 

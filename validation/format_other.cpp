@@ -56,12 +56,6 @@ std::vector<MeasuredRow> read_unmapped(const CsvTable& table, const ColumnNames&
 
 }  // namespace
 
-std::vector<MeasuredRow> read_natten_profiler(const CsvTable& table) {
-  const ColumnNames names{
-      "gpu", "", "backend", "pass", "set", "dtype", "runtime_us", 1, {"layout", "heads", "head_dim", "window", "stride", "operation"}};
-  return read_unmapped(table, names, "no schedule for the profiled kernels (cuDNN, CUTLASS and NATTEN)");
-}
-
 std::vector<MeasuredRow> read_linear_attention(const CsvTable& table) {
   const ColumnNames names{
       "device", "library", "kernel", "pass", "table_id", "dtype", "time_ms", 1e3, {"batch", "seq_len", "heads_v", "heads_k", "dk", "dv"}};

@@ -16,6 +16,7 @@ std::shared_ptr<const Value> cached(std::map<std::string, std::shared_ptr<const 
 
 // A single query at the end of the keys sees all of them: the libraries clear the causal flag for it.
 std::string variant_of(const MeasuredRow& row) {
+  if (!row.variant.empty()) return row.variant;
   if (row.m > 0) return row.phase;
   if (row.v_in_k) return "mla-decode";
   if (row.window > 0) return "sliding-window";
@@ -42,6 +43,7 @@ Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dty
   problem.dtype = dtype;
   if (row.pass == "bwd") problem.pass = Pass::backward;
   for (const ParamSpec& spec : variant.params) problem.params[std::string(spec.name)] = spec.default_value;
+  for (const auto& [name, value] : row.params) problem.params[name] = value;
   if (row.window > 0) problem.params["left"] = row.window - 1;  // the row counts the query's own key
   return problem;
 }
@@ -114,6 +116,7 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
   mapped.variant = &variant(variant_of(visited));
   mapped.problem = problem_of(visited, *mapped.variant, *dtype);
   mapped.harness = harness->name;
+  mapped.timed = found.entry->timed;
   mapped.conditions = harness->for_phase(row.phase);
   if (row.locked_clock_mhz > 0) {
     mapped.conditions.clock = ClockPolicy::locked;
@@ -140,6 +143,7 @@ std::string MappedRow::key() const {
                                  conditions.extra_kernels.size(), variant->name, problem.batch, problem.q_heads, problem.kv_heads,
                                  problem.q_len[0], problem.kv_len[0], problem.head_dim_qk, problem.head_dim_v);
   text += "|" + std::string(ir::name_of(problem.dtype)) + "|" + std::string(name_of(problem.pass));
+  for (const auto& [name, times] : timed) text += fmt::format("|{} {}", times, name);
   for (const auto& [name, value] : problem.params) text += "|" + name + "=" + text_of(value);
   return text;
 }

@@ -35,6 +35,7 @@ struct MappedRow {
   Problem problem;
   Conditions conditions;
   std::string harness;
+  TimedKernels timed;    // empty: the whole call
   std::string unmapped;  // why; "" when mapped
 
   [[nodiscard]] Request request(const MeasuredRow& row, EngineKind engine) const;

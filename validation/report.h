@@ -14,10 +14,10 @@
 
 namespace attnsim {
 
-// One object {"groups": [...]}; with rows also {"rows": [...]}. Ends with a line break.
+// One object {"groups": [...]}, with "ratios" where rows have some (ratios.h); with rows also {"rows": [...]}. Ends with a line break.
 [[nodiscard]] std::string report_json(std::span<const Group> groups, std::span<const RowOutcome> outcomes, bool with_rows);
 
-// Aligned tables, one per file; then reasons of unmapped rows with counts. Groups without rows are left out.
+// Aligned tables, one per file; ratios (ratios.h); then reasons of unmapped rows with counts. Groups without rows are left out.
 [[nodiscard]] std::string report_text(std::span<const Group> groups, std::span<const RowOutcome> outcomes, bool with_rows);
 
 // validation/accuracy.json: groups over all rows and over each half of the split, so that rows which no fit saw stand by themselves.

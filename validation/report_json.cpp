@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
 
+#include "validation/ratios.h"
 #include "validation/report.h"
 
 namespace attnsim {
@@ -65,12 +66,23 @@ std::vector<RowOutcome> half_of(std::span<const RowOutcome> outcomes, Split spli
   return half;
 }
 
+OrderedJson ratio_json(const Ratio& ratio, std::span<const RowOutcome> outcomes) {
+  return {{"kind", ratio.kind == RatioKind::speedup ? "speedup" : "masking"},
+          {"set", outcomes[ratio.row].row.set},
+          {"row", outcomes[ratio.row].row.id},
+          {"against", outcomes[ratio.reference].row.id},
+          {"measured", ratio.measured},
+          {"predicted", number(ratio.predicted)},
+          {"error_percent", ratio.error_percent()}};
+}
+
 }  // namespace
 
 std::string report_json(std::span<const Group> groups, std::span<const RowOutcome> outcomes, bool with_rows) {
   OrderedJson root;
   root["groups"] = OrderedJson::array();
   for (const Group& group : groups) root["groups"].push_back(group_json(group));
+  for (const Ratio& ratio : set_ratios(outcomes)) root["ratios"].push_back(ratio_json(ratio, outcomes));
   if (with_rows) {
     root["rows"] = OrderedJson::array();
     for (const RowOutcome& outcome : outcomes) root["rows"].push_back(row_json(outcome));

@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 
+#include "validation/ratios.h"
 #include "validation/report.h"
 
 namespace attnsim {
@@ -92,6 +93,7 @@ std::string report_text(std::span<const Group> groups, std::span<const RowOutcom
   }
   text +=
       "\nErrors in per cent; an unmapped row counts 100 in mape. roofline, fitted: mape of max(F/peak, B/BW) and of its 3-parameter fit.\n";
+  text += ratios_text(outcomes);
   text += unmapped_reasons(outcomes);
   if (with_rows) text += row_table(outcomes);
   return text;

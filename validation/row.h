@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -26,12 +27,15 @@ struct MeasuredRow {
   std::int64_t m = 0, n = 0, k = 0;  // operators: phase is gemm, softmax or layernorm
   MaskKind mask = MaskKind::full;
   std::string mask_name;
-  std::int64_t window = 0;        // keys that a query keeps, itself included; 0: no window
-  std::optional<double> density;  // kept pairs over all pairs
-  std::optional<bool> paged;      // K/V behind a block table
-  bool v_in_k = false;            // absorbed MLA: V is a part of K's tensor
-  double locked_clock_mhz = 0;    // 0: not locked
-  std::string harness;            // "": as the kernel map says
+  std::int64_t window = 0;                    // keys that a query keeps, itself included; 0: no window
+  std::optional<double> density;              // kept pairs over all pairs
+  std::optional<bool> paged;                  // K/V behind a block table
+  std::string variant;                        // "": as mask and operator say
+  std::map<std::string, std::string> params;  // of that variant
+  std::optional<bool> masked;                 // neighbourhoods: whether the kernel tests its scores
+  bool v_in_k = false;                        // absorbed MLA: V is a part of K's tensor
+  double locked_clock_mhz = 0;                // 0: not locked
+  std::string harness;                        // "": as the kernel map says
   double measured_us = 0;
   double flops = 0;        // 0: not known
   double bytes = 0;        // compulsory; 0: not known

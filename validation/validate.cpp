@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "validation/validate.h"
 
+#include <algorithm>
 #include <fstream>
 
 #include "sim/core/data_dir.h"
@@ -9,10 +10,20 @@
 
 namespace attnsim {
 
-double simulated_us(const Request& request) {
-  const std::optional<double> time_us = predict(request).ladder.at(Rung::simulated);
-  if (!time_us) throw SimError("no simulated time");
-  return *time_us;
+double simulated_us(const Request& request, const TimedKernels& timed) {
+  const Result result = predict(request);
+  if (timed.empty()) {
+    const std::optional<double> time_us = result.ladder.at(Rung::simulated);
+    if (!time_us) throw SimError("no simulated time");
+    return *time_us;
+  }
+  double sum = 0;
+  for (const auto& [name, times] : timed) {
+    const auto kernel = std::find_if(result.kernels.begin(), result.kernels.end(), [&](const KernelResult& k) { return k.name == name; });
+    if (kernel == result.kernels.end()) throw SimError("schedule " + request.schedule.name + " has no kernel " + name);
+    sum += static_cast<double>(times) * kernel->time_us;
+  }
+  return sum;
 }
 
 std::filesystem::path default_measurements() {

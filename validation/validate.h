@@ -37,8 +37,8 @@ struct Validation {
 // Throws ConfigError for what the user can mend: folder, files, fields.
 [[nodiscard]] Validation validate(const ValidateOptions& options);
 
-// The simulated rung of predict(). Throws SimError where there is none.
-[[nodiscard]] double simulated_us(const Request& request);
+// The simulated rung of predict(), or of its kernels those that were timed, without launches. Throws SimError where there is none.
+[[nodiscard]] double simulated_us(const Request& request, const TimedKernels& timed = {});
 // ../shared/measurements beside the current folder or beside the source tree, else the shipped validation/published.
 [[nodiscard]] std::filesystem::path default_measurements();
 // "calibration", "test" or "all"; throws ConfigError with the nearest name.

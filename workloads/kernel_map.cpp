@@ -51,6 +51,14 @@ bool listed(const std::vector<std::string>& list, const std::string& value) {
   return list.empty() || std::find(list.begin(), list.end(), value) != list.end();
 }
 
+TimedKernels timed_kernels(FieldReader& reader) {
+  TimedKernels timed;
+  if (!reader.has("timed")) return timed;
+  FieldReader child = reader.child("timed");
+  for (const std::string& name : child.keys()) timed.emplace_back(name, child.integer(name, {.min = 1, .max = 1000}));
+  return timed;
+}
+
 KernelMapEntry read_entry(FieldReader& reader) {
   KernelMapEntry entry;
   entry.kernel = reader.text("kernel", {});
@@ -66,6 +74,7 @@ KernelMapEntry read_entry(FieldReader& reader) {
   entry.unmapped = reader.text("unmapped", {}, "");
   entry.schedule = reader.text("schedule", {}, "");
   entry.harness = reader.text("harness", {}, "");
+  entry.timed = timed_kernels(reader);
   if (entry.unmapped.empty() == entry.schedule.empty())
     reader.issue("schedule", "an entry has a schedule or says why it is unmapped", "one of schedule, unmapped");
   if (!entry.schedule.empty() && entry.harness.empty()) reader.issue("harness", "is missing", "the name of a harness");

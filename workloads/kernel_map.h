@@ -25,6 +25,9 @@ struct MapKey {
   std::optional<bool> paged;  // absent: not stated, matches only entries that do not ask
 };
 
+// Kernels of a call that a timing counts, and how often each. Empty: the whole call with its launches.
+using TimedKernels = std::vector<std::pair<std::string, std::int64_t>>;
+
 struct KernelMapEntry {
   std::string library, versions, kernel;  // patterns
   std::vector<std::string> devices;       // patterns
@@ -36,6 +39,7 @@ struct KernelMapEntry {
   bool ignores_window = false;  // the kernel visits every tile below the diagonal and only masks by the window
   std::string schedule;         // "" where `unmapped` says why
   std::string harness;
+  TimedKernels timed;  // names of the lowered kernels
   std::string unmapped;
   std::string source;
   std::string place;  // file and JSON pointer

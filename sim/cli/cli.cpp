@@ -13,6 +13,8 @@
 
 namespace attnsim::cli {
 
+void add_tune(CLI::App& app, Context& context);
+
 namespace {
 
 struct Command {
@@ -21,11 +23,12 @@ struct Command {
   void (*add)(CLI::App&, Context&);
 };
 
-constexpr std::array<Command, 12> kCommands{{
+constexpr std::array<Command, 13> kCommands{{
     {"run", "Predict the workloads of a run config: ladder of bounds, simulated time, bottleneck, standing", add_run},
     {"explain", "Why not faster: waterfall of losses, idle cycles and their reasons, critical sequence, counters, what would help",
      add_explain},
     {"sweep", "Predict a grid of what-ifs; goes on where it was killed", add_sweep},
+    {"tune", "Rank strides, tile shapes and schedules of a neighbourhood by predicted time", add_tune},
     {"validate", "Compare predictions with published GPU timings", add_validate},
     {"calibrate", "Fit parameters of a chip to measured rows; judge them on rows that the fit did not see", add_calibrate},
     {"import", "Measured rows from Nsight Compute, PyTorch's profiler, NATTEN's profiler or a CSV", add_import},

@@ -9,11 +9,11 @@
 #include <set>
 
 #include "sim/cli/command.h"
-#include "sim/cli/parallel.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/runner.h"
 #include "sim/cli/switches.h"
 #include "sim/cli/table.h"
+#include "sim/core/parallel.h"
 #include "sim/predict/memo.h"
 #include "sim/predict/sweep_config.h"
 

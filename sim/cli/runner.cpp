@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/cli/runner.h"
 
-#include "sim/cli/parallel.h"
 #include "sim/cli/progress.h"
+#include "sim/core/parallel.h"
 #include "sim/predict/identity.h"
 #include "sim/predict/memo.h"
 #include "sim/result/compare.h"

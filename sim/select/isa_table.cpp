@@ -101,6 +101,11 @@ std::string rule_name(const ir::Op& op) {
 
 const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Program& program, const ir::Op& op) {
   const std::string name = rule_name(op);
+  const bool divides = op.fn == ir::Fn::floor_divide || op.fn == ir::Fn::modulo;
+  if (op.kind == ir::OpKind::binary && divides && op.in.size() == 2) {
+    const auto own = table.elementwise.find(name + "_by_variable");
+    if (own != table.elementwise.end()) return &own->second;
+  }
   if (!op.out.empty() && program.tiles[static_cast<std::size_t>(op.out.front())].dtype == ir::DType::i32) {
     const auto own = table.elementwise.find("integer_" + name);
     if (own != table.elementwise.end()) return &own->second;

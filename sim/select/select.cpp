@@ -55,8 +55,11 @@ class Selector {
   [[nodiscard]] double elements(TileId id) const { return static_cast<double>(program_.padded_elements(id)); }
   [[nodiscard]] double bytes(TileId id) const { return elements(id) * ir::bits_of(tile(id).dtype) / 8; }
 
-  // Lanes that compute an element-wise result of this shape.
-  [[nodiscard]] double lanes(TileId id) const { return elements(id) * replication(layout_, tile(id)); }
+  // Lanes that compute an element-wise result of this shape. A single number is every lane's own.
+  [[nodiscard]] double lanes(TileId id) const {
+    const double n = elements(id);
+    return n == 1 ? static_cast<double>(chip_.sm.lanes_per_warp * warps_) : n * replication(layout_, tile(id));
+  }
 
   std::vector<Step> select(const std::vector<Op>& ops) {
     std::vector<Step> steps;
@@ -173,15 +176,14 @@ class Selector {
   std::size_t chain(const std::vector<Op>& ops, std::size_t first, std::vector<Step>& steps) const {
     Step step = base(StepKind::chain, ops[first]);
     step.ops.clear();
-    for (TileId t : ops[first].in) wait_for(step, t);
-    for (TileId t : ops[first].out) wait_for(step, t);
+    for (TileId t : touched(ops, first)) wait_for(step, t);
     std::size_t i = first;
     for (; i < ops.size(); ++i) {
       const Op& op = ops[i];
       const OpClass op_class = ir::info(op.kind).op_class;
       if (op_class == OpClass::free) continue;
       if (op_class != OpClass::elementwise && op_class != OpClass::reduction) break;
-      if (op.when != step.when || op.skew != step.skew || !covered(step, op)) break;
+      if (op.when != step.when || op.skew != step.skew || !covered(step, touched(ops, i))) break;
       step.ops.push_back(&op);
       const bool contracted = table_.contract_multiply_add && i + 1 < ops.size() && contracts(op, ops[i + 1], step);
       add_vector_cost(step, op, contracted);
@@ -192,11 +194,23 @@ class Selector {
     return i - 1;
   }
 
-  [[nodiscard]] bool covered(const Step& step, const Op& op) const {
-    const auto waited = [&](TileId t) {
+  // Tiles that an op needs at hand. Predicates of pairs live no longer than the select that reads them, as there are only a few predicate
+  // registers: what makes them needs that select's scores as well.
+  [[nodiscard]] std::vector<TileId> touched(const std::vector<Op>& ops, std::size_t i) const {
+    std::vector<TileId> tiles = ops[i].in;
+    tiles.insert(tiles.end(), ops[i].out.begin(), ops[i].out.end());
+    const auto pairs = [&](TileId t) { return tile(t).dtype == ir::DType::pred && tile(t).rows != ir::kUnit && tile(t).cols != ir::kUnit; };
+    if (std::none_of(ops[i].out.begin(), ops[i].out.end(), pairs)) return tiles;
+    const auto select =
+        std::find_if(ops.begin() + static_cast<std::ptrdiff_t>(i), ops.end(), [](const Op& op) { return op.kind == OpKind::select; });
+    if (select != ops.end()) tiles.insert(tiles.end(), select->in.begin(), select->in.end());
+    return tiles;
+  }
+
+  [[nodiscard]] bool covered(const Step& step, const std::vector<TileId>& tiles) const {
+    return std::all_of(tiles.begin(), tiles.end(), [&](TileId t) {
       return async_tiles_.count(t) == 0 || std::find(step.waits.begin(), step.waits.end(), t) != step.waits.end();
-    };
-    return std::all_of(op.in.begin(), op.in.end(), waited) && std::all_of(op.out.begin(), op.out.end(), waited);
+    });
   }
 
   // multiply into X followed by an add or subtract that reads X: one FFMA.

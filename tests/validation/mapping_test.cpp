@@ -148,7 +148,7 @@ TEST_CASE("equal requests are predicted once, in any number of threads with the 
     std::atomic<int> calls{0};
     EvaluateOptions options;
     options.jobs = jobs;
-    options.predict_us = [&](const Request& request) {
+    options.predict_us = [&](const Request& request, const TimedKernels&) {
       ++calls;
       if (request.problem.kv_len[0] == 2048) throw SimError("stuck");
       if (request.problem.kv_len[0] == 3072) throw ConfigError({"", "/schedule", "tile", "does not fit", "", ""});
@@ -187,10 +187,10 @@ TEST_CASE("an internal fault costs its row and is named, and anything else stops
   Catalog catalog;
   const KernelMaps maps = KernelMaps::load();
   EvaluateOptions options;
-  options.predict_us = [](const Request&) -> double { throw Invariant("broken"); };
+  options.predict_us = [](const Request&, const TimedKernels&) -> double { throw Invariant("broken"); };
   const std::vector<RowOutcome> outcomes = evaluate({decode_row()}, maps, catalog, options);
   CHECK_FALSE(outcomes[0].predicted_us);
   CHECK(outcomes[0].unmapped == "internal fault: broken");
-  options.predict_us = [](const Request&) -> double { throw std::bad_alloc(); };
+  options.predict_us = [](const Request&, const TimedKernels&) -> double { throw std::bad_alloc(); };
   CHECK_THROWS_AS(evaluate({decode_row(), decode_row()}, maps, catalog, options), std::bad_alloc);
 }

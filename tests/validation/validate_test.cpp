@@ -22,7 +22,7 @@ const std::filesystem::path kPublished = data_dir() / "validation" / "published"
 ValidateOptions fake() {
   ValidateOptions options;
   options.measurements = kPublished;
-  options.predict_us = [](const Request& request) { return static_cast<double>(request.problem.kv_len[0]); };
+  options.predict_us = [](const Request& request, const TimedKernels&) { return static_cast<double>(request.problem.kv_len[0]); };
   return options;
 }
 

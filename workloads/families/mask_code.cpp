@@ -268,6 +268,13 @@ class Writer {
     return add(std::move(divide));
   }
 
+  // A number that the kernel reads instead of knowing it.
+  int launch_number(const Linear& form) {
+    const auto [slot, fresh] = known_.try_emplace("launch " + std::to_string(form.constant.front()), 0);
+    if (fresh) slot->second = linear_instruction(ir::OpKind::iota, form);
+    return slot->second;
+  }
+
   int function(const Views& views) {
     const ExpressionNode& node = *views.front();
     MaskInstruction i;
@@ -278,7 +285,10 @@ class Writer {
     if (node.of.size() > 1) {
       const Views second = operand(views, 1);
       const std::optional<Linear> form = linear(second);
-      if (form && form->is_constant() && all_equal(form->constant)) {
+      const bool number = form && form->is_constant() && all_equal(form->constant);
+      if (number && node.value == 1 && (node.kind == Kind::divide || node.kind == Kind::modulo)) {
+        i.in.push_back(launch_number(*form));
+      } else if (number) {
         i.scalar = static_cast<double>(form->constant.front());
       } else {
         i.in.push_back(emit(second));

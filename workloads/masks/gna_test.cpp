@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What kernels evaluate per pair: coordinates of query and key from their positions, the window of the query's stride group, and
-// two comparisons per axis. As NATTEN's kernels do it (fna_fusion.hpp), in every trip anew.
+// two comparisons per axis. As NATTEN's kernels do it (fna_fusion.hpp), in every trip anew. Stride and numbers of tiles are numbers that
+// they are told at launch, tile shapes are compiled in.
 #include "workloads/masks/gna.h"
 
 namespace attnsim {
@@ -31,13 +32,24 @@ Expression sum(const Expression& a, const Expression& b) {
   return is_zero(a) ? b : is_zero(b) ? a : a + b;
 }
 
+// By a number that the kernel is only told at launch, which its compiler can't turn into a multiplication: value 1 of the node says so.
+Expression at_launch(ExpressionKind kind, const Expression& e, std::int64_t by) {
+  return Expression(ExpressionNode{kind, 1, {e, by}});
+}
+Expression launch_divide(const Expression& e, std::int64_t by) {
+  return at_launch(ExpressionKind::divide, e, by);
+}
+Expression launch_modulo(const Expression& e, std::int64_t by) {
+  return at_launch(ExpressionKind::modulo, e, by);
+}
+
 // The window of a query at `x` of an axis with `tokens` tokens in its class: keys [begin, end).
 struct Window {
   Expression begin;
   Expression end;
 };
 Window window_at(const GnaAxis& axis, const Expression& x, const Expression& tokens) {
-  const Expression group = axis.stride == 1 ? x : scaled(x / axis.stride, axis.stride);
+  const Expression group = launch_divide(x, axis.stride) * axis.stride;
   if (axis.causal) {
     const Expression leader = minimum(group + (axis.stride - 1), tokens - 1);
     return {maximum(leader - (axis.window - 1), 0), minimum(x + 1, tokens)};
@@ -47,7 +59,8 @@ Window window_at(const GnaAxis& axis, const Expression& x, const Expression& tok
   return {begin, begin + axis.window};
 }
 
-// Coordinate on axis `a` of the token at a position: its tile and its place in it.
+// Coordinate on axis `a` of the token at a position: its tile, modulo the tiles of the axis (also where that changes nothing), and its
+// place in it.
 Expression coordinate(const ir::RowOrder& order, std::size_t a, const Expression& position) {
   std::int64_t inside_pitch = 1;
   std::int64_t tile_pitch = 1;
@@ -55,12 +68,11 @@ Expression coordinate(const ir::RowOrder& order, std::size_t a, const Expression
     inside_pitch *= order.tile()[b];
     tile_pitch *= order.grid()[b];
   }
-  const bool first = a == 0;
-  const bool one_class = order.places() == order.tiles_per_class() * order.tile_volume();
-  Expression tile = quotient(position / order.tile_volume(), tile_pitch);
-  if (!first || !one_class) tile = remainder(tile, order.grid()[a]);
+  const bool last = a + 1 == order.tile().size();
+  const Expression index = position / order.tile_volume();
+  const Expression tile = launch_modulo(last ? index : launch_divide(index, tile_pitch), order.grid()[a]);
   Expression inside = quotient(position % order.tile_volume(), inside_pitch);
-  if (!first) inside = remainder(inside, order.tile()[a]);
+  if (a > 0) inside = remainder(inside, order.tile()[a]);
   return sum(scaled(tile, order.tile()[a]), inside);
 }
 

@@ -60,7 +60,7 @@ double law_us(const Chip& chip, double batch, double kv_len, double constant_us)
          bytes / (chip.hbm.bandwidth_gb_per_s * 1e3 * chip.hbm.efficiency);
 }
 
-double law_of(const Request& request) {
+double law_of(const Request& request, const TimedKernels&) {
   return law_us(request.chip, static_cast<double>(request.problem.batch), static_cast<double>(request.problem.kv_len[0]),
                 request.conditions.constant_us);
 }

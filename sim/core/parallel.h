@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace attnsim::cli {
+namespace attnsim {
 
 template <class Body>
 void parallel_for(std::size_t count, int threads, Body body) {
@@ -34,4 +34,4 @@ void parallel_for(std::size_t count, int threads, Body body) {
     if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace attnsim::cli
+}  // namespace attnsim
