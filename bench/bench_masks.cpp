@@ -25,14 +25,16 @@ double cpu_ms() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
 }
 
-void lower_once(const std::string& label, const Variant& v, std::int64_t tokens, std::int64_t heads, const Params& params) {
+void lower_once(const std::string& label, const Variant& v, std::int64_t tokens, std::int64_t heads, const Params& params,
+                Pass pass = Pass::forward) {
   Problem p;
+  p.pass = pass;
   p.q_heads = p.kv_heads = heads;
   p.q_len = p.kv_len = {tokens};
   for (const ParamSpec& spec : v.params) p.params[std::string(spec.name)] = spec.default_value;
   for (const auto& [name, value] : params) p.params[name] = value;
   const Chip chip = load_chip("a100-sxm-80gb");
-  const Schedule schedule = load_schedule("fa2-sm80");
+  const Schedule schedule = load_schedule(pass == Pass::forward ? "fa2-sm80" : "fa2-bwd-sm80");
   const double before = cpu_ms();
   try {
     const ir::Pipeline pipeline = lower(v, p, schedule, chip);
@@ -71,4 +73,7 @@ int main() {
     lower_once(mask, variant("masked"), kLong, 1,
                {{"mask", std::string(mask)}, {"documents", std::string("5000 each")}, {"layout", std::string("32x64x64")}});
   }
+  for (const char* name : {"attention-sinks", "document", "s2-attention", "block-sparse"})
+    lower_once(std::string(name) + ", backward", variant(name), kLong, 1,
+               name == std::string("block-sparse") ? Params{{"density", 0.01}} : Params{}, Pass::backward);
 }

@@ -13,6 +13,7 @@
 
 #include "sim/ir/op.h"
 #include "workloads/masks/mask.h"
+#include "workloads/masks/score.h"
 #include "workloads/pass.h"
 
 namespace attnsim {
@@ -37,6 +38,7 @@ struct Problem {
   ir::DType dtype = ir::DType::bf16;
   std::optional<ir::DType> dtype_kv;  // of K and V in memory where it is another one: an 8-bit cache, converted before it is multiplied
   Params params;                      // of the variant, defaults filled in
+  Score score;                        // what modifies scores before the mask
   Pass pass = Pass::forward;
 
   [[nodiscard]] ir::DType kv_dtype() const { return dtype_kv.value_or(dtype); }
@@ -69,6 +71,7 @@ struct Variant {
   ShapeKind shape = ShapeKind::attention;
   Problem (*reshape)(const Problem&) = nullptr;  // the problem that the kernels work on, where it is another
   std::string_view claims = "";                  // what the ids of its published claims begin with, in validation/claims.json
+  bool k_is_q = false;                           // keys are the queries: one tensor (a symmetric similarity)
   bool v_in_k = false;  // V is no tensor of its own: its columns are the first head_dim_v of K (MLA's latent cache)
 };
 

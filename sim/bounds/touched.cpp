@@ -194,8 +194,15 @@ class Collector {
     if (width > 0) width += access.column_begin;
     width = std::min(width, tensor.cols);
     if (rows.empty() || width <= 0 || family.slab_count <= 0) return;
-    const std::int64_t first = family.slab_begin / access.slab_divisor;
-    const std::int64_t last = (family.slab_begin + family.slab_count - 1) / access.slab_divisor;
+    const std::int64_t period = access.slab_period;
+    std::int64_t from = period > 0 ? family.slab_begin % period : family.slab_begin;
+    std::int64_t to = from + family.slab_count - 1;
+    if (period > 0 && to >= period) {
+      from = 0;
+      to = period - 1;
+    }
+    const std::int64_t first = from / access.slab_divisor;
+    const std::int64_t last = to / access.slab_divisor;
     const std::int64_t slabs = access.slab_multiplier == 0 ? 1 : last - first + 1;
     const std::int64_t base = first * access.slab_multiplier + split + first_trip;
     TensorTouch& touch = touch_[static_cast<std::size_t>(access.tensor)];

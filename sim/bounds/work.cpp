@@ -299,10 +299,16 @@ class Counter {
       const double useful = is_useful(*op, section) ? extent.useful : 0;
       const bool reduces = op->kind == OpKind::reduce_row || op->kind == OpKind::reduce_col;
       const double copies = copies_of(reduces ? op->in[0] : op->out[0]);
-      const double per_element = rule.instructions / rule.elements * rule.width * copies * op->share;
+      const auto share_out = [&](const ElementwiseRule& part) {
+        const double per_element = part.instructions / part.elements * part.width * copies * op->share;
+        LaneShare& share = lanes[static_cast<std::size_t>(part.pipe)];
+        share.padded += extent.padded * per_element;
+        share.useful += useful * per_element;
+        return per_element;
+      };
+      const double per_element = share_out(rule);
+      for (const ElementwiseRule& part : rule.then) share_out(part);
       LaneShare& share = lanes[static_cast<std::size_t>(rule.pipe)];
-      share.padded += extent.padded * per_element;
-      share.useful += useful * per_element;
       if (reduces) {  // exchanges between lanes, made once per tile: needed by the tiling alone
         const double results = acting_ * static_cast<double>(program_.padded_elements(op->out[0]));
         share.padded += results * copies_of(op->out[0]) * layout_.shuffle_steps * rule.instructions / rule.elements;

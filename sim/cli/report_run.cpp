@@ -78,6 +78,14 @@ Json kernel_json(const KernelResult& kernel) {
 
 }  // namespace
 
+std::string score_text(const Score& score) {
+  std::string text;
+  if (score.softcap > 0) text += fmt::format(", softcap {:g}", score.softcap);
+  if (score.alibi) text += ", alibi";
+  if (!score.bias_radius.empty()) text += fmt::format(", bias {}", fmt::join(score.bias_radius, "x"));
+  return text;
+}
+
 std::string shape_text(const Problem& p) {
   if (p.k > 0) return fmt::format("m {}, n {}, k {}, {}", p.m, p.n, p.k, ir::name_of(p.dtype));
   if (p.m > 0) return fmt::format("{} rows of {} columns, {}", p.m, p.n, ir::name_of(p.dtype));
@@ -85,8 +93,8 @@ std::string shape_text(const Problem& p) {
                                                              : fmt::format("head_dim {}/{}", p.head_dim_qk, p.head_dim_v);
   const std::string dtype = p.kv_dtype() == p.dtype ? std::string(ir::name_of(p.dtype))
                                                     : fmt::format("{} with {} cache", ir::name_of(p.dtype), ir::name_of(p.kv_dtype()));
-  return fmt::format("batch {}, heads {}/{}, q_len {}, kv_len {}, {}, {}", p.batch, p.q_heads, p.kv_heads, lengths_text(p.q_len),
-                     lengths_text(p.kv_len), head_dim, dtype);
+  return fmt::format("batch {}, heads {}/{}, q_len {}, kv_len {}, {}, {}{}", p.batch, p.q_heads, p.kv_heads, lengths_text(p.q_len),
+                     lengths_text(p.kv_len), head_dim, dtype, score_text(p.score));
 }
 
 std::string heading(const Outcome& outcome) {

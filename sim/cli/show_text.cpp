@@ -92,14 +92,18 @@ std::string claims_text(const Variant& v) {
 std::string variant_text(const std::string& name, bool /*fitted*/) {
   const Variant& v = variant(name);
   std::string text = fmt::format("variant {}: {}\nfamily {}; {}\n", v.name, v.description, v.family, v.paper);
-  if (v.params.empty()) return text + "no params\n" + claims_text(v);
+  const std::string score =
+      v.family == "tile-list"
+          ? "score modifiers of a workload, none by default: softcap, alibi, bias_radius, bias_layout (docs/scores.md)\n"
+          : "";
+  if (v.params.empty()) return text + "no params\n" + score + claims_text(v);
   TextTable table({"param", "default", "choices", "description"});
   for (const ParamSpec& spec : v.params) {
     std::string choices;
     for (const std::string& choice : spec.choices) choices += (choices.empty() ? "" : ", ") + choice;
     table.add({std::string(spec.name), value_text(spec.default_value), choices, std::string(spec.description)});
   }
-  return text + table.render(2) + claims_text(v);
+  return text + table.render(2) + score + claims_text(v);
 }
 
 std::string schedule_text(const std::string& name, bool /*fitted*/) {

@@ -189,8 +189,7 @@ VisitedTile visited_tile(const ir::RowTile& tile, bool peers, std::int64_t trip)
 TileAddress address_of(const ir::Access& access, ir::AxisId rows_axis, const ir::Program& program, const ir::Item& item,
                        const VisitedTile& visited) {
   TileAddress out;
-  out.slab = item.slab / access.slab_divisor * access.slab_multiplier + (access.add_split ? item.tile->split : 0) +
-             (access.add_trip ? visited.index : 0);
+  out.slab = access.slab_of(item.slab) + (access.add_split ? item.tile->split : 0) + (access.add_trip ? visited.index : 0);
   out.row = access.row_offset;
   const std::int64_t padded = program.padded(rows_axis);
   if (access.row_from == ir::RowFrom::item) out.row += item.tile->row_begin;

@@ -167,7 +167,7 @@ Key key_of(const Access& access, const ir::Item& item) {
   const ir::Access& a = access.op->access;
   const std::int64_t first = access.section->kind == ir::SectionKind::loop && !item.tile->runs.empty() ? item.tile->runs.front().first : 0;
   const std::int64_t row = a.row_offset + (a.row_from == ir::RowFrom::item ? item.tile->row_begin : 0);
-  return {a.tensor, item.slab / a.slab_divisor * a.slab_multiplier + (a.add_split ? item.tile->split : 0), row,
+  return {a.tensor, a.slab_of(item.slab) + (a.add_split ? item.tile->split : 0), row,
           a.add_trip || a.row_from == ir::RowFrom::trip ? static_cast<int>(first) : 0};
 }
 

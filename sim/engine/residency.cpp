@@ -236,7 +236,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           }
           const auto touched = static_cast<double>(std::min((high - low + 1) * padded, family.loop_extent));
           const double slab_bytes = touched * row;
-          const double distinct_slabs = std::max(1.0, slabs / op.access.slab_divisor);
+          const double own = op.access.slab_period > 0 ? std::min<double>(slabs, op.access.slab_period) : slabs;
+          const double distinct_slabs = std::max(1.0, own / op.access.slab_divisor);
           const auto tiles = static_cast<double>(family.tiles.size());
           const double groups = groups_in_flight(kernel, family, op.access.slab_divisor, in_flight);
           const double shared_by =

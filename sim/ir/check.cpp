@@ -180,6 +180,11 @@ class Checker {
         for (const TileId in : op.in) check_fits(in, op.out[0]);
         ensure(op.scalar.has_value(), "select needs a fill");
         break;
+      case OpKind::look_up:
+        count_operands(op, 2, 1);
+        ensure(rows(op.in[0]) == 1, "looks up in {}, which is no row", tile(op.in[0]).name);
+        check_fits(op.in[1], op.out[0]);
+        break;
       case OpKind::iota:
       case OpKind::compare: count_operands(op, 0, 1); break;
       case OpKind::reduce_row:

@@ -33,6 +33,7 @@ constexpr std::array kOpTable{
     OpInfo{OpKind::random, "random", OpClass::elementwise, "counter-based pseudo-random tile"},
     OpInfo{OpKind::pool, "pool", OpClass::reduction, "mean or maximum over groups of rows"},
     OpInfo{OpKind::convolution, "convolution", OpClass::elementwise, "depth-wise convolution along rows"},
+    OpInfo{OpKind::look_up, "look_up", OpClass::elementwise, "elements of a row by their index"},
     OpInfo{OpKind::signal, "signal", OpClass::sync, "arrive at a token"},
     OpInfo{OpKind::await, "await", OpClass::sync, "wait for a token"},
 };
@@ -74,10 +75,10 @@ std::string_view name_of(DType t) {
 }
 
 std::string_view name_of(Fn fn) {
-  constexpr std::array<std::string_view, 23> kNames{"none",           "copy",       "negate",   "exp2",        "log2",         "reciprocal",
+  constexpr std::array<std::string_view, 24> kNames{"none",           "copy",       "negate",   "exp2",        "log2",         "reciprocal",
                                                     "finite_or_zero", "add",        "subtract", "multiply",    "maximum",      "minimum",
                                                     "logical_and",    "zero",       "absolute", "logical_not", "floor_divide", "modulo",
-                                                    "less",           "less_equal", "equal",    "logical_or",  "bit_and"};
+                                                    "less",           "less_equal", "equal",    "logical_or",  "bit_and",      "tanh"};
   return kNames.at(static_cast<std::size_t>(fn));
 }
 

@@ -36,6 +36,7 @@ enum class OpKind : std::uint8_t {
   random,
   pool,
   convolution,
+  look_up,
   signal,
   await
 };
@@ -64,7 +65,8 @@ enum class Fn : std::uint8_t {
   less_equal,
   equal,
   logical_or,
-  bit_and  // binary, of integers
+  bit_and,  // binary, of integers
+  tanh      // unary
 };
 
 enum class DType : std::uint8_t { f32, f16, bf16, f8, i32, pred };

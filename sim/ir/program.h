@@ -112,7 +112,7 @@ enum class MmaKind : std::uint8_t { mma_sync, wgmma_ss, wgmma_rs, tcgen05, systo
 [[nodiscard]] std::string_view name_of(When w);
 
 // Address of a tile in a global tensor.
-//   slab = item.slab / slab_divisor * slab_multiplier + (add_split ? item.split : 0) + (add_trip ? visited tile : 0)
+//   slab = item.slab (% slab_period) / slab_divisor * slab_multiplier + (add_split ? item.split : 0) + (add_trip ? visited tile : 0)
 //   row  = row_offset + {0, item.row_begin, visited tile * padded(rows)};  columns from column_begin on
 // With an `order` that row is a place of it: the access reads or writes the row of the tensor that stands there, and at padding
 // reads zeros and writes nothing.
@@ -127,6 +127,11 @@ struct Access {
   int row_offset = 0;
   int column_begin = 0;  // agents that share the columns of a row; the bounds take such a row as touched from column 0 on
   int order = kNone;     // of Program::orders
+  int slab_period = 0;   // > 0: item slabs repeat with it (numbers per head that the batch shares)
+
+  [[nodiscard]] std::int64_t slab_of(std::int64_t item_slab) const {
+    return (slab_period > 0 ? item_slab % slab_period : item_slab) / slab_divisor * slab_multiplier;
+  }
 };
 
 // compare: keep where row_coefficient * (row / row_group) + col_coefficient * col + offset >= 0, with absolute coordinates

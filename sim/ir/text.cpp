@@ -42,6 +42,7 @@ std::string place(const Access& a, const std::vector<Tensor>& tensors) {
   std::string slab;
   if (a.slab_multiplier != 0) {
     slab = "slab";
+    if (a.slab_period != 0) slab += fmt::format("%{}", a.slab_period);
     if (a.slab_divisor != 1) slab += fmt::format("/{}", a.slab_divisor);
     if (a.slab_multiplier != 1) slab += fmt::format("*{}", a.slab_multiplier);
   }

@@ -24,7 +24,8 @@ Split split_first(const std::string& path) {
 
 const std::vector<std::string> kShapeNames{"batch",       "q_heads",    "kv_heads", "q_len", "kv_len", "head_dim",
                                            "head_dim_qk", "head_dim_v", "m",        "n",     "k"};
-const std::vector<std::string> kOfWorkload{"variant", "schedule", "shape", "dtype", "dtype_kv", "params"};
+const std::vector<std::string> kOfWorkload{"variant", "schedule", "shape", "dtype", "dtype_kv", "params", "score"};
+const std::vector<std::string> kScoreNames{"softcap", "alibi", "bias_radius", "bias_layout"};
 const std::vector<std::string> kOfRun{"chip", "harness", "engine"};
 
 bool holds(const std::vector<std::string>& names, const std::string& name) {
@@ -89,6 +90,7 @@ void check_workload_part(const std::string& part, const std::string& path, const
   const auto [head, rest] = split_first(part);
   if (!holds(kOfWorkload, head)) refuse(path, head, prefix, kOfWorkload, file, pointer);
   if (head == "shape" && !holds(kShapeNames, rest)) refuse(path, rest, prefix + "shape.", kShapeNames, file, pointer);
+  if (head == "score" && !holds(kScoreNames, rest)) refuse(path, rest, prefix + "score.", kScoreNames, file, pointer);
   if (const std::vector<std::string> names = param_names(); head == "params" && !holds(names, rest))
     refuse(path, rest, prefix + "params.", names, file, pointer);
 }

@@ -20,6 +20,15 @@ Json json_of(const Params& params) {
   return object;
 }
 
+Json json_of(const Score& score) {
+  Json object = Json::object();
+  if (score.softcap > 0) object["softcap"] = score.softcap;
+  if (score.alibi) object["alibi"] = true;
+  if (!score.bias_radius.empty()) object["bias_radius"] = score.bias_radius;
+  if (!score.bias_layout.empty()) object["bias_layout"] = score.bias_layout;
+  return object;
+}
+
 Json json_of(const Problem& p) {
   if (p.m > 0) {
     Json shape = {{"m", p.m}, {"n", p.n}, {"dtype", std::string(ir::name_of(p.dtype))}, {"params", json_of(p.params)}};
@@ -33,6 +42,7 @@ Json json_of(const Problem& p) {
                 {"params", json_of(p.params)}};
   if (p.kv_dtype() != p.dtype) shape["dtype_kv"] = std::string(ir::name_of(p.kv_dtype()));
   if (p.pass == Pass::backward) shape["pass"] = "backward";
+  if (!p.score.plain()) shape["score"] = json_of(p.score);
   return shape;
 }
 

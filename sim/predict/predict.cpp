@@ -101,8 +101,9 @@ Result predict(const Request& request) {
   result.peaks =
       peaks_of(request.chip, request.problem.dtype, Megahertz(locked ? request.conditions.locked_mhz : request.chip.clock.boost_mhz));
   result.engine = simulation.kind == EngineKind::detailed ? "detailed" : "fast";
-  result.standing =
-      standing(accuracy_table(), request.chip.name, request.schedule.name, validated_phase(*request.variant, request.problem));
+  result.standing = request.problem.score.plain() ? standing(accuracy_table(), request.chip.name, request.schedule.name,
+                                                             validated_phase(*request.variant, request.problem))
+                                                  : "unvalidated: no row with modified scores";
   result.resolved_config = resolved_config(request);
   result.model_hash = model_hash(request, result.resolved_config);
   return result;

@@ -86,6 +86,32 @@ void read_params(FieldReader& workload, const Variant& variant, Params& params) 
   }
 }
 
+Score read_score(FieldReader& workload, const Variant* variant) {
+  Score score;
+  if (!workload.has("score")) return score;
+  if (variant != nullptr && variant->family != "tile-list") {
+    workload.issue("score", "is not for " + std::string(variant->name), "no score");
+    (void)workload.raw("score");
+    return score;
+  }
+  FieldReader reader = workload.child("score");
+  score.softcap = reader.number("softcap", {.min = 0, .max = 1e6}, 0.0);
+  score.alibi = reader.boolean("alibi", false);
+  constexpr std::int64_t kLargestRadius = 65536;
+  if (reader.has("bias_radius")) score.bias_radius = reader.integers("bias_radius", {.min = 0, .max = kLargestRadius});
+  if (reader.has("bias_layout")) score.bias_layout = reader.integers("bias_layout", {.min = 1, .max = kMaxLength});
+  const std::size_t axes = std::max<std::size_t>(1, score.bias_layout.size());
+  if (!score.bias_radius.empty() && score.bias_radius.size() != axes) {
+    reader.issue("bias_radius", fmt::format("gives {} numbers for {} axes", score.bias_radius.size(), axes), "one per axis of bias_layout");
+    score.bias_radius.clear();
+  }
+  if (score.bias_radius.empty() && !score.bias_layout.empty()) {
+    if (reader.ok()) reader.issue("bias_layout", "stands without bias_radius", "both, or bias_radius alone for a sequence");
+    score.bias_layout.clear();
+  }
+  return score;
+}
+
 }  // namespace
 
 Problem read_problem(FieldReader& workload, const Variant* variant) {
@@ -138,6 +164,7 @@ Problem read_problem(FieldReader& workload, const Variant* variant) {
   if (workload.has("dtype_kv")) p.dtype_kv = dtype_named(workload.text("dtype_kv", {"bf16", "f16", "f8"}));
   if (p.dtype_kv && ir::bits_of(*p.dtype_kv) > ir::bits_of(p.dtype))
     workload.issue("dtype_kv", "is wider than dtype", "an element type of at most dtype's width");
+  p.score = read_score(workload, variant);
   if (variant == nullptr)
     (void)workload.raw("params");
   else

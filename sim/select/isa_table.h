@@ -15,9 +15,10 @@ enum class VectorPipe : std::uint8_t { none, fp32, alu, sfu };
 
 struct ElementwiseRule {
   VectorPipe pipe = VectorPipe::none;
-  double instructions = 1;  // per `elements` elements of a lane
-  double elements = 1;      // elements that one lane instruction handles (packed convert: 2)
-  double width = 1;         // lane operations of one instruction on its pipe (packed f32x2: 2, at half the issue slots)
+  double instructions = 1;                 // per `elements` elements of a lane
+  double elements = 1;                     // elements that one lane instruction handles (packed convert: 2)
+  double width = 1;                        // lane operations of one instruction on its pipe (packed f32x2: 2, at half the issue slots)
+  std::vector<ElementwiseRule> then = {};  // what a function that is several instructions takes on other pipes
 };
 
 struct MmaRule {

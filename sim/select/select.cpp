@@ -234,6 +234,7 @@ class Selector {
       add_instructions(step, *rule, op.share * lanes(shape));
     }
     if (op.fn == ir::Fn::exp2) step.exp_count += op.share * elements(shape);
+    if (op.kind == OpKind::look_up) return add_look_up(step, op);
     if (reduces) {  // exchanges between the lanes that share a row
       const double exchanged = op.share * lanes(op.out[0]) * layout_.shuffle_steps;
       add_instructions(step, *rule, exchanged);
@@ -249,6 +250,14 @@ class Selector {
     }
   }
 
+  // A lane reads one element of the row from SMEM; lanes that want the same one, or neighbours, do not conflict.
+  void add_look_up(Step& step, const Op& op) const {
+    const double reads = op.share * lanes(op.out[0]);
+    step.warp_instructions += reads / chip_.sm.lanes_per_warp;
+    step.smem_bytes += reads * ir::bits_of(tile(op.in[0]).dtype) / 8;
+    step.latency_cycles += chip_.latency.smem_cycles;
+  }
+
   void add_polynomial(Step& step, double exps) const {
     if (table_.exp2_polynomial.empty()) throw SimError("isa " + table_.name + " has no polynomial for exp2");
     Step part;
@@ -262,6 +271,7 @@ class Selector {
   }
 
   void add_instructions(Step& step, const ElementwiseRule& rule, double lane_elements) const {
+    for (const ElementwiseRule& part : rule.then) add_instructions(step, part, lane_elements);
     const double instructions = lane_elements / rule.elements * rule.instructions;
     const double ops = instructions * rule.width;
     switch (rule.pipe) {

@@ -34,6 +34,7 @@ double apply(ir::Fn fn, double x) {
     case ir::Fn::zero: return 0.0;
     case ir::Fn::absolute: return std::abs(x);
     case ir::Fn::logical_not: return 1.0 - truth(x);
+    case ir::Fn::tanh: return std::tanh(x);
     default: throw SimError(fmt::format("{} is no unary function", name_of(fn)));
   }
 }
@@ -94,6 +95,7 @@ class Executor {
       case ir::OpKind::compare: return write([&](std::int64_t i, std::int64_t j) { return linear_form(i, j) >= 0 ? 1.0 : 0.0; });
       case ir::OpKind::iota: return write([&](std::int64_t i, std::int64_t j) { return static_cast<double>(linear_form(i, j)); });
       case ir::OpKind::transpose: return write([&](std::int64_t i, std::int64_t j) { return operand(0, j, i); });
+      case ir::OpKind::look_up: return look_up();
       case ir::OpKind::reduce_row: return reduce(true);
       case ir::OpKind::reduce_col: return reduce(false);
       default: throw SimError(fmt::format("op {} ({}) has no value rule yet", info(op_.kind).name, op_.role));
@@ -130,6 +132,16 @@ class Executor {
 
   void binary() {
     write([&](std::int64_t i, std::int64_t j) { return apply(op_.fn, operand(0, i, j), op_.scalar ? *op_.scalar : operand(1, i, j)); });
+  }
+
+  void look_up() {
+    const std::int64_t n = cols(op_.in.at(0));
+    write([&](std::int64_t i, std::int64_t j) {
+      const double index = operand(1, i, j);
+      if (std::isnan(index)) return index;
+      if (index < 0 || index >= static_cast<double>(n)) throw SimError(fmt::format("{} looks up element {} of {}", op_.role, index, n));
+      return operand(0, 0, static_cast<std::int64_t>(index));
+    });
   }
 
   void reduce(bool along_row) {
@@ -175,7 +187,7 @@ class Executor {
   [[nodiscard]] std::size_t address(ir::TileId id, std::int64_t i, std::int64_t j) const {
     const ir::Access& a = op_.access;
     const TensorData& t = tensor();
-    std::int64_t slab = at_.item.slab / a.slab_divisor * a.slab_multiplier;
+    std::int64_t slab = a.slab_of(at_.item.slab);
     if (a.add_split) slab += at_.item.tile->split;
     if (a.add_trip) slab += at_.visited;
     std::int64_t row = a.row_offset + i;

@@ -20,7 +20,7 @@ TEST_CASE("the op table has one row per kind, in order, with distinct names", "[
 
 TEST_CASE("function and type names are distinct and total", "[ir]") {
   std::set<std::string_view> names;
-  for (int f = 0; f <= static_cast<int>(ir::Fn::zero); ++f) CHECK(names.insert(name_of(static_cast<ir::Fn>(f))).second);
+  for (int f = 0; f <= static_cast<int>(ir::Fn::tanh); ++f) CHECK(names.insert(name_of(static_cast<ir::Fn>(f))).second);
   for (int t = 0; t <= static_cast<int>(ir::DType::pred); ++t) {
     CHECK(names.insert(name_of(static_cast<ir::DType>(t))).second);
     CHECK(ir::bits_of(static_cast<ir::DType>(t)) > 0);

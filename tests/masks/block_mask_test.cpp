@@ -97,11 +97,35 @@ TEST_CASE("block masks tile and count what looking at each pair says, whatever t
     const std::int64_t kv_len = draw(rng, 1, 150);
     const Grid grid = random_grid(rng, (q_len + block - 1) / block, (kv_len + block - 1) / block, draw(rng, 5, 90));
     const bool causal = draw(rng, 0, 1) == 1;
-    const BlockMask mask(pattern_of(grid), block, causal, q_len, kv_len);
+    const BlockMask mask(pattern_of(grid), BlockEdges(block, q_len), BlockEdges(block, kv_len), causal, q_len, kv_len);
     for (std::int64_t q = 0; q < q_len; ++q) {
       for (std::int64_t k = 0; k < kv_len; ++k) {
         const bool kept = grid[static_cast<std::size_t>(q / block)][static_cast<std::size_t>(k / block)];
         REQUIRE(mask.keeps(q, k) == (kept && (!causal || k <= q + kv_len - q_len)));
+      }
+    }
+    test::check_contract(mask, rng);
+  }
+}
+
+TEST_CASE("blocks of unequal sizes keep, tile and count the pairs of their definition", "[masks]") {
+  std::mt19937 rng(7);
+  for (int i = 0; i < 100; ++i) {
+    std::vector<std::int64_t> sizes;
+    std::vector<std::size_t> block_of;  // by token
+    for (std::int64_t b = draw(rng, 1, 9); b > 0; --b) {
+      sizes.push_back(draw(rng, 1, 40));
+      block_of.insert(block_of.end(), static_cast<std::size_t>(sizes.back()), sizes.size() - 1);
+    }
+    const auto blocks = static_cast<std::int64_t>(sizes.size());
+    const auto tokens = static_cast<std::int64_t>(block_of.size());
+    const Grid grid = random_grid(rng, blocks, blocks, draw(rng, 5, 90));
+    const bool causal = draw(rng, 0, 1) == 1;
+    const BlockMask mask(pattern_of(grid), BlockEdges(sizes), BlockEdges(sizes), causal, tokens, tokens);
+    for (std::int64_t q = 0; q < tokens; ++q) {
+      for (std::int64_t k = 0; k < tokens; ++k) {
+        const bool kept = grid[block_of[static_cast<std::size_t>(q)]][block_of[static_cast<std::size_t>(k)]];
+        REQUIRE(mask.keeps(q, k) == (kept && (!causal || k <= q)));
       }
     }
     test::check_contract(mask, rng);

@@ -88,6 +88,33 @@ TEST_CASE("element-wise ops of one agent form one chain, and scale and subtract 
   CHECK(at(chain, Pipe::alu) == Approx((kElements + kElements / 2 + kRows * 4 * 2) / 64));
 }
 
+TEST_CASE("tanh is one special function where the ISA has it, else the form with an exponential") {
+  ir::Kernel kernel = kernel_of({op(ir::OpKind::unary, ir::Fn::tanh, {0}, {0})});
+  constexpr double kElements = kRows * kCols;
+  const Step one = select_instructions(kernel, chip()).agents[0].sections[0][0];
+  CHECK(at(one, Pipe::sfu) == Approx(kElements / 16));
+  CHECK(one.fp32_ops == 0);
+  CHECK(one.warp_instructions == Approx(kElements / 32));
+  Chip other = chip();
+  other.isa = "cdna3";  // 1 - 2 / (exp2(c x) + 1): two special functions, a multiply, an add, a multiply-add
+  const Step form = select_instructions(kernel, other).agents[0].sections[0][0];
+  CHECK(at(form, Pipe::sfu) == Approx(2 * kElements / 16));
+  CHECK(form.fp32_ops == Approx(3 * kElements));
+  CHECK(form.warp_instructions == Approx(5 * kElements / 32));
+}
+
+TEST_CASE("look_up reads four bytes of SMEM an element") {
+  ir::Kernel kernel = kernel_of({op(ir::OpKind::look_up, ir::Fn::none, {5, 6}, {0})});
+  ir::Program& p = kernel.program;
+  p.axes.push_back({"table", ir::AxisKind::fixed, 300, 300, 0});
+  p.tiles.push_back({"table", ir::Space::smem, ir::kUnit, 3, ir::DType::f32, 1, ir::kNone, ir::kNone});
+  p.tiles.push_back({"index", ir::Space::registers, 0, 1, ir::DType::i32, 1, ir::kNone, 0});
+  const Step step = select_instructions(kernel, chip()).agents[0].sections[0][0];
+  CHECK(step.smem_bytes == Approx(4.0 * kRows * kCols));
+  CHECK(step.warp_instructions == Approx(kRows * kCols / 32.0));
+  CHECK(at(step, Pipe::smem) == Approx(4.0 * kRows * kCols / 128));
+}
+
 TEST_CASE("a chain lies between the maximum and the sum of its pipes by the chip's serialization") {
   const ir::Kernel kernel = kernel_of(softmax());
   Chip c = chip();

@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "sim/core/error.h"
 #include "sim/ir/pipeline.h"
 
 namespace attnsim::test {
@@ -49,6 +50,15 @@ struct OpAt {
     ++kernels;
   }
   return found;
+}
+
+[[nodiscard]] inline const ir::Op& op_at(const ir::Pipeline& pipeline, const OpAt& at) {
+  std::size_t kernels = 0;
+  for (const ir::Node& node : pipeline.nodes()) {
+    const auto* kernel = std::get_if<ir::Kernel>(&node.work);
+    if (kernel != nullptr && kernels++ == at.node) return kernel->program.agents[at.agent].sections[at.section][at.position];
+  }
+  throw Invariant("no op there");
 }
 
 // `at.node` counts kernels. `change` gets the list of ops of the section and the position.

@@ -27,6 +27,61 @@ Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads,
 
 namespace {
 
+double pseudo_random(std::uint64_t index);
+
+}  // namespace
+
+double alibi_slope(std::int64_t head) {
+  return std::exp2(-0.5 * static_cast<double>(head) - 1.5);
+}
+
+double bias_number(std::int64_t head, std::int64_t element) {
+  return 3 * pseudo_random(static_cast<std::uint64_t>(1000000 + head * 100000 + element));
+}
+
+reference::Modifier modifier(const Problem& p) {
+  const Score& s = p.score;
+  if (s.plain()) return {};
+  const auto coordinate = [s](std::int64_t token, std::size_t axis) {
+    for (std::size_t a = s.bias_layout.size(); a-- > axis + 1;) token /= s.bias_layout[a];
+    return s.bias_layout.empty() ? token : token % s.bias_layout[axis];
+  };
+  reference::Modifier m;
+  m.value = [p, s, coordinate](std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t k, double score) {
+    const std::int64_t place = q + p.kv_len_of(b) - p.q_len_of(b);
+    if (s.softcap > 0) score = s.softcap * std::tanh(score / s.softcap);
+    if (s.alibi) score -= alibi_slope(h) * static_cast<double>(std::abs(place - k));
+    std::int64_t element = 0;
+    for (std::size_t a = 0; a < s.bias_radius.size(); ++a) {
+      const std::int64_t offset = std::clamp(coordinate(k, a) - coordinate(place, a), -s.bias_radius[a], s.bias_radius[a]);
+      element = element * (2 * s.bias_radius[a] + 1) + offset + s.bias_radius[a];
+    }
+    if (!s.bias_radius.empty()) score += bias_number(h, element);
+    return score;
+  };
+  m.derivative = [s](std::int64_t, std::int64_t, std::int64_t, std::int64_t, double score) {
+    if (s.softcap == 0) return 1.0;
+    const double t = std::tanh(score / s.softcap);
+    return 1 - t * t;
+  };
+  return m;
+}
+
+// In units of what softmax multiplies: the cap, else 1 / sqrt(d).
+void fill_score_input(value::TensorData& data, const ir::Tensor& t, const Problem& p) {
+  const double unit = p.score.softcap > 0 ? p.score.softcap : 1 / std::sqrt(static_cast<double>(p.head_dim_qk));
+  const std::int64_t group = p.q_heads / t.slabs;  // heads that are rows of one slab
+  for (std::int64_t slab = 0; slab < t.slabs; ++slab) {
+    for (std::int64_t row = 0; row < t.rows; ++row) {
+      if (t.name == "alibi_slopes") data.at(slab, row, 0) = alibi_slope(slab * group + row % group) / unit;
+      if (t.name != "bias_table") continue;
+      for (std::int64_t e = 0; e < t.cols; ++e) data.at(slab, row, e) = bias_number(slab, e) / unit;
+    }
+  }
+}
+
+namespace {
+
 double pseudo_random(std::uint64_t index) {
   std::uint64_t z = (index + 1) * 0x9e3779b97f4a7c15U;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
@@ -47,6 +102,7 @@ reference::AttentionInputs reference_inputs(const Problem& p) {
   in.max_kv_len = *std::max_element(in.kv_len.begin(), in.kv_len.end());
   in.head_dim_qk = p.head_dim_qk;
   in.head_dim_v = p.head_dim_v;
+  in.modify = modifier(p);
   std::uint64_t counter = 0;
   const auto fill = [&](std::int64_t n) {
     std::vector<double> values(static_cast<std::size_t>(n));
@@ -129,6 +185,7 @@ std::vector<value::TensorData> pipeline_inputs(const ir::Pipeline& pipeline, con
     if (t.name == "k") data.values = in.k;
     if (t.name == "v") data.values = in.v;
     fill_table(data, t, p, v);
+    if (t.name == "alibi_slopes" || t.name == "bias_table") fill_score_input(data, t, p);
     if (t.name == "q") {
       for (std::int64_t b = 0; b < p.batch; ++b) {
         for (std::int64_t h = 0; h < p.q_heads; ++h) {
@@ -162,9 +219,13 @@ reference::Keep definition(const Variant& v, const Problem& p) {
 double largest_error(const Case& c, std::uint64_t seed) {
   const Problem& p = c.problem;
   const Variant& v = c.own != nullptr ? *c.own : variant(c.variant);
-  const ir::Pipeline pipeline = lower(v, p, load_schedule(c.schedule), c.chip);
-  const reference::AttentionInputs in = reference_inputs(p);
-  const auto wanted = reference::attention(in, c.keep ? c.keep : definition(v, p));
+  return largest_error(lower(v, p, load_schedule(c.schedule), c.chip), v, p, c.keep ? c.keep : definition(v, p), seed);
+}
+
+double largest_error(const ir::Pipeline& pipeline, const Variant& v, const Problem& p, const reference::Keep& keep, std::uint64_t seed) {
+  reference::AttentionInputs in = reference_inputs(p);
+  if (v.k_is_q) in.k = in.q;
+  const auto wanted = reference::attention(in, keep);
   value::ValueRun run(pipeline, pipeline_inputs(pipeline, p, v, in));
   run.run_random({.seed = seed});
   const ir::TensorId o = id_of(pipeline, "o");

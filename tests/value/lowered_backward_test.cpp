@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <map>
+#include <random>
 
 #include "sim/core/error.h"
 #include "sim/value/counter_rng.h"
 #include "sim/value/value_run.h"
 #include "tests/support/chips.h"
 #include "tests/support/mutate.h"
+#include "tests/value/lowered_attention.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 #include "workloads/reference/attention_backward.h"
@@ -57,11 +60,16 @@ struct Expected {
   std::vector<double> grad_o;
   reference::AttentionOutputs out;
   reference::AttentionGradients gradients;
+  Problem problem;
+  std::string variant;
+  reference::Keep keep;
 };
 
 Expected expected(const Case& c) {
   const Problem& p = c.problem;
   Expected e;
+  e.problem = p;
+  e.variant = c.variant;
   e.in.batch = p.batch;
   e.in.q_heads = p.q_heads;
   e.in.kv_heads = p.kv_heads;
@@ -73,6 +81,7 @@ Expected expected(const Case& c) {
   e.in.max_kv_len = *std::max_element(e.in.kv_len.begin(), e.in.kv_len.end());
   e.in.head_dim_qk = p.head_dim_qk;
   e.in.head_dim_v = p.head_dim_v;
+  e.in.modify = test::modifier(p);
   value::CounterRng rng(11);
   const auto fill = [&](std::int64_t n) {
     std::vector<double> values(static_cast<std::size_t>(n));
@@ -85,35 +94,74 @@ Expected expected(const Case& c) {
   e.grad_o = fill(p.batch * p.q_heads * e.in.max_q_len * p.head_dim_v);
   std::vector<std::vector<HeadMask>> masks;
   for (std::int64_t b = 0; b < p.batch; ++b) masks.push_back(variant(c.variant).masks(p, b));
-  const auto keep = [&](std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t k) {
+  e.keep = [masks](std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t k) {
     for (const HeadMask& m : masks[static_cast<std::size_t>(b)]) {
       if (h >= m.first_head && h < m.first_head + m.heads) return m.mask->keeps(q, k);
     }
     return false;
   };
-  e.out = reference::attention(e.in, keep);
-  e.gradients = reference::attention_backward(e.in, e.grad_o, keep);
+  e.out = reference::attention(e.in, e.keep);
+  e.gradients = reference::attention_backward(e.in, e.grad_o, e.keep);
   return e;
 }
 
-value::TensorData data(std::int64_t slabs, std::int64_t rows, std::int64_t cols, std::vector<double> values) {
-  value::TensorData t(slabs, rows, cols);
-  t.values = std::move(values);
-  return t;
+bool begins(const std::string& text, const std::string& with) {
+  return text.rfind(with, 0) == 0;
 }
 
-std::vector<value::TensorData> inputs(const Expected& e) {
+// Numbers per token and bits per pair that masks test, for items of keys ("key_...") or of queries, as their tensors lay them out.
+void fill_table(value::TensorData& data, const ir::Tensor& t, const Expected& e) {
+  const bool by_key = begins(t.name, "key_");
+  const std::string what = t.name.substr(by_key ? 4 : 6);
+  const Problem& p = e.problem;
+  if (begins(what, "bits")) {
+    const std::int64_t tiles = t.slabs / (p.batch * p.q_heads);
+    for (std::int64_t slab = 0; slab < p.batch * p.q_heads; ++slab) {
+      for (std::int64_t q = 0; q < p.q_len_of(slab / p.q_heads); ++q) {
+        for (std::int64_t k = 0; k < p.kv_len_of(slab / p.q_heads); ++k) {
+          const std::int64_t row = by_key ? k : q;
+          const std::int64_t column = by_key ? q : k;
+          if (e.keep(slab / p.q_heads, slab % p.q_heads, q, k)) data.at(slab * tiles + column / t.cols, row, column % t.cols) = 1;
+        }
+      }
+    }
+    return;
+  }
+  const bool rows = begins(what, "row_values");
+  const auto table = static_cast<std::size_t>(std::stoi(what.substr(rows ? 10 : 13)));
+  const std::int64_t entries = p.q_len.size() == 1 && p.kv_len.size() == 1 ? 1 : p.batch;
+  for (std::int64_t b = 0; b < entries; ++b) {
+    const MaskTest test = variant(e.variant).masks(p, b).front().mask->test();
+    const TokenValues& values = (rows == by_key ? test.key_values : test.query_values).at(table);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto at = static_cast<std::int64_t>(i);
+      const auto value = static_cast<double>(values[i]);
+      if (rows)
+        data.at(b, at, 0) = value;
+      else
+        data.at(b * (t.slabs / entries) + at / t.cols, 0, at % t.cols) = value;
+    }
+  }
+}
+
+std::vector<value::TensorData> inputs(const ir::Pipeline& pipeline, const Expected& e) {
   const auto& in = e.in;
-  const std::int64_t q_slabs = in.batch * in.q_heads;
-  const std::int64_t kv_slabs = in.batch * in.kv_heads;
   std::vector<double> lse = e.out.lse_log2;
   for (double& x : lse) x *= std::log(2.0);
-  return {data(q_slabs, in.max_q_len, in.head_dim_qk, in.q),
-          data(kv_slabs, in.max_kv_len, in.head_dim_qk, in.k),
-          data(kv_slabs, in.max_kv_len, in.head_dim_v, in.v),
-          data(q_slabs, in.max_q_len, in.head_dim_v, e.out.o),
-          data(q_slabs, in.max_q_len, 1, lse),
-          data(q_slabs, in.max_q_len, in.head_dim_v, e.grad_o)};
+  const std::map<std::string, const std::vector<double>*> known{{"q", &in.q},    {"k", &in.k},  {"v", &in.v},
+                                                                {"o", &e.out.o}, {"lse", &lse}, {"do", &e.grad_o}};
+  std::vector<value::TensorData> list;
+  for (const ir::Tensor& t : pipeline.tensors()) {
+    if (t.role != ir::TensorRole::input) continue;
+    value::TensorData& to = list.emplace_back(t.slabs, t.rows, t.cols);
+    if (const auto found = known.find(t.name); found != known.end())
+      to.values = *found->second;
+    else if (t.name == "alibi_slopes")
+      test::fill_score_input(to, t, e.problem);
+    else
+      fill_table(to, t, e);
+  }
+  return list;
 }
 
 // Relative to the tensor's largest element of a batch entry; rows that do not exist are left out.
@@ -137,7 +185,7 @@ double error_of(const value::TensorData& got, const std::vector<double>& wanted,
 }
 
 double error_of_run(const ir::Pipeline& pipeline, const Expected& e, std::uint64_t seed) {
-  value::ValueRun run(pipeline, inputs(e));
+  value::ValueRun run(pipeline, inputs(pipeline, e));
   run.run_random({.seed = seed});
   return std::max({error_of(run.tensor(id_of(pipeline, "dq")), e.gradients.q, e.in.q_heads, e.in.q_len),
                    error_of(run.tensor(id_of(pipeline, "dk")), e.gradients.k, e.in.kv_heads, e.in.kv_len),
@@ -195,6 +243,78 @@ TEST_CASE("the reference's gradients are those of its own forward pass", "[value
   for (const std::size_t i : {0U, 5U, 40U, 70U}) CHECK(numeric(e.in.v[i]) == Approx(e.gradients.v[i]).margin(1e-8));
 }
 
+TEST_CASE("the reference's gradients with modified scores are those of its own forward pass", "[value][score]") {
+  Case c{"", {}, "dense", problem(1, 2, 2, {5}, {6}, 4)};
+  c.problem.score.softcap = 0.7;
+  c.problem.score.alibi = true;
+  Expected e = expected(c);
+  const auto keep = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t) { return true; };
+  const auto loss = [&] {
+    const auto out = reference::attention(e.in, keep);
+    double sum = 0;
+    for (std::size_t i = 0; i < out.o.size(); ++i) sum += out.o[i] * e.grad_o[i];
+    return sum;
+  };
+  constexpr double kStep = 1e-5;
+  for (const std::size_t i : {0U, 5U, 30U}) {
+    double& x = e.in.q[i];
+    const double at = x;
+    x = at + kStep;
+    const double high = loss();
+    x = at - kStep;
+    const double low = loss();
+    x = at;
+    CHECK((high - low) / (2 * kStep) == Approx(e.gradients.q[i]).margin(1e-8));
+  }
+}
+
+TEST_CASE("gradients with soft-cap and ALiBi agree with the reference by every kernel", "[value][backward][score]") {
+  const Kernel k = GENERATE(from_range(kernels()));
+  for (const bool softcap : {true, false}) {
+    Problem p = problem(1, 4, 2, {180}, {260}, 64);
+    p.score.softcap = softcap ? 1.5 : 0;
+    p.score.alibi = true;
+    check({k.schedule, k.chip, "causal", p});
+    p.score.alibi = !softcap;
+    check({k.schedule, k.chip, "sliding-window", [&] {
+             Problem windowed = p;
+             windowed.params = window(70, 30);
+             return windowed;
+           }()});
+  }
+  Problem ragged = problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64);
+  ragged.score.alibi = true;
+  check({k.schedule, k.chip, "causal", ragged});
+}
+
+TEST_CASE("random shapes: gradients with modified scores agree with the reference", "[value][backward][score]") {
+  value::CounterRng rng(77);
+  const auto draw = [&](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(high - low + 1)));
+  };
+  for (int i = 0; i < 50; ++i) {
+    const std::int64_t kv_heads = draw(1, 2);
+    Problem p = problem(1, kv_heads * draw(1, 2), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 48));
+    p.score.alibi = draw(0, 1) == 1;
+    if (!p.score.alibi || draw(0, 1) == 1) p.score.softcap = 0.1 * static_cast<double>(draw(2, 50));
+    check({i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100(), i % 3 == 0 ? "dense" : "causal", p});
+  }
+}
+
+TEST_CASE("a backward pass without tanh's derivative has wrong gradients", "[value][backward][score]") {
+  Case c{"fa2-bwd-sm80", test::a100(), "causal", problem(1, 1, 1, {150}, {150}, 64)};
+  c.problem.score.softcap = 1;
+  const Expected e = expected(c);
+  const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
+  const auto ops = test::ops_where(good, [](const ir::Program& p, const ir::Op& op) {
+    return op.kind == ir::OpKind::binary && op.fn == ir::Fn::subtract && op.in.size() == 2 &&
+           p.tiles[static_cast<std::size_t>(op.in[1])].name == "lost";
+  });
+  REQUIRE(ops.size() == 1);
+  CHECK(error_of_run(good, e, 1) < 1e-9);
+  CHECK_FALSE(error_of_run(test::with_op(good, ops.front(), test::erase_op), e, 1) < 1e-9);
+}
+
 TEST_CASE("lowered backward kernels agree with the reference in every order that their tokens allow", "[value][backward]") {
   const Kernel k = GENERATE(from_range(kernels()));
   check({k.schedule, k.chip, "dense", problem(1, 2, 1, {200}, {300}, 64)}, 2);
@@ -239,6 +359,81 @@ TEST_CASE("random shapes: gradients of small tiles agree with the reference", "[
            : kind == 1 ? "causal"
                        : "sliding-window",
            p});
+  }
+}
+
+// Masks that are no bands, in the variants that have them.
+Case masked_case(std::mt19937& rng, const Kernel& k, int kind) {
+  const auto draw = [&](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(rng() % static_cast<std::uint64_t>(high - low + 1));
+  };
+  const std::int64_t kv_heads = draw(1, 2);
+  const std::int64_t kv_len = draw(1, 230);
+  Problem p = problem(draw(1, 2), kv_heads * draw(1, 2), kv_heads, {draw(1, kv_len)}, {kv_len}, 8 * draw(1, 6));
+  switch (kind) {
+    case 0:
+      p.params = {{"mask", std::string("k <= q + shift && (q + shift - k < 40 || k % 16 < 3)")}};
+      return {k.schedule, k.chip, "masked", p};
+    case 1: {
+      std::string lengths;
+      for (std::int64_t left = kv_len; left > 0;) {
+        const std::int64_t length = std::min(left, draw(1, 90));
+        lengths += (lengths.empty() ? "" : ", ") + std::to_string(length);
+        left -= length;
+      }
+      p.params = {{"documents", lengths}, {"causal", draw(0, 1) == 1}};
+      return {k.schedule, k.chip, "document", p};
+    }
+    case 2: p.params = {{"block", draw(1, 70)}, {"density", 0.4}, {"seed", draw(1, 99)}}; return {k.schedule, k.chip, "block-sparse", p};
+    case 3:
+      p.q_len = p.kv_len = {12 * 10};
+      p.params = {{"layout", std::string("12x10")}, {"window", std::string("5x4")}, {"stride", std::string("2x1")}};
+      return {k.schedule, k.chip, "gna", p};
+    case 4:
+      p.params = {{"block", draw(4, 30)}, {"local", draw(1, 3)}, {"stride", draw(1, 5)}};
+      return {k.schedule, k.chip, "s2-attention", p};
+    default: p.params = {{"rules", std::string("0+1/8, 20+1/4")}, {"sink", draw(0, 20)}}; return {k.schedule, k.chip, "moa", p};
+  }
+}
+
+TEST_CASE("gradients under masks that are no bands agree with the reference by every kernel", "[value][backward][masks]") {
+  const Kernel k = GENERATE(from_range(kernels()));
+  std::mt19937 rng(5);
+  for (int kind = 0; kind < 6; ++kind) check(masked_case(rng, k, kind));
+}
+
+TEST_CASE("random shapes: gradients under masks that are no bands agree with the reference", "[value][backward][masks]") {
+  std::mt19937 rng(6);
+  for (int i = 0; i < 60; ++i) {
+    const Kernel k{i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100()};
+    Case c = masked_case(rng, k, i / 2 % 6);
+    if (i % 5 == 0 && c.variant != "gna") c.problem.score.alibi = true;
+    check(c);
+  }
+}
+
+TEST_CASE("a backward kernel of a mask that is no band with one thing wrong has wrong gradients", "[value][backward][masks]") {
+  for (const Kernel& k :
+       {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-bwd", test::a100()}}) {
+    Case c{k.schedule, k.chip, "masked", problem(1, 1, 1, {300}, {300}, 64)};
+    c.problem.params = {{"mask", std::string("k <= q && (q - k < 100 || k % 16 < 3)")}};
+    const Expected e = expected(c);
+    const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
+    INFO(k.schedule);
+    CHECK(error_of_run(good, e, 1) < 1e-9);
+    const auto tests = test::ops_where(good, [](const ir::Program&, const ir::Op& op) {
+      return op.role == "mask" && (op.kind == ir::OpKind::compare || op.kind == ir::OpKind::iota);
+    });
+    REQUIRE(tests.size() >= 2);
+    for (const test::OpAt& at : tests)
+      CHECK_FALSE(error_of_run(test::with_op(good, at, [](auto& ops, std::size_t i) { ops[i].relation.offset += 5; }), e, 1) < 1e-9);
+    CHECK_FALSE(error_of_run(test::rebuilt(good,
+                                           [](ir::Kernel& kernel) {  // a visited tile is dropped
+                                             for (ir::RowTile& tile : kernel.families.front().tiles) {
+                                               if (!tile.runs.empty() && kernel.program.sections.size() == 3) tile.runs.pop_back();
+                                             }
+                                           }),
+                             e, 1) < 1e-9);
   }
 }
 

@@ -76,6 +76,10 @@ TEST_CASE("element-wise ops act on the valid extent and broadcast a column vecto
   const value::Matrix v = t.memory.slot(t.v, 0);
   expect(t.run(unary("", Fn::exp2, t.r, t.a)), 5, 4, [&](int i, int j) { return std::exp2(a(i, j)); });
   expect(t.run(unary("", Fn::negate, t.r, t.a)), 5, 4, [&](int i, int j) { return -a(i, j); });
+  expect(t.run(unary("", Fn::tanh, t.r, t.a)), 5, 4, [&](int i, int j) {
+    const double e = std::exp(2 * a(i, j));
+    return (e - 1) / (e + 1);
+  });
   expect(t.run(unary("", Fn::reciprocal, t.r, t.a)), 5, 4, [&](int i, int j) { return 1 / a(i, j); });
   expect(t.run(convert("", t.r, t.a)), 5, 4, [&](int i, int j) { return a(i, j); });
   expect(t.run(zero("", t.r)), 5, 4, [](int, int) { return 0.0; });
@@ -83,6 +87,21 @@ TEST_CASE("element-wise ops act on the valid extent and broadcast a column vecto
   expect(t.run(binary("", Fn::multiply, t.r, t.a, t.b)), 5, 4, [&](int i, int j) { return a(i, j) * b(i, j); });
   expect(t.run(binary("", Fn::maximum, t.r, t.a, t.b)), 5, 4, [&](int i, int j) { return std::max(a(i, j), b(i, j)); });
   expect(t.run(scaled("", Fn::add, t.r, t.a, 2.5)), 5, 4, [&](int i, int j) { return a(i, j) + 2.5; });
+}
+
+TEST_CASE("look_up takes elements of a row by index and refuses one outside", "[value]") {
+  Bench t(7);
+  auto table = t.memory.slot(t.row, 0);
+  for (int j = 0; j < 4; ++j) table(0, j) = 10 + j;
+  auto index = t.memory.slot(t.a, 0);
+  for (int i = 0; i < 5; ++i) {
+    for (int j = 0; j < 4; ++j) index(i, j) = (i + j) % 4;
+  }
+  ir::Op op = binary("", Fn::none, t.r, t.row, t.a);
+  op.kind = ir::OpKind::look_up;
+  expect(t.run(op), 5, 4, [](int i, int j) { return 10 + (i + j) % 4; });
+  index(2, 2) = 4;
+  CHECK_THROWS_AS(t.run(op), SimError);
 }
 
 TEST_CASE("reductions see valid elements only", "[value]") {

@@ -6,7 +6,9 @@
 #include <random>
 #include <set>
 
+#include "workloads/families/transposed.h"
 #include "workloads/masks/band.h"
+#include "workloads/masks/expression_mask.h"
 
 using namespace attnsim;
 
@@ -181,4 +183,41 @@ TEST_CASE("an unfused kernel visits absent tiles too, as masked ones") {
   std::int64_t full = 0;
   for (const ir::RowTile& t : tiles) full += t.trips() - t.partial_trips();
   CHECK(full == 0 + 1 + 2 + 3);
+}
+
+TEST_CASE("KV tiles of masks that are no bands know the query tiles that visit them, and how many pairs they keep") {
+  const Expression seen = key() <= query() + 30 && (query() - key() < 25 || key() % 16 < 3);
+  for (std::int64_t i = 0; i < 60; ++i) {
+    const std::int64_t q_len = 1 + 37 * i % 150;
+    const std::int64_t kv_len = 1 + 53 * i % 170;
+    const IndexSet set{std::make_shared<ExpressionMask>(MaskTest{{seen}, {}, {}}, q_len, kv_len), 1};
+    const Tiling tiling{.tile_q = 8 + i % 3 * 8, .tile_kv = 16 + i % 2 * 16, .descending = i % 4 == 0};
+    const std::vector<ir::RowTile> tiles = kv_row_tiles(set, tiling);
+    INFO(q_len << " x " << kv_len << ", tiles " << tiling.tile_q << " x " << tiling.tile_kv);
+    REQUIRE(static_cast<std::int64_t>(tiles.size()) == (kv_len + tiling.tile_kv - 1) / tiling.tile_kv);
+    for (const ir::RowTile& tile : tiles) {
+      std::vector<int> wanted;  // per query tile: 0 absent, 1 partial, 2 full
+      std::int64_t kept = 0;
+      for (std::int64_t q = 0; q < q_len; q += tiling.tile_q) {
+        std::int64_t pairs = 0;
+        for (std::int64_t row = q; row < std::min(q + tiling.tile_q, q_len); ++row) {
+          for (std::int64_t k = tile.row_begin; k < tile.row_begin + tile.rows; ++k) pairs += set.mask->keeps(row, k) ? 1 : 0;
+        }
+        kept += pairs;
+        wanted.push_back(pairs == 0 ? 0 : pairs == tile.rows * tiling.tile_q ? 2 : 1);
+      }
+      CHECK(tile.kept == kept);
+      std::vector<int> got(wanted.size(), 0);
+      std::int64_t before = tiling.descending ? static_cast<std::int64_t>(wanted.size()) : -1;
+      for (const ir::TripRun& run : tile.runs) {
+        for (std::int64_t t = 0; t < run.count; ++t) {
+          const std::int64_t at = run.first + t * run.step;
+          CHECK((tiling.descending ? at < before : at > before));
+          before = at;
+          got.at(static_cast<std::size_t>(at)) = run.partial ? 1 : 2;
+        }
+      }
+      CHECK(got == wanted);
+    }
+  }
 }

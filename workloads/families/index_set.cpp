@@ -23,6 +23,14 @@ void mask_first(std::vector<ir::TripRun>& runs) {
   }
 }
 
+std::vector<TileRun> visited(const IndexSet& set, const Tiling& t, std::int64_t row_begin, std::int64_t row_end) {
+  const Range queries{row_begin / set.row_group, (row_end - 1) / set.row_group + 1};
+  std::vector<TileRun> runs = set.mask->runs(queries, t.tile_kv);
+  return t.visit_absent ? with_absent(runs, ceil_div(set.kv_len(), t.tile_kv)) : runs;
+}
+
+}  // namespace
+
 std::vector<ir::TripRun> trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
   std::vector<ir::TripRun> runs;
   runs.reserve(tiles.size() + 1);
@@ -34,14 +42,6 @@ std::vector<ir::TripRun> trips_of(const std::vector<TileRun>& tiles, const Tilin
   if (t.mask_first_trip) mask_first(runs);
   return runs;
 }
-
-std::vector<TileRun> visited(const IndexSet& set, const Tiling& t, std::int64_t row_begin, std::int64_t row_end) {
-  const Range queries{row_begin / set.row_group, (row_end - 1) / set.row_group + 1};
-  std::vector<TileRun> runs = set.mask->runs(queries, t.tile_kv);
-  return t.visit_absent ? with_absent(runs, ceil_div(set.kv_len(), t.tile_kv)) : runs;
-}
-
-}  // namespace
 
 std::int64_t kept_pairs(const IndexSet& set, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin, std::int64_t key_end) {
   if (row_begin >= row_end || key_begin >= key_end) return 0;

@@ -35,6 +35,9 @@ struct Tiling {
 [[nodiscard]] std::int64_t kept_pairs(const IndexSet& set, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin,
                                       std::int64_t key_end);
 
+// Visited KV tiles as trips of an item, in the order of the tiling.
+[[nodiscard]] std::vector<ir::TripRun> trips_of(const std::vector<TileRun>& tiles, const Tiling& tiling);
+
 // What cuts off any (query, key) pair of the whole problem, with masks applied per tile of `tile_kv` keys.
 struct Cuts {
   bool upper = false;   // keys too far to the right (causal)

@@ -31,6 +31,8 @@ TileListTensors placeholder_tensors() {
           11,
           std::vector<ir::TensorId>(16, 11),
           std::vector<ir::TensorId>(16, 12),
+          14,
+          15,
           std::vector<ir::TensorId>(16, 13)};
 }
 
@@ -87,7 +89,7 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   TileListTensors t;
   t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
   const ir::TensorRole cached = writes_cache ? ir::TensorRole::intermediate : ir::TensorRole::input;
-  t.k = make.keys("k", plan.head_dim_qk, cached);
+  t.k = plan.k_is_q ? t.q : make.keys("k", plan.head_dim_qk, cached);
   t.v = plan.v_in_k ? t.k : make.keys("v", plan.head_dim_v, cached);
   t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
   t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
@@ -118,6 +120,12 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
     t.pairs.push_back(builder.tensor(
         {fmt::format("pairs{}", i), plan.slabs * kv_tiles, plan.rows, plan.rule.tile_kv, ir::DType::pred, ir::TensorRole::input}));
   }
+  if (plan.score.score.alibi)
+    t.alibi_slopes =
+        builder.tensor({"alibi_slopes", plan.slabs_per_entry, plan.packed ? plan.rows : 1, 1, ir::DType::f32, ir::TensorRole::input});
+  if (!plan.score.score.bias_radius.empty())
+    t.bias_table =
+        builder.tensor({"bias_table", plan.slabs_per_entry, 1, plan.score.score.bias_elements(), ir::DType::f32, ir::TensorRole::input});
   if (schedule.form == "unfused") {
     const std::int64_t slabs = plan.slabs * kv_tiles;
     t.scores = builder.tensor({"scores", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
@@ -163,18 +171,23 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
 // that it was converted from, unless asynchronous MMAs still read it while the next trip computes.
 std::int64_t loop_register_bits(const ir::Program& program, int agent, bool async_mma) {
   std::set<ir::TileId> used;
+  std::set<ir::TileId> outlive;  // what modifies scores lives for one element at a time
   for (std::size_t s = 0; s < program.sections.size(); ++s) {
     if (program.sections[s].kind != ir::SectionKind::loop || program.sections[s].trips != ir::TripSource::runs) continue;
     for (const ir::Op& op : program.agents[static_cast<std::size_t>(agent)].sections[s]) {
       used.insert(op.in.begin(), op.in.end());
       used.insert(op.out.begin(), op.out.end());
+      if (op.role == "modify") continue;
+      outlive.insert(op.in.begin(), op.in.end());
+      outlive.insert(op.out.begin(), op.out.end());
     }
   }
   std::int64_t bits = 0;
   for (const ir::TileId id : used) {
     const ir::Tile& tile = program.tiles[static_cast<std::size_t>(id)];
-    const bool scratch = tile.dtype == ir::DType::pred || tile.dtype == ir::DType::i32;  // one element at a time
-    const bool counted = tile.dtype == ir::DType::f32 || (async_mma && !scratch);
+    // One element at a time.
+    const bool scratch = tile.dtype == ir::DType::pred || tile.dtype == ir::DType::i32 || outlive.count(id) == 0;
+    const bool counted = !scratch && (tile.dtype == ir::DType::f32 || async_mma);
     if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted)
       bits += program.stored_elements(id) * ir::bits_of(tile.dtype);
   }

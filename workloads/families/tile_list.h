@@ -13,6 +13,7 @@
 #include "sim/result/conditions.h"
 #include "workloads/families/index_set.h"
 #include "workloads/families/mask_code.h"
+#include "workloads/families/score_code.h"
 #include "workloads/schedule.h"
 #include "workloads/variant.h"
 
@@ -54,9 +55,11 @@ struct TileListPlan {
   ir::DType dtype = ir::DType::bf16;
   ir::DType dtype_kv = ir::DType::bf16;  // in memory and SMEM
   MaskClass mask = MaskClass::full;
-  Cuts cuts;            // that the kernel must test for
-  MaskCode code;        // how it does so; empty where no trip executes mask ops
-  bool ragged = false;  // lengths differ by batch entry
+  Cuts cuts;      // that the kernel must test for
+  MaskCode code;  // how it does so; empty where no trip executes mask ops
+  ScorePlan score;
+  std::int64_t loop_tiles = 1;  // that tables by column hold a row of: KV tiles, or query tiles where keys are the items
+  bool ragged = false;          // lengths differ by batch entry
   int slabs_per_entry = 1;
   ir::When mask_when = ir::When::partial_trip;
   std::vector<BatchGroup> groups;
@@ -70,6 +73,7 @@ struct TileListPlan {
   bool last_cta = false;       // the last CTA of a row tile combines
   bool owner = false;          // stream-K: the CTA that owns a row tile's first KV tile combines
   std::int64_t ctas = 0;       // stream-K: shares of the line of KV tiles
+  bool k_is_q = false;         // one tensor
   bool v_in_k = false;         // V's columns are the first ones of K: one tensor, loaded once
   int search_round_trips = 0;  // dependent reads per item of the search for it over the batch entries, on average
   double exp2_polynomial = 0;  // on this chip
@@ -95,7 +99,9 @@ struct TileListTensors {
   // Tables of the masks' tests: one row per row of Q, or [slab of an entry x KV tile] rows of tile_kv.
   std::vector<ir::TensorId> query_values = {};
   std::vector<ir::TensorId> key_values = {};
-  std::vector<ir::TensorId> pairs = {};  // [slab x KV tile] bits of [rows x tile_kv]
+  ir::TensorId alibi_slopes = ir::kNone;  // one per query head; per row of Q where heads of a group are rows
+  ir::TensorId bias_table = ir::kNone;    // a row per query head
+  std::vector<ir::TensorId> pairs = {};   // [slab x KV tile] bits of [rows x tile_kv]
 };
 
 // Reports what makes the schedule illegal for the problem; `pointer` is relative to a workload of a run config.

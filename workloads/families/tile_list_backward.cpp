@@ -19,36 +19,54 @@ double softmax_scale(const TileListPlan& plan) {
 
 namespace {
 
-// Of the first entry.
-Band band_of(const TileListPlan& plan) {
-  return plan.groups.front().set.mask->band().value_or(Band{});
+// One relation with the family's shift serves bands that differ in it alone.
+bool of_one_band(const TileListPlan& plan) {
+  const std::optional<Band> first = plan.groups.front().set.mask->band();
+  return std::all_of(plan.groups.begin(), plan.groups.end(), [&](const BatchGroup& g) {
+    const std::optional<Band> band = g.set.mask->band();
+    return band && first && band->lower == first->lower && band->upper == first->upper;
+  });
 }
 
-std::vector<ir::Relation> relations(const TileListPlan& plan, int sign) {
-  const Band band = band_of(plan);
+MaskCode band_code(const TileListPlan& plan, int sign) {
+  const Band band = plan.groups.front().set.mask->band().value();
   const bool uniform = std::all_of(plan.groups.begin(), plan.groups.end(), [&](const BatchGroup& g) {
-    return g.set.mask->band().value_or(Band{}).shift == band.shift && g.set.kv_len() == plan.groups.front().set.kv_len();
+    return g.set.mask->band()->shift == band.shift && g.set.kv_len() == plan.groups.front().set.kv_len();
   });
   const std::int64_t shift = uniform ? band.shift : 0;
   const int by_family = uniform ? 0 : 1;
-  std::vector<ir::Relation> list;
-  if (plan.cuts.upper) list.push_back({sign, 1, -sign, shift + band.upper, 0, by_family});
-  if (plan.cuts.lower) list.push_back({-sign, 1, sign, -shift - band.lower, 0, -by_family});
-  return list;
+  MaskCode code;
+  const auto keep = [&](const ir::Relation& relation) {
+    MaskInstruction compare;
+    compare.relation = relation;
+    compare.by_row = compare.by_column = compare.predicate = true;
+    code.keeps.push_back(static_cast<int>(code.instructions.size()));
+    code.instructions.push_back(compare);
+  };
+  if (plan.cuts.upper) keep({sign, 1, -sign, shift + band.upper, 0, by_family});
+  if (plan.cuts.lower) keep({-sign, 1, sign, -shift - band.lower, 0, -by_family});
+  return code;
 }
 
 }  // namespace
 
-std::vector<ir::Relation> transposed_relations(const TileListPlan& plan) {
-  return relations(plan, -1);
-}
-
-std::vector<ir::Relation> query_relations(const TileListPlan& plan) {
-  return relations(plan, 1);
-}
-
-bool masks(const TileListPlan& plan) {
-  return plan.cuts.upper || plan.cuts.lower;
+TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& score) {
+  const bool by_key = items == RowsOf::keys;
+  TileListPlan view = plan;
+  const std::int64_t loop_extent = by_key ? plan.rows : plan.kv_len;
+  view.loop_tiles = (loop_extent + plan.rule.tile_q - 1) / plan.rule.tile_q;
+  if (plan.cuts.other) {
+    std::vector<MaskTest> tests;
+    for (const BatchGroup& group : plan.groups) {
+      MaskTest test = group.set.mask->test();
+      tests.push_back(by_key ? transposed(test) : std::move(test));
+    }
+    view.code = mask_code(tests, 1);
+  } else {
+    view.code = band_code(plan, by_key ? -1 : 1);
+  }
+  view.score = plan_score(score, plan.groups, plan.head_dim_qk, 0, false, view.code.parameters);
+  return view;
 }
 
 ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor) {
@@ -79,6 +97,21 @@ bool sums_heads_by_atomics(const TileListPlan& plan, const Schedule& schedule) {
   return plan.kv_divisor > 1 && schedule.backward.grad_kv == GradKeyValue::atomic;
 }
 
+// Per-token numbers and bits of a plan seen from one side.
+void add_tables(ir::PipelineBuilder& builder, const TileListPlan& view, std::int64_t rows, const std::string& prefix, TileListTensors& t) {
+  const std::int64_t entries = view.ragged ? view.slabs / view.slabs_per_entry : 1;
+  const int columns = view.rule.tile_q;
+  const std::int64_t tiles = view.loop_tiles;
+  const auto add = [&](const char* name, int count, std::int64_t slabs, std::int64_t height, int width, ir::DType dtype,
+                       std::vector<ir::TensorId>& to) {
+    for (int i = 0; i < count; ++i)
+      to.push_back(builder.tensor({fmt::format("{}{}{}", prefix, name, i), slabs, height, width, dtype, ir::TensorRole::input}));
+  };
+  add("row_values", view.code.query_tables, entries, rows, 1, ir::DType::i32, t.query_values);
+  add("column_values", view.code.key_tables, entries * tiles, 1, columns, ir::DType::i32, t.key_values);
+  add("bits", view.code.pair_tables, view.slabs * tiles, rows, columns, ir::DType::pred, t.pairs);
+}
+
 BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule) {
   std::int64_t query_rows = 0;
   std::int64_t key_rows_stored = 0;
@@ -86,7 +119,7 @@ BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
     query_rows += g.slab_count * g.set.q_len();
     key_rows_stored += g.slab_count * g.set.kv_len();
   }
-  const bool ragged = plan.groups.size() > 1;
+  const bool ragged = plan.ragged;
   const auto queries = [&](const char* name, int cols, ir::DType dtype, ir::TensorRole role) {
     return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, ragged ? query_rows : 0});
   };
@@ -107,6 +140,9 @@ BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   t.grad_v = keys("dv", plan.kv_slabs, plan.head_dim_v, plan.dtype, ir::TensorRole::output);
   t.lse2 = queries("lse2", 1, ir::DType::f32, kBetween);
   t.delta = queries("delta", 1, ir::DType::f32, kBetween);
+  if (plan.score.score.alibi)
+    t.tables.alibi_slopes = t.query_tables.alibi_slopes =
+        builder.tensor({"alibi_slopes", plan.slabs_per_entry, 1, 1, ir::DType::f32, kInput});
   if (sums_dq(schedule)) t.grad_q_sum = queries("dq_sum", plan.head_dim_qk, ir::DType::f32, kBetween);
   if (plan.kv_divisor > 1) {
     const bool atomic = sums_heads_by_atomics(plan, schedule);
@@ -119,20 +155,25 @@ BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
 }
 
 // Query tiles that a KV tile visits; for the query-stationary kernel KV tiles that a query tile visits.
-std::vector<ir::ItemFamily> main_items(const TileListPlan& plan, const Schedule& schedule, bool by_query) {
+std::vector<ir::ItemFamily> main_items(const TileListPlan& plan, const TileListPlan& view, const Schedule& schedule, bool by_query) {
   std::vector<ir::ItemFamily> families;
   const Tiling tiling{.tile_q = plan.rule.tile_q, .tile_kv = plan.rule.tile_kv, .descending = schedule.kv_descending};
-  for (const BatchGroup& group : plan.groups) {
+  for (std::size_t i = 0; i < plan.groups.size(); ++i) {
+    const BatchGroup& group = plan.groups[i];
     ir::ItemFamily family;
+    if (i < view.code.parameters.size()) family.parameters = view.code.parameters[i];
     family.slab_begin = group.slab_begin;
     family.slab_count = group.slab_count;
     family.shift = group.set.mask->band().value_or(Band{}).shift;
+    std::size_t same = 0;  // heads may share a mask
+    while (same < i && plan.groups[same].set.mask != group.set.mask) ++same;
     if (by_query) {
       family.loop_extent = group.set.kv_len();
-      family.tiles = row_tiles(group.set, {.tile_q = tiling.tile_kv, .tile_kv = tiling.tile_q, .descending = tiling.descending});
+      family.tiles = same < i ? families[same].tiles
+                              : row_tiles(group.set, {.tile_q = tiling.tile_kv, .tile_kv = tiling.tile_q, .descending = tiling.descending});
     } else {
       family.loop_extent = group.set.q_len();
-      family.tiles = kv_row_tiles(group.set, tiling);
+      family.tiles = same < i ? families[same].tiles : kv_row_tiles(group.set, tiling);
     }
     for (ir::RowTile& tile : family.tiles) tile.flag = tile.runs.empty();
     families.push_back(std::move(family));
@@ -149,7 +190,8 @@ void check_registers(const TileListPlan& plan, const Schedule& schedule, const i
   const std::int64_t scores = static_cast<std::int64_t>(plan.rule.tile_kv) * plan.rule.tile_q;
   const std::int64_t grad_q = sums_dq(schedule) ? static_cast<std::int64_t>(plan.rule.tile_q) * plan.padded_qk : 0;
   const std::int64_t sums = static_cast<std::int64_t>(plan.rule.tile_kv) * (plan.padded_qk + plan.padded_v);
-  const std::int64_t per_thread = (sums + std::max(2 * scores, grad_q)) / (32 * agent.warps);
+  const std::int64_t kept = plan.score.score.softcap > 0 ? scores : 0;  // squares of tanh
+  const std::int64_t per_thread = (sums + std::max(2 * scores + kept, grad_q)) / (32 * agent.warps);
   if (per_thread <= agent.registers_per_thread) return;
   illegal("/schedule", plan.schedule,
           fmt::format("needs {} registers per thread of agent {} for head_dim {} ({} x {} tile)", per_thread, agent.name, plan.padded_qk,
@@ -157,34 +199,38 @@ void check_registers(const TileListPlan& plan, const Schedule& schedule, const i
           fmt::format("up to {}", agent.registers_per_thread));
 }
 
-void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
-  const BackwardTensors any{
-      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, plan.kv_divisor > 1 ? 12 : ir::kNone, plan.kv_divisor > 1 ? 13 : ir::kNone};
-  const ir::Program program = key_stationary_program(plan, schedule, any);
+void check_plan(const TileListPlan& plan, const Score& score, const Schedule& schedule, const Chip& chip) {
+  BackwardTensors any{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, plan.kv_divisor > 1 ? 12 : ir::kNone, plan.kv_divisor > 1 ? 13 : ir::kNone};
+  any.tables.alibi_slopes = 14;
+  any.tables.query_values = any.tables.key_values = any.tables.pairs = std::vector<ir::TensorId>(16, 15);
+  any.query_tables = any.tables;
+  const ir::Program program = key_stationary_program(seen_from(plan, RowsOf::keys, score), schedule, any);
   check_fits(program, plan, chip, false);
   if (plan.mma != ir::MmaKind::tcgen05) check_registers(plan, schedule, program);
-  if (!sums_dq(schedule)) check_fits(query_stationary_program(plan, schedule, any), plan, chip, false);
+  if (!sums_dq(schedule)) check_fits(query_stationary_program(seen_from(plan, RowsOf::queries, score), schedule, any), plan, chip, false);
 }
 
-TileListPlan with_rule(TileListPlan plan, const Schedule& schedule, const TileRule& rule) {
+TileListPlan with_rule(TileListPlan plan, const Score& score, const Schedule& schedule, const TileRule& rule) {
   plan.rule = rule;
+  plan.score.score = score;
   for (const BatchGroup& group : plan.groups) {
     const Cuts c = cuts(group.set, rule.tile_kv);
     plan.cuts.upper = plan.cuts.upper || c.upper;
     plan.cuts.lower = plan.cuts.lower || c.lower;
   }
+  plan.cuts.other = !of_one_band(plan);
   plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
   return plan;
 }
 
 // The first rule that applies and fits; else the complaint about the last one that applies.
-TileListPlan choose_tiles(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+TileListPlan choose_tiles(const TileListPlan& plan, const Score& score, const Schedule& schedule, const Chip& chip) {
   std::optional<ConfigError> complaint;
   for (const TileRule& rule : schedule.tiles) {
     if (!applies(rule, plan)) continue;
     try {
-      TileListPlan candidate = with_rule(plan, schedule, rule);
-      check_plan(candidate, schedule, chip);
+      TileListPlan candidate = with_rule(plan, score, schedule, rule);
+      check_plan(candidate, score, schedule, chip);
       return candidate;
     } catch (const ConfigError& error) {
       complaint = error;
@@ -194,11 +240,14 @@ TileListPlan choose_tiles(const TileListPlan& plan, const Schedule& schedule, co
   illegal("/schedule", schedule.name, fmt::format("has no tile rule for head_dim {} and this mask", plan.padded_qk));
 }
 
-ir::Kernel main_kernel(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors, bool by_query) {
+ir::Kernel main_kernel(const TileListPlan& plan, const Score& score, const Schedule& schedule, const BackwardTensors& tensors,
+                       RowsOf items) {
+  const bool by_query = items == RowsOf::queries;
+  const TileListPlan view = seen_from(plan, items, score);
   ir::Kernel kernel;
   kernel.name = by_query ? "dq" : sums_dq(schedule) ? "dq_dk_dv" : "dk_dv";
-  kernel.program = by_query ? query_stationary_program(plan, schedule, tensors) : key_stationary_program(plan, schedule, tensors);
-  kernel.families = main_items(plan, schedule, by_query);
+  kernel.program = by_query ? query_stationary_program(view, schedule, tensors) : key_stationary_program(view, schedule, tensors);
+  kernel.families = main_items(plan, view, schedule, by_query);
   kernel.grid = plan.grid;
   return kernel;
 }
@@ -219,17 +268,13 @@ void add_reductions(ir::PipelineBuilder& builder, const TileListPlan& plan, cons
 ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
   const TileListPlan problem_plan = plan_problem(variant, problem, schedule, chip);
   if (problem_plan.v_in_k) illegal("/pass", "backward", fmt::format("is not lowered for {}, whose V lies in K", variant.name));
-  const std::optional<Band> first = problem_plan.groups.front().set.mask->band();
-  for (const BatchGroup& group : problem_plan.groups) {
-    const std::optional<Band> band = group.set.mask->band();
-    if (!band) illegal("/pass", "backward", fmt::format("is not lowered for the mask of {}", variant.name), "masks that are bands");
-    if (band->lower != first->lower || band->upper != first->upper)
-      illegal("/pass", "backward", fmt::format("is not lowered for the masks of {}, which differ by head", variant.name),
-              "one mask for all heads");
-  }
-  const TileListPlan plan = choose_tiles(problem_plan, schedule, chip);
+  if (!problem.score.bias_radius.empty())
+    illegal("/score/bias_radius", "bias", "has no gradient yet: the backward pass is not lowered with it", "softcap, alibi");
+  const TileListPlan plan = choose_tiles(problem_plan, problem.score, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} backward {}", variant.name, schedule.name));
-  const BackwardTensors t = make_tensors(builder, plan, schedule);
+  BackwardTensors t = make_tensors(builder, plan, schedule);
+  add_tables(builder, seen_from(plan, RowsOf::keys, problem.score), plan.kv_len, "key_", t.tables);
+  if (!sums_dq(schedule)) add_tables(builder, seen_from(plan, RowsOf::queries, problem.score), plan.rows, "query_", t.query_tables);
   if (sums_dq(schedule) && !schedule.backward.clear_in_preprocess) {
     builder.add(clear_kernel(plan, schedule, "clear_dq", RowsOf::queries, t.grad_q_sum, plan.head_dim_qk));
   }
@@ -238,12 +283,12 @@ ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& pro
     builder.add(clear_kernel(plan, schedule, "clear_dv", RowsOf::keys, t.grad_v_part, plan.head_dim_v));
   }
   builder.add(preprocess_kernel(plan, schedule, t));
-  builder.add(main_kernel(plan, schedule, t, false));
+  builder.add(main_kernel(plan, problem.score, schedule, t, RowsOf::keys));
   if (sums_dq(schedule)) {
     builder.add(
         convert_kernel(plan, schedule, "convert_dq", RowsOf::queries, t.grad_q_sum, t.grad_q, plan.head_dim_qk, softmax_scale(plan)));
   } else {
-    builder.add(main_kernel(plan, schedule, t, true));
+    builder.add(main_kernel(plan, problem.score, schedule, t, RowsOf::queries));
   }
   add_reductions(builder, plan, schedule, t);
   return builder.build();

@@ -33,6 +33,8 @@ struct BackwardTensors {
   ir::TensorId grad_q_sum = ir::kNone;   // f32, GradQuery::atomic
   ir::TensorId grad_k_part = ir::kNone;  // of groups: one slab per query head, or the f32 sum
   ir::TensorId grad_v_part = ir::kNone;
+  TileListTensors tables = {};        // of score modifiers and masks, for items of keys
+  TileListTensors query_tables = {};  // the same for items of queries
 };
 
 enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
@@ -49,20 +51,17 @@ enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
 [[nodiscard]] ir::Kernel sum_heads_kernel(const TileListPlan& plan, const Schedule& schedule, const std::string& name, ir::TensorId parts,
                                           ir::TensorId to, int head_dim);
 
-// KV-stationary: dK, dV, and dQ where the schedule adds it by atomics.
+// KV-stationary, `plan` seen from the keys: dK, dV, and dQ where the schedule adds it by atomics.
 [[nodiscard]] ir::Program key_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
 // The same with accumulators in tensor memory.
 [[nodiscard]] ir::Program key_stationary_tmem_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
-// Query-stationary: dQ alone.
+// Query-stationary: dQ alone. `plan` is seen from the queries.
 [[nodiscard]] ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
 
 // What the programs share.
-[[nodiscard]] double softmax_scale(const TileListPlan& plan);
-// Compares of S^T: rows are keys, columns queries.
-[[nodiscard]] std::vector<ir::Relation> transposed_relations(const TileListPlan& plan);
-[[nodiscard]] std::vector<ir::Relation> query_relations(const TileListPlan& plan);
-// Some pair is cut off: the kernel tests.
-[[nodiscard]] bool masks(const TileListPlan& plan);
+[[nodiscard]] double softmax_scale(const TileListPlan& plan);  // of products
+// The plan as the code of masks and scores sees it, for items of one side and trips of the other: `code`, `score` and loop tiles.
+[[nodiscard]] TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& score);
 [[nodiscard]] ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor);  // K or V of the item
 [[nodiscard]] ir::Access trip_rows(ir::TensorId tensor);                           // of the visited query tile
 // Scales, converts and stores dK and dV, or adds them to the group's sums.

@@ -2,7 +2,6 @@
 // The KV-stationary kernel with accumulators in registers. K and V of an item stay in SMEM; Q, dO, LSE and delta of the visited query
 // tiles go through rings. LSE and delta are columns of queries, read as rows of S^T through aliases.
 #include <algorithm>
-#include <limits>
 #include <numbers>
 
 #include "sim/core/error.h"
@@ -24,7 +23,7 @@ constexpr int kEpilogue = 2;
 
 struct Tiles {
   ir::TileId k, v, q, grad_o, lse, delta, lse_row, delta_row;
-  ir::TileId s, dp, p, ds, ds_registers, keep, grad_k, grad_v, grad_q, grad_q_stage, k_out, v_out;
+  ir::TileId s, dp, p, ds, ds_registers, grad_k, grad_v, grad_q, grad_q_stage, k_out, v_out;
 };
 struct Tokens {
   ir::TokenId kv_full, q_full, do_full;
@@ -73,6 +72,8 @@ class Writer {
     if (producer != nullptr) {
       for (const RolePlacement& p : producer->loop) ops::append(b_.ops(loader, kMain), ops::with_role(role(p.role), p.role, p.skew));
     }
+    ops::append(b_.ops(compute_, kPrologue), mask_start(plan_, tensors_.tables, mask_));
+    ops::append(b_.ops(compute_, kPrologue), score_start(plan_, tensors_.tables, score_));
     ops::append(b_.ops(compute_, kPrologue), ops::with_role({ops::zero(t_.grad_k), ops::zero(t_.grad_v), ops::await(k_.kv_full)}, "init"));
     write_loop(*compute);
     ops::append(b_.ops(compute_, kEpilogue), store_key_gradients(plan_, schedule_, {t_.grad_v, t_.v_out, grad_v_target(), 1}));
@@ -130,7 +131,8 @@ class Writer {
     t_.ds_registers = schedule_.backward.ds_in_registers ? registers("ds_registers", keys, queries, plan_.dtype) : ir::kNone;
     const bool ds_smem = atomic_ || !schedule_.backward.ds_in_registers;
     t_.ds = ds_smem ? b_.smem("ds", keys, queries, plan_.dtype) : ir::kNone;
-    if (masks(plan_)) t_.keep = registers("keep", keys, queries, DType::pred);
+    score_ = score_tiles(b_, plan_, keys, queries, compute_, "", {true, true});
+    mask_ = mask_tiles(b_, plan_, keys, queries, compute_);
     t_.grad_k = registers("dk", keys, d, DType::f32);
     t_.grad_v = registers("dv", keys, dv, DType::f32);
     t_.k_out = registers("dk_out", keys, d, plan_.dtype);
@@ -164,9 +166,9 @@ class Writer {
     if (name == "load_q" || name == "load_do") return load_role(name == "load_q");
     if (name == "qk") return {ops::await(k_.q_full), mma(t_.k, t_.q, t_.s, false, true, false, rule.warp_columns)};
     if (name == "dov") return {mma(t_.v, t_.grad_o, t_.dp, false, true, false, rule.warp_columns)};
-    if (name == "mask") return mask_role();
+    if (name == "mask") return mask_ops(plan_, tensors_.tables, mask_, t_.s);
     if (name == "exp") {
-      const double scale2 = softmax_scale(plan_) * std::numbers::log2e;
+      const double scale2 = plan_.score.factor * std::numbers::log2e;
       return {ops::binary(Fn::multiply, t_.s, scale2, t_.s), ops::binary(Fn::subtract, t_.s, t_.lse_row, t_.s),
               ops::unary(Fn::exp2, t_.s, t_.s)};
     }
@@ -187,18 +189,9 @@ class Writer {
     throw Invariant("unknown role in a schedule's loop");
   }
 
-  ops::Ops mask_role() const {
-    ops::Ops list;
-    if (!masks(plan_)) return list;
-    for (const ir::Relation& relation : transposed_relations(plan_)) {
-      list.push_back(ops::when(plan_.mask_when, ops::compare(relation, t_.keep)));
-      list.push_back(ops::when(plan_.mask_when, ops::select(t_.s, t_.keep, -std::numeric_limits<double>::infinity(), t_.s)));
-    }
-    return list;
-  }
-
   ops::Ops ds_role() const {
     ops::Ops list{ops::binary(Fn::subtract, t_.dp, t_.delta_row, t_.dp), ops::binary(Fn::multiply, t_.dp, t_.s, t_.dp)};
+    ops::append(list, score_gradient_ops(score_, t_.dp));
     if (t_.ds_registers != ir::kNone) {
       list.push_back(ops::convert(t_.dp, t_.ds_registers));
       if (t_.ds != ir::kNone) list.push_back(ops::unary(Fn::copy, t_.ds_registers, t_.ds));
@@ -238,6 +231,12 @@ class Writer {
         ops::append(list, ops::with_role({ops::await(k_.do_full)}, p.role, p.skew));
         do_awaited = true;
       }
+      if (p.role == "mask") {
+        for (ir::Op op : score_ops(plan_, tensors_.tables, score_, t_.s)) {
+          op.skew = p.skew;
+          list.push_back(op);
+        }
+      }
       ops::append(list, ops::with_role(role(p.role), p.role, p.skew));
       const bool behind_dv = p.role == (loads_itself_ ? "dv" : atomic_ ? "dq" : "dk");
       if (guard_ && behind_dv) ops::append(list, ops::with_role({ops::signal(k_.do_empty, {t_.grad_v})}, "release", p.skew));
@@ -256,6 +255,8 @@ class Writer {
   int compute_ = 0;
   ProgramBuilder b_;
   Tiles t_{};
+  std::vector<ir::TileId> mask_;
+  ScoreTiles score_;
   Tokens k_{};
 };
 

@@ -2,7 +2,6 @@
 // The query-stationary kernel: dQ of a query tile, with S and dP computed anew for every KV tile that it visits. Q, dO, LSE and delta stay;
 // K and V go through rings. Tiles are [queries x keys] here.
 #include <algorithm>
-#include <limits>
 #include <numbers>
 
 #include "sim/core/error.h"
@@ -60,7 +59,8 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   const ir::TileId s = registers("s", queries, keys, DType::f32);
   const ir::TileId dp = registers("dp", queries, keys, DType::f32);
   const ir::TileId ds = registers("ds", queries, keys, plan.dtype);
-  const ir::TileId keep = masks(plan) ? registers("keep", queries, keys, DType::pred) : ir::kNone;
+  const std::vector<ir::TileId> mask = mask_tiles(b, plan, queries, keys, agent);
+  const ScoreTiles score = score_tiles(b, plan, queries, keys, agent, "", {false, true});
   const ir::TileId sum = registers("dq", queries, d, DType::f32);
   const ir::TileId out = registers("dq_out", queries, d, plan.dtype);
   const ir::TokenId q_full = b.token("q_full", 4);
@@ -98,17 +98,17 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(sum), ops::await(q_full)}, "init"));
   compute({ops::await(k_full), product(q, k, s, true, false)}, "recompute_qk");
   compute({ops::await(v_full), product(grad_o, v, dp, true, false)}, "recompute_dov");
-  if (masks(plan)) {
-    for (const ir::Relation& relation : query_relations(plan)) {
-      compute({ops::when(plan.mask_when, ops::compare(relation, keep)),
-               ops::when(plan.mask_when, ops::select(s, keep, -std::numeric_limits<double>::infinity(), s))},
-              "mask");
-    }
-  }
-  compute({ops::binary(Fn::multiply, s, softmax_scale(plan) * std::numbers::log2e, s), ops::binary(Fn::subtract, s, lse, s),
+  ops::append(b.ops(agent, prologue), mask_start(plan, tensors.query_tables, mask));
+  ops::append(b.ops(agent, prologue), score_start(plan, tensors.query_tables, score));
+  compute(score_ops(plan, tensors.query_tables, score, s), "recompute_modify");
+  compute(mask_ops(plan, tensors.query_tables, mask, s), "mask");
+  compute({ops::binary(Fn::multiply, s, plan.score.factor * std::numbers::log2e, s), ops::binary(Fn::subtract, s, lse, s),
            ops::unary(Fn::exp2, s, s)},
           "recompute_exp");
-  compute({ops::binary(Fn::subtract, dp, delta, dp), ops::binary(Fn::multiply, dp, s, dp), ops::convert(dp, ds)}, "recompute_ds");
+  ops::Ops gradient{ops::binary(Fn::subtract, dp, delta, dp), ops::binary(Fn::multiply, dp, s, dp)};
+  ops::append(gradient, score_gradient_ops(score, dp));
+  gradient.push_back(ops::convert(dp, ds));
+  compute(gradient, "recompute_ds");
   if (guard) compute({ops::signal(v_empty, {dp})}, "release");
   compute({product(ds, k, sum, false, true)}, "dq");
   if (guard) compute({ops::signal(k_empty, {sum})}, "release");

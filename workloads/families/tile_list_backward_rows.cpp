@@ -45,10 +45,28 @@ struct RowKernel {
 
 }  // namespace
 
+namespace {
+
+// Heads that differ in their masks alone are one group here.
+std::vector<BatchGroup> groups_of_one_length(const TileListPlan& plan) {
+  std::vector<BatchGroup> groups;
+  for (const BatchGroup& group : plan.groups) {
+    const bool goes_on =
+        !groups.empty() && groups.back().set.q_len() == group.set.q_len() && groups.back().set.kv_len() == group.set.kv_len();
+    if (goes_on)
+      groups.back().slab_count += group.slab_count;
+    else
+      groups.push_back(group);
+  }
+  return groups;
+}
+
+}  // namespace
+
 std::vector<ir::ItemFamily> row_items(const TileListPlan& plan, RowsOf which, int tile_rows, int peers) {
   std::vector<ir::ItemFamily> families;
   const std::int64_t divisor = which == RowsOf::keys ? plan.kv_divisor : 1;
-  for (const BatchGroup& group : plan.groups) {
+  for (const BatchGroup& group : groups_of_one_length(plan)) {
     ir::ItemFamily family;
     family.slab_begin = group.slab_begin / divisor;
     family.slab_count = group.slab_count / divisor;

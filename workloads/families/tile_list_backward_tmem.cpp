@@ -6,7 +6,6 @@
 //   compute:   await s_full  P -> p_full    await dp_full  dS -> ds_full        reducer:  await dq_full  dQ -> dq_read, added by TMA
 //
 // LSE and delta travel with Q: dK, which gives Q's slot back, comes behind dS.
-#include <limits>
 #include <numbers>
 
 #include "sim/core/error.h"
@@ -86,7 +85,8 @@ class TmemWriter {
     scores_ = registers("scores", keys, queries, DType::f32, compute_);
     products_ = registers("products", keys, queries, DType::f32, compute_);
     ds_registers_ = registers("ds_registers", keys, queries, plan_.dtype, compute_);
-    if (masks(plan_)) keep_ = registers("keep", keys, queries, DType::pred, compute_);
+    score_ = score_tiles(b_, plan_, keys, queries, compute_, "", {true, true});
+    mask_ = mask_tiles(b_, plan_, keys, queries, compute_);
     k_sum_ = registers("dk_sum", keys, d, DType::f32, compute_);
     v_sum_ = registers("dv_sum", keys, dv, DType::f32, compute_);
     k_out_ = registers("dk_out", keys, d, plan_.dtype, compute_);
@@ -174,26 +174,22 @@ class TmemWriter {
     ops::append(list,
                 ops::with_role({ops::await(rows_full_), ops::await(s_full_), ops::await(dv_done_, 1), ops::unary(Fn::copy, s_, scores_)},
                                "load_s"));
-    if (masks(plan_)) {
-      for (const ir::Relation& relation : transposed_relations(plan_)) {
-        ops::append(list, ops::with_role(
-                              {ops::when(plan_.mask_when, ops::compare(relation, keep_)),
-                               ops::when(plan_.mask_when, ops::select(scores_, keep_, -std::numeric_limits<double>::infinity(), scores_))},
-                              "mask"));
-      }
-    }
+    ops::append(b_.ops(compute_, kPrologue), mask_start(plan_, tensors_.tables, mask_));
+    ops::append(b_.ops(compute_, kPrologue), score_start(plan_, tensors_.tables, score_));
+    ops::append(list, score_ops(plan_, tensors_.tables, score_, scores_));
+    ops::append(list, ops::with_role(mask_ops(plan_, tensors_.tables, mask_, scores_), "mask"));
     ir::Op exponential = ops::unary(Fn::exp2, scores_, scores_);
     exponential.polynomial = plan_.exp2_polynomial;
-    ops::append(list, ops::with_role({ops::binary(Fn::multiply, scores_, softmax_scale(plan_) * std::numbers::log2e, scores_),
+    ops::append(list, ops::with_role({ops::binary(Fn::multiply, scores_, plan_.score.factor * std::numbers::log2e, scores_),
                                       ops::binary(Fn::subtract, scores_, lse_row_, scores_), exponential},
                                      "exp"));
     ops::append(list, ops::with_role({ops::convert(scores_, p_), ops::signal(p_full_)}, "convert_p"));
-    ops::append(list, ops::with_role({ops::await(dp_full_), ops::await(dk_done_, 1), ops::unary(Fn::copy, dp_, products_),
-                                      ops::binary(Fn::subtract, products_, delta_row_, products_),
-                                      ops::binary(Fn::multiply, products_, scores_, products_), ops::await(ds_empty_, 1),
-                                      ops::convert(products_, ds_registers_), ops::unary(Fn::copy, ds_registers_, ds_),
-                                      ops::unary(Fn::copy, ds_registers_, ds_smem_), ops::signal(ds_full_)},
-                                     "ds"));
+    ops::Ops ds{ops::await(dp_full_), ops::await(dk_done_, 1), ops::unary(Fn::copy, dp_, products_),
+                ops::binary(Fn::subtract, products_, delta_row_, products_), ops::binary(Fn::multiply, products_, scores_, products_)};
+    ops::append(ds, score_gradient_ops(score_, products_));
+    ops::append(ds, {ops::await(ds_empty_, 1), ops::convert(products_, ds_registers_), ops::unary(Fn::copy, ds_registers_, ds_),
+                     ops::unary(Fn::copy, ds_registers_, ds_smem_), ops::signal(ds_full_)});
+    ops::append(list, ops::with_role(ds, "ds"));
     const bool sums = tensors_.grad_k_part != ir::kNone;
     write_sum(grad_v_, v_sum_, {v_sum_, v_out_, sums ? tensors_.grad_v_part : tensors_.grad_v, 1}, dv_done_);
     write_sum(grad_k_, k_sum_, {k_sum_, k_out_, sums ? tensors_.grad_k_part : tensors_.grad_k, softmax_scale(plan_)}, dk_done_);
@@ -226,10 +222,12 @@ class TmemWriter {
   const BackwardTensors& tensors_;
   bool turned_;  // dQ^T [d x queries]: its rows fill the lanes where a query tile does not
   ProgramBuilder b_;
+  std::vector<ir::TileId> mask_;
+  ScoreTiles score_;
   int load_ = 0, issuer_ = 0, compute_ = 0, reducer_ = 0;
   ir::TileId k_ = 0, v_ = 0, q_ = 0, grad_o_ = 0, lse_ = 0, delta_ = 0, lse_row_ = 0, delta_row_ = 0, ds_smem_ = 0, stage_ = 0;
   ir::TileId s_ = 0, p_ = 0, dp_ = 0, ds_ = 0, grad_q_ = 0, grad_v_ = 0, grad_k_ = 0;
-  ir::TileId scores_ = 0, products_ = 0, ds_registers_ = 0, keep_ = 0, k_sum_ = 0, v_sum_ = 0, k_out_ = 0, v_out_ = 0, q_sum_ = 0;
+  ir::TileId scores_ = 0, products_ = 0, ds_registers_ = 0, k_sum_ = 0, v_sum_ = 0, k_out_ = 0, v_out_ = 0, q_sum_ = 0;
   ir::TokenId kv_full_ = 0, q_full_ = 0, q_empty_ = 0, rows_full_ = 0, do_full_ = 0, do_empty_ = 0, s_full_ = 0, p_full_ = 0, dp_full_ = 0;
   ir::TokenId ds_full_ = 0, ds_empty_ = 0, dq_full_ = 0, dq_read_ = 0, staged_ = 0, stage_empty_ = 0, dv_done_ = 0, dk_done_ = 0;
 };

@@ -133,6 +133,7 @@ ir::Program columns_program(const TileListPlan& plan, const Schedule& schedule, 
       t.p = x.p;
       t.s = b.registers("s", rows, kv, ir::DType::f32, agent);
       t.mask = mask_tiles(b, plan, rows, kv, agent, "");
+      t.score = score_tiles(b, plan, rows, kv, agent);
       t.m = vector("m");
       t.m_new = vector("m_new");
       t.m_safe = plan.cuts.mask() ? vector("m_safe") : t.m_new;
@@ -149,6 +150,7 @@ ir::Program columns_program(const TileListPlan& plan, const Schedule& schedule, 
   const ComputeTiles& first = all.front();
   ops::append(b.ops(load + 1, kPrologue), ops::with_role(row_state_start(first.o, first.l, first.m), "init"));
   ops::append(b.ops(load + 1, kPrologue), mask_start(plan, tensors, first.mask, 0));
+  ops::append(b.ops(load + 1, kPrologue), score_start(plan, tensors, first.score));
   add_first_loop(c, compute, x, b.ops(load + 1, kMain));
   ops::Ops pass_on;
   if (x.sum_empty != ir::kNone) pass_on.push_back(ops::await(x.sum_empty, 1));

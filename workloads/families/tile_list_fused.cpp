@@ -53,6 +53,7 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, plan.dtype) : b.registers("p" + suffix, rows, kv, plan.dtype, agent);
   t.o = b.registers("o" + suffix, rows, dv, ir::DType::f32, agent);
   t.mask = mask_tiles(b, plan, rows, kv, agent, suffix);
+  t.score = score_tiles(b, plan, rows, kv, agent, suffix);
   t.m = vector("m");
   t.m_new = vector("m_new");
   t.m_safe = plan.cuts.mask() ? vector("m_safe") : t.m_new;
@@ -121,9 +122,13 @@ namespace {
 
 // In base 2, in t.alpha.
 ops::Ops log_sum_exp(const FusedContext& c, const ComputeTiles& t) {
-  const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(c.plan.head_dim_qk));
-  return {ops::unary(Fn::log2, t.l, t.alpha), ops::binary(Fn::multiply, t.m, scale, t.m_scaled),
-          ops::binary(Fn::add, t.alpha, t.m_scaled, t.alpha)};
+  const double scale = std::numbers::log2e * c.plan.score.factor;
+  ops::Ops list{ops::unary(Fn::log2, t.l, t.alpha)};
+  const bool shifted = t.score.lse_shift != ir::kNone;
+  if (shifted) list.push_back(ops::binary(Fn::subtract, t.m, t.score.lse_shift, t.m_scaled));
+  ops::append(
+      list, {ops::binary(Fn::multiply, shifted ? t.m_scaled : t.m, scale, t.m_scaled), ops::binary(Fn::add, t.alpha, t.m_scaled, t.alpha)});
+  return list;
 }
 
 }  // namespace
@@ -228,6 +233,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
     if (producer) ops::append(b.ops(first_compute + w, kPrologue), lookup(c, t.metadata, schedule.consumer_global_round_trips));
     ops::append(b.ops(first_compute + w, kPrologue), ops::with_role(row_state_start(t.o, t.l, t.m), "init"));
     ops::append(b.ops(first_compute + w, kPrologue), mask_start(plan, tensors, t.mask, w * c.rows_per_agent));
+    ops::append(b.ops(first_compute + w, kPrologue), score_start(plan, tensors, t.score, w * c.rows_per_agent));
     ops::append(b.ops(first_compute + w, kMain), compute_loop(c, compute, index));
     if (!plan.owner) ops::append(b.ops(first_compute + w, kEpilogue), epilogue(c, index));
   }

@@ -17,6 +17,7 @@ struct ComputeTiles {
   ir::TileId p = ir::kNone;
   ir::TileId o = ir::kNone;
   std::vector<ir::TileId> mask;  // one per instruction of the plan's mask code
+  ScoreTiles score;
   ir::TileId m = ir::kNone;
   ir::TileId m_new = ir::kNone;
   ir::TileId m_safe = ir::kNone;  // m_new where no row can be without keys
@@ -79,7 +80,13 @@ struct PlacedRole {
 };
 
 [[nodiscard]] ir::Access rows_access(ir::TensorId tensor, int row_offset);
-// Tiles for the results of the plan's mask code over [rows x kv], those of pairs that are kept in one tile `keep`.
+// Tiles for the results of code over [rows x kv], those of pairs that are kept in one tile `keep`.
+[[nodiscard]] std::vector<ir::TileId> code_tiles(ProgramBuilder& b, const TileListPlan& plan, const MaskCode& code, ir::AxisId rows,
+                                                 ir::AxisId kv, int agent, const std::string& name, const std::string& suffix = "");
+// Its ops, but those of code that runs before the loop.
+[[nodiscard]] ops::Ops code_ops(const TileListPlan& plan, const TileListTensors& tensors, const MaskCode& code,
+                                const std::vector<ir::TileId>& tiles, int row_offset = 0);
+// Of the plan's mask code.
 [[nodiscard]] std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId rows, ir::AxisId kv, int agent,
                                                  const std::string& suffix = "");
 // Loads what the code needs of the queries of an item: before the loop.

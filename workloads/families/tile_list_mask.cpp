@@ -34,7 +34,7 @@ ir::Op op_of(const MaskInstruction& i, const TileListPlan& plan, const TileListT
   op.relation = i.relation;
   op.immediate = i.immediate;
   if (i.kind != ir::OpKind::load) return op;
-  const int kv_tiles = static_cast<int>((plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv);
+  const int kv_tiles = static_cast<int>(plan.loop_tiles);
   if (i.by_row) {
     op.access = rows_access(tensors.pairs.at(static_cast<std::size_t>(i.table)), row_offset);
     op.access.slab_multiplier = kv_tiles;
@@ -49,11 +49,10 @@ ir::Op op_of(const MaskInstruction& i, const TileListPlan& plan, const TileListT
 
 }  // namespace
 
-std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId rows, ir::AxisId kv, int agent,
-                                   const std::string& suffix) {
+std::vector<ir::TileId> code_tiles(ProgramBuilder& b, const TileListPlan& plan, const MaskCode& code, ir::AxisId rows, ir::AxisId kv,
+                                   int agent, const std::string& name, const std::string& suffix) {
   std::vector<ir::TileId> tiles;
   ir::TileId keep = ir::kNone;
-  const auto& code = plan.code;
   const auto any = [&](bool MaskInstruction::*what) {
     return std::any_of(code.instructions.begin(), code.instructions.end(), [what](const MaskInstruction& i) { return i.*what; });
   };
@@ -66,7 +65,7 @@ std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, 
       tiles.push_back(keep);
       continue;
     }
-    tiles.push_back(b.registers("test" + std::to_string(n) + suffix, i.by_row ? rows : ir::kUnit,
+    tiles.push_back(b.registers(name + std::to_string(n) + suffix, i.by_row ? rows : ir::kUnit,
                                 i.by_column   ? kv
                                 : i.immediate ? place
                                 : i.by_trip   ? trip
@@ -74,6 +73,21 @@ std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, 
                                 i.predicate ? ir::DType::pred : ir::DType::i32, agent));
   }
   return tiles;
+}
+
+ops::Ops code_ops(const TileListPlan& plan, const TileListTensors& tensors, const MaskCode& code, const std::vector<ir::TileId>& tiles,
+                  int row_offset) {
+  ops::Ops list;
+  for (std::size_t n = 0; n < code.instructions.size(); ++n) {
+    const MaskInstruction& i = code.instructions[n];
+    if (!is_query_load(i)) list.push_back(op_of(i, plan, tensors, tiles, tiles[n], row_offset));
+  }
+  return list;
+}
+
+std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId rows, ir::AxisId kv, int agent,
+                                   const std::string& suffix) {
+  return code_tiles(b, plan, plan.code, rows, kv, agent, "test", suffix);
 }
 
 ops::Ops mask_start(const TileListPlan& plan, const TileListTensors& tensors, const std::vector<ir::TileId>& tiles, int row_offset) {

@@ -59,9 +59,9 @@ bool has_window(const Band& band) {
   return band.lower > -kUnbounded || (band.upper < kUnbounded && band.upper != 0);
 }
 
-// Only query heads of one mask can be rows of one tile.
+// Only query heads of one mask can be rows of one tile, and a table of biases serves one head.
 bool packs(const Problem& problem, const Schedule& schedule, const std::vector<HeadMask>& masks) {
-  if (problem.group() == 1) return false;
+  if (problem.group() == 1 || !problem.score.bias_radius.empty()) return false;
   const auto whole_groups = [&](const HeadMask& m) { return m.first_head % problem.group() == 0 && m.heads % problem.group() == 0; };
   if (!std::all_of(masks.begin(), masks.end(), whole_groups)) return false;
   if (schedule.pack_gqa) return true;
@@ -155,6 +155,11 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
             fmt::format("is not what {} multiplies: its matrix instruction reads K and V from SMEM", schedule.name),
             fmt::format("{}, or a schedule with mma_sync", ir::name_of(plan.dtype)));
   }
+  plan.k_is_q = variant.k_is_q;
+  if (plan.k_is_q && (problem.kv_heads != problem.q_heads || problem.q_len != problem.kv_len || problem.dtype_kv ||
+                      problem.pass == Pass::backward || !schedule.tiles.front().q_boxes.empty()))
+    illegal("/variant", std::string(variant.name), "holds queries and keys in one tensor: forward, of equal heads, lengths and types alone",
+            "kv_heads and kv_len as for queries");
   plan.v_in_k = variant.v_in_k;
   if (plan.v_in_k != schedule.v_in_k) {
     illegal("/schedule", schedule.name,
@@ -404,7 +409,12 @@ void hold_in_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule&
 
 TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule) {
   plan.rule = rule;
-  if (!rule.q_boxes.empty()) hold_in_boxes(plan, schedule, rule);
+  if (!rule.q_boxes.empty()) {
+    if (problem.score.alibi || !problem.score.bias_radius.empty())
+      illegal("/score", "alibi and bias", fmt::format("are by places in a sequence; {} works on boxes", schedule.name),
+              "softcap, or a schedule without boxes");
+    hold_in_boxes(plan, schedule, rule);
+  }
   plan.mma_pv = plan.mma;
   if (plan.mma == ir::MmaKind::wgmma_ss && !rule.p_in_smem) plan.mma_pv = ir::MmaKind::wgmma_rs;
   for (const BatchGroup& group : plan.groups) {
@@ -426,7 +436,9 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   if (schedule.mask == MaskPolicy::no_tiles && plan.cuts.any()) {
     illegal("/schedule", schedule.name, "applies no masks, but some KV tile is kept in part", "a mask along tile borders");
   }
+  plan.loop_tiles = ceil_div(plan.kv_len, rule.tile_kv);
   plan.code = code_of(plan);
+  plan.score = plan_score(problem.score, plan.groups, plan.head_dim_qk, rule.tile_kv, schedule.form != "unfused", plan.code.parameters);
   for (std::size_t i = 0; i < plan.code.parameters.size(); ++i) (*families)[i].parameters = plan.code.parameters[i];
   if (plan.ctas > 0) *families = cut_into_shares(*families, plan.rule.tile_kv, plan.ctas).families;
   plan.mask_when =

@@ -15,7 +15,7 @@ using ir::When;
 namespace {
 
 double scale2(const TileListPlan& plan) {
-  return std::numbers::log2e / std::sqrt(static_cast<double>(plan.head_dim_qk));
+  return std::numbers::log2e * plan.score.factor;
 }
 
 bool placed(const AgentSpec& spec, const std::string& role) {
@@ -121,7 +121,8 @@ std::size_t find(const std::vector<PlacedRole>& roles, const std::string& role) 
 void place_qk_release(const FusedContext& c, std::vector<PlacedRole>& roles, std::size_t index) {
   const ops::Ops release = qk_release(c, index);
   const std::size_t qk = find(roles, "qk");
-  const std::size_t next = std::min(find(roles, "mask"), find(roles, "softmax"));
+  std::size_t next = std::min(find(roles, "mask"), find(roles, "softmax"));
+  if (next > 0 && roles[next - 1].role == "modify") --next;
   PlacedRole& at = c.async_mma && next > qk && roles[next].skew == roles[qk].skew ? roles[next] : roles[qk];
   at.ops.insert(&at == &roles[qk] ? at.ops.end() : at.ops.begin(), release.begin(), release.end());
 }
@@ -194,7 +195,14 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
 
 ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t index) {
   std::vector<PlacedRole> roles;
-  for (const RolePlacement& p : spec.loop) roles.push_back({p.role, p.skew, role_ops(c, spec, p.role, index)});
+  for (const RolePlacement& p : spec.loop) {
+    const ComputeTiles& t = c.compute[index];
+    // Scores are modified where they would be masked.
+    if (p.role == "mask" && !c.plan.score.score.plain()) {
+      roles.push_back({"modify", p.skew, score_ops(c.plan, c.tensors, t.score, t.s, static_cast<int>(index) * c.rows_per_agent)});
+    }
+    roles.push_back({p.role, p.skew, role_ops(c, spec, p.role, index)});
+  }
   place_qk_release(c, roles, index);
   place_pv_release(c, roles, index);
   ops::Ops list;

@@ -97,6 +97,7 @@ QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents
   x.t.o = b.tmem("o" + suffix, rows, dv, ir::DType::f32);
   x.t.s = b.registers("scores" + suffix, rows, kv, ir::DType::f32, softmax);
   x.t.mask = mask_tiles(b, plan, rows, kv, softmax, suffix);
+  x.t.score = score_tiles(b, plan, rows, kv, softmax, suffix);
   x.t.m = vector("m", softmax);
   x.t.m_new = vector("m_new", softmax);
   x.t.m_safe = plan.cuts.mask() ? vector("m_safe", softmax) : x.t.m_new;
@@ -159,10 +160,11 @@ ops::Ops issuer_loop(const FusedContext& c, const std::vector<QueryTile>& tiles)
 // The factor goes to the correction agent as soon as the maximum is known.
 ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x, int row_offset) {
   const ComputeTiles& t = x.t;
-  const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(c.plan.head_dim_qk));
+  const double scale = std::numbers::log2e * c.plan.score.factor;
   ops::Ops read{ops::await(x.s_full), ops::unary(Fn::copy, x.s, t.s)};
   if (c.tokens.q_empty != ir::kNone) read.push_back(ops::when(When::last_trip, ops::signal(c.tokens.q_empty)));
   ops::Ops list = ops::with_role(read, "load_s");
+  ops::append(list, score_ops(c.plan, c.tensors, t.score, t.s, row_offset));
   ops::append(list, ops::with_role(mask_ops(c.plan, c.tensors, t.mask, t.s, row_offset), "mask"));
   ops::Ops top{ops::reduce_row(Fn::maximum, t.s, t.m_new), ops::binary(Fn::maximum, t.m_new, t.m, t.m_new)};
   if (t.m_safe != t.m_new) top.push_back(ops::unary(Fn::finite_or_zero, t.m_new, t.m_safe));
@@ -205,7 +207,7 @@ ops::Ops read_output(const FusedContext& c, const QueryTile& x) {
 
 ops::Ops correction_end(const FusedContext& c, const QueryTile& x, int index) {
   const bool split = c.plan.splits > 1;
-  const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(c.plan.head_dim_qk));
+  const double scale = std::numbers::log2e * c.plan.score.factor;
   const int row_offset = index * c.rows_per_agent;
   ir::Access to_o = rows_access(split ? c.tensors.o_partial : c.tensors.o, row_offset);
   ir::Access to_lse = rows_access(split ? c.tensors.lse_partial : c.tensors.lse, row_offset);
@@ -276,10 +278,12 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
                                                            ops::binary(Fn::add, x.t.m, -std::numeric_limits<double>::infinity(), x.t.m)},
                                                           "init"));
     ops::append(b.ops(softmax, kPrologue), mask_start(plan, tensors, x.t.mask, w * c.rows_per_agent));
+    ops::append(b.ops(softmax, kPrologue), score_start(plan, tensors, x.t.score, w * c.rows_per_agent));
     b.ops(softmax, kMain) = softmax_loop(c, x, w * c.rows_per_agent);
-    b.ops(softmax, kEpilogue) = ops::with_role(
-        {ops::await(x.stats_empty, 1), ops::unary(Fn::copy, x.t.l, x.scale), ops::unary(Fn::copy, x.t.m, x.top), ops::signal(x.stats)},
-        "softmax");
+    ops::Ops statistics{ops::await(x.stats_empty, 1), ops::unary(Fn::copy, x.t.l, x.scale)};
+    if (x.t.score.lse_shift != ir::kNone) statistics.push_back(ops::binary(Fn::subtract, x.t.m, x.t.score.lse_shift, x.t.m));
+    ops::append(statistics, {ops::unary(Fn::copy, x.t.m, x.top), ops::signal(x.stats)});
+    b.ops(softmax, kEpilogue) = ops::with_role(statistics, "softmax");
     ops::append(b.ops(agents.correction, kEpilogue), correction_end(c, x, w));
     if (x.o_stored == ir::kNone) continue;
     ops::append(b.ops(agents.epilogue, kEpilogue),

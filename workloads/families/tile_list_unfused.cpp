@@ -106,16 +106,20 @@ ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& ten
   const ir::TileId alpha = vector("alpha");
   const ir::TileId l = vector("l");
   const ir::TileId row_sum = vector("row_sum");
-  const double scale = std::numbers::log2e / std::sqrt(static_cast<double>(plan.head_dim_qk));
+  const double scale = std::numbers::log2e * plan.score.factor;
+  const ScoreTiles modifiers = score_tiles(b, plan, rows, kv, agent);
 
-  ops::Ops read{ops::load(in, block(plan, tensors.scores), ir::CopyKind::plain), ops::convert(in, s),
-                ops::binary(Fn::multiply, s, scale, s)};
+  const ops::Ops read{ops::load(in, block(plan, tensors.scores), ir::CopyKind::plain), ops::convert(in, s)};
+  const ops::Ops modify = score_ops(plan, tensors, modifiers, s);
   const ops::Ops mask = mask_ops(plan, tensors, mask_results, s);
   ops::append(b.ops(agent, prologue),
               ops::with_role({ops::zero(l), ops::zero(m), ops::binary(Fn::add, m, -std::numeric_limits<double>::infinity(), m)}, "init"));
   ops::append(b.ops(agent, prologue), mask_start(plan, tensors, mask_results));
+  ops::append(b.ops(agent, prologue), score_start(plan, tensors, modifiers));
   for (const int section : {statistics, weights}) {
     ops::append(b.ops(agent, section), ops::with_role(read, "load_s"));
+    ops::append(b.ops(agent, section), modify);
+    ops::append(b.ops(agent, section), ops::with_role({ops::binary(Fn::multiply, s, scale, s)}, "load_s"));
     ops::append(b.ops(agent, section), ops::with_role(mask, "mask"));
   }
   const ops::Ops exponentials{ops::binary(Fn::subtract, s, m_safe, s), ops::unary(Fn::exp2, s, s)};

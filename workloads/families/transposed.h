@@ -10,11 +10,12 @@
 
 namespace attnsim {
 
-// The set in which keys and queries have changed places: key k of the one is query k of the other. Of bands only.
-[[nodiscard]] IndexSet transposed(const IndexSet& set);
+// What a kernel tests where keys are rows and queries columns: keys and queries have changed places.
+[[nodiscard]] MaskTest transposed(const MaskTest& test);
 
 // One tile per KV tile in ascending order, also those that no query visits (their gradients are zero). Trips are query tiles; a partial
-// one needs mask ops. `kept` counts pairs. Of the tiling only tile_q, tile_kv and descending (query tiles from the last) count.
+// one needs mask ops. `kept` counts pairs. Of the tiling only tile_q, tile_kv and descending (query tiles from the last) count. Bands have
+// a closed form; of other masks the tiles that the query tiles visit are sorted by column.
 [[nodiscard]] std::vector<ir::RowTile> kv_row_tiles(const IndexSet& set, const Tiling& tiling);
 
 }  // namespace attnsim

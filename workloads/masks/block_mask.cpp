@@ -138,20 +138,43 @@ bool BlockPattern::keeps(std::int64_t row_number, std::int64_t column) const {
   return std::any_of(runs.begin(), runs.end(), [&](const Range& run) { return run.begin <= column && column < run.end; });
 }
 
-BlockMask::BlockMask(std::shared_ptr<const BlockPattern> pattern, std::int64_t block, bool causal, std::int64_t q_len, std::int64_t kv_len)
-    : Mask(q_len, kv_len), pattern_(std::move(pattern)), block_(block), causal_(causal) {
-  require(pattern_->rows() == ceil_div(q_len, block) && pattern_->columns() == ceil_div(kv_len, block), "a block pattern of other lengths");
+BlockEdges::BlockEdges(std::int64_t block, std::int64_t tokens) : block_(block), tokens_(tokens) {}
+
+BlockEdges::BlockEdges(const std::vector<std::int64_t>& sizes) {
+  std::vector<std::int64_t> edges{0};
+  for (const std::int64_t size : sizes) edges.push_back(edges.back() + size);
+  tokens_ = edges.back();
+  edges_ = std::make_shared<const std::vector<std::int64_t>>(std::move(edges));
+}
+
+std::int64_t BlockEdges::blocks() const {
+  return edges_ ? static_cast<std::int64_t>(edges_->size()) - 1 : ceil_div(tokens_, block_);
+}
+
+std::int64_t BlockEdges::block_of(std::int64_t token) const {
+  return edges_ ? std::upper_bound(edges_->begin(), edges_->end(), token) - edges_->begin() - 1 : token / block_;
+}
+
+std::int64_t BlockEdges::begin(std::int64_t block) const {
+  return edges_ ? edges_->at(static_cast<std::size_t>(block)) : std::min(block * block_, tokens_);
+}
+
+BlockMask::BlockMask(std::shared_ptr<const BlockPattern> pattern, BlockEdges queries, BlockEdges keys, bool causal, std::int64_t q_len,
+                     std::int64_t kv_len)
+    : Mask(q_len, kv_len), pattern_(std::move(pattern)), queries_(std::move(queries)), keys_(std::move(keys)), causal_(causal) {
+  require(pattern_->rows() == queries_.blocks() && pattern_->columns() == keys_.blocks(), "a block pattern of other lengths");
 }
 
 bool BlockMask::keeps(std::int64_t q, std::int64_t k) const {
-  return (!causal_ || k <= q + kv_len() - q_len()) && pattern_->keeps(q / block_, k / block_);
+  return (!causal_ || k <= q + kv_len() - q_len()) && pattern_->keeps(queries_.block_of(q), keys_.block_of(k));
 }
 
 namespace {
 
 // Cover of a rectangle: kept keys with the number of its queries that keep them, ascending. A query sees keys up to its own + shift.
 template <class Visit>
-void cover(const BlockPattern& pattern, std::int64_t block, std::int64_t shift, Range queries, std::int64_t kv_len, Visit&& visit) {
+void cover(const BlockPattern& pattern, const BlockEdges& of_queries, const BlockEdges& of_keys, std::int64_t shift, Range queries,
+           Visit&& visit) {
   std::vector<Step> steps;
   const auto add = [&](std::int64_t begin, std::int64_t end, std::int64_t weight) {
     if (begin >= end) return;
@@ -159,10 +182,11 @@ void cover(const BlockPattern& pattern, std::int64_t block, std::int64_t shift, 
     steps.push_back({end, -weight});
   };
   for (std::int64_t q = queries.begin; q < queries.end;) {
-    const std::int64_t next = std::min((q / block + 1) * block, queries.end);
-    for (const Range& run : pattern.row(q / block)) {
-      const std::int64_t begin = run.begin * block;
-      const std::int64_t end = std::min(run.end * block, kv_len);
+    const std::int64_t block = of_queries.block_of(q);
+    const std::int64_t next = std::min(of_queries.end(block), queries.end);
+    for (const Range& run : pattern.row(block)) {
+      const std::int64_t begin = of_keys.begin(run.begin);
+      const std::int64_t end = of_keys.begin(run.end);
       const std::int64_t seen_by_all = std::clamp(q + shift + 1, begin, end);
       add(begin, seen_by_all, next - q);
       if (seen_by_all == end) continue;
@@ -184,14 +208,14 @@ void cover(const BlockPattern& pattern, std::int64_t block, std::int64_t shift, 
 std::vector<TileRun> BlockMask::runs(Range queries, std::int64_t tile_kv) const {
   TileCollector tiles(queries.end - queries.begin, tile_kv);
   const std::int64_t shift = causal_ ? kv_len() - q_len() : kUnbounded;
-  cover(*pattern_, block_, shift, queries, kv_len(), [&](Range keys, std::int64_t weight) { tiles.add(keys, weight); });
+  cover(*pattern_, queries_, keys_, shift, queries, [&](Range keys, std::int64_t weight) { tiles.add(keys, weight); });
   return tiles.take();
 }
 
 std::int64_t BlockMask::kept(Range queries, Range keys) const {
   std::int64_t pairs = 0;
   const std::int64_t shift = causal_ ? kv_len() - q_len() : kUnbounded;
-  cover(*pattern_, block_, shift, queries, kv_len(), [&](Range covered, std::int64_t weight) {
+  cover(*pattern_, queries_, keys_, shift, queries, [&](Range covered, std::int64_t weight) {
     const std::int64_t length = std::min(covered.end, keys.end) - std::max(covered.begin, keys.begin);
     pairs += weight * std::max<std::int64_t>(length, 0);
   });
@@ -201,9 +225,7 @@ std::int64_t BlockMask::kept(Range queries, Range keys) const {
 MaskTest BlockMask::test() const {
   MaskTest test;
   test.all_of = {pair_value(0)};
-  test.pairs.push_back([pattern = pattern_, block = block_, causal = causal_, shift = kv_len() - q_len()](std::int64_t q, std::int64_t k) {
-    return (!causal || k <= q + shift) && pattern->keeps(q / block, k / block);
-  });
+  test.pairs.push_back([mask = *this](std::int64_t q, std::int64_t k) { return mask.keeps(q, k); });
   return test;
 }
 

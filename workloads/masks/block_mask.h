@@ -25,11 +25,28 @@ class BlockPattern {
   std::vector<std::int64_t> begin_{0};  // of each row in data_
 };
 
+// Where blocks of tokens begin and end: all of one size but the last, or each of its own.
+class BlockEdges {
+ public:
+  BlockEdges(std::int64_t block, std::int64_t tokens);
+  explicit BlockEdges(const std::vector<std::int64_t>& sizes);
+  [[nodiscard]] std::int64_t blocks() const;
+  [[nodiscard]] std::int64_t block_of(std::int64_t token) const;
+  [[nodiscard]] std::int64_t begin(std::int64_t block) const;
+  [[nodiscard]] std::int64_t end(std::int64_t block) const { return begin(block + 1); }
+
+ private:
+  std::int64_t block_ = 0;  // 0: by edges
+  std::int64_t tokens_ = 0;
+  std::shared_ptr<const std::vector<std::int64_t>> edges_;
+};
+
 class BlockMask : public Mask {
  public:
-  // Block (r, c) holds the queries [r block, + block) and the keys [c block, + block). Causal: a query sees none behind its own
-  // position, the queries being the last tokens.
-  BlockMask(std::shared_ptr<const BlockPattern> pattern, std::int64_t block, bool causal, std::int64_t q_len, std::int64_t kv_len);
+  // Block (r, c) holds the queries of block r and the keys of block c. Causal: a query sees none behind its own position, the queries
+  // being the last tokens.
+  BlockMask(std::shared_ptr<const BlockPattern> pattern, BlockEdges queries, BlockEdges keys, bool causal, std::int64_t q_len,
+            std::int64_t kv_len);
   [[nodiscard]] bool keeps(std::int64_t q, std::int64_t k) const override;
   [[nodiscard]] std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) const override;
   [[nodiscard]] std::int64_t kept(Range queries, Range keys) const override;
@@ -38,7 +55,8 @@ class BlockMask : public Mask {
 
  private:
   std::shared_ptr<const BlockPattern> pattern_;
-  std::int64_t block_;
+  BlockEdges queries_;
+  BlockEdges keys_;
   bool causal_;
 };
 

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::int64_t kCountedArea = 4096;  // pairs looked at one by one rather than halved once more
 constexpr std::int64_t kKeyUnit = 128;       // of counts over keys that are no whole tiles
+constexpr std::int64_t kFirstPiece = 8;      // KV tiles behind the prefix
+constexpr int kMostNewTiles = 8;             // of a prefix, per row of tiles
 constexpr std::size_t kMostRemembered = 200000;
 
 // Size of the rectangle and of its tiles, then the signature.
@@ -45,7 +47,7 @@ class RectangleCounter {
 
   std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) {
     const std::lock_guard lock(mutex_);
-    const Summary all = tiles(queries, 0, ceil_div(kv_len_, tile_kv), tile_kv);
+    const Summary all = row(queries, ceil_div(kv_len_, tile_kv), tile_kv);
     last_ = {};
     if (!all.runs.empty()) {
       last_ = {queries, {all.runs.front().first * tile_kv, std::min(kv_len_, (all.runs.back().last() + 1) * tile_kv)}, all.kept};
@@ -73,6 +75,52 @@ class RectangleCounter {
     return half;
   }
 
+  // Of a whole row of tiles. What lies far before the diagonal is often the same keys for all queries that come later, or none: the row
+  // before knows them. What is behind them is taken in pieces that grow.
+  Summary row(Range queries, std::int64_t tiles_of_row, std::int64_t tile_kv) {
+    if (prefix_.rows != queries.end - queries.begin || prefix_.tile_kv != tile_kv || !holds_prefix(queries, prefix_.tiles, tile_kv))
+      prefix_ = {queries.end - queries.begin, tile_kv, 0, Verdict::none, {}, {}};
+    extend_prefix(queries, tiles_of_row, tile_kv);
+    if (prefix_.tiles == 0) return tiles(queries, 0, tiles_of_row, tile_kv);
+    Summary made = prefix_.summary;
+    std::int64_t piece = kFirstPiece;
+    for (std::int64_t at = prefix_.tiles; at < tiles_of_row; piece *= 2) {
+      if (test_.classify({queries, {at * tile_kv, kv_len_}}) == Verdict::none) break;
+      const std::int64_t count_of = std::min(piece, tiles_of_row - at);
+      append(made, tiles(queries, at, count_of, tile_kv), at);
+      at += count_of;
+    }
+    return made;
+  }
+
+  static void append(Summary& to, const Summary& more, std::int64_t first) {
+    to.kept += more.kept;
+    for (TileRun run : more.runs) {
+      run.first += first;
+      append_run(to.runs, run);
+    }
+  }
+
+  // Whether the first `tiles_of` tiles of these queries are what the prefix says of them.
+  bool holds_prefix(Range queries, std::int64_t tiles_of, std::int64_t tile_kv) {
+    if (tiles_of == 0) return true;
+    const Rectangle r{queries, {0, tiles_of * tile_kv}};
+    const Verdict verdict = test_.classify(r);
+    return verdict == prefix_.verdict && (verdict == Verdict::none || test_.signature(r) == prefix_.open);
+  }
+
+  void extend_prefix(Range queries, std::int64_t tiles_of_row, std::int64_t tile_kv) {
+    for (int i = 0; i < kMostNewTiles && prefix_.tiles + 1 < tiles_of_row; ++i) {
+      const Rectangle r{queries, {0, (prefix_.tiles + 1) * tile_kv}};
+      const Verdict verdict = test_.classify(r);
+      if (verdict == Verdict::all || (verdict == Verdict::open && !test_.is_by_key(r))) return;
+      prefix_.verdict = verdict;
+      if (verdict == Verdict::open) prefix_.open = test_.signature(r);
+      append(prefix_.summary, tiles(queries, prefix_.tiles, 1, tile_kv), prefix_.tiles);
+      ++prefix_.tiles;
+    }
+  }
+
   Summary tiles(Range queries, std::int64_t begin, std::int64_t count_of, std::int64_t tile_kv) {
     const Rectangle r{queries, {begin * tile_kv, std::min((begin + count_of) * tile_kv, kv_len_)}};
     Summary made;
@@ -98,12 +146,7 @@ class RectangleCounter {
     } else {
       const std::int64_t half = half_of(count_of);
       made = tiles(queries, begin, half, tile_kv);
-      const Summary rest = tiles(queries, begin + half, count_of - half, tile_kv);
-      made.kept += rest.kept;
-      for (TileRun run : rest.runs) {
-        run.first += half;
-        append_run(made.runs, run);
-      }
+      append(made, tiles(queries, begin + half, count_of - half, tile_kv), half);
     }
     if (key) {
       if (summaries_.size() > kMostRemembered) summaries_.clear();
@@ -147,6 +190,16 @@ class RectangleCounter {
     return key;
   }
 
+  // Tiles from the first on that hold the same keys for every query of a row of `rows` queries, or none of them.
+  struct Prefix {
+    std::int64_t rows = 0;
+    std::int64_t tile_kv = 0;
+    std::int64_t tiles = 0;
+    Verdict verdict = Verdict::none;
+    std::optional<std::vector<std::int64_t>> open;  // signature
+    Summary summary;
+  };
+
   struct Last {
     Range queries;
     Range keys;
@@ -156,6 +209,7 @@ class RectangleCounter {
   std::mutex mutex_;
   RectangleTest test_;
   std::int64_t kv_len_;
+  Prefix prefix_;
   Last last_;                                            // row_tiles() asks for the pairs of the runs that it has just been given
   std::unordered_map<Key, Summary, KeyHash> summaries_;  // looked up only
   std::unordered_map<Key, std::int64_t, KeyHash> counts_;

@@ -250,6 +250,7 @@ Verdict RectangleTest::classify(const Rectangle& r) {
 }
 
 std::int64_t RectangleTest::describe(const Sum& sum, const Rectangle& r) {
+  query_open_ = query_open_ || sum.query != 0;
   std::int64_t constant = sum.constant + sum.query * r.queries.begin + sum.key * r.keys.begin;
   for (const Part& part : sum.parts) constant += part.coefficient * describe_number(part.node, r);
   return constant;
@@ -286,7 +287,7 @@ std::int64_t RectangleTest::describe_number(int id, const Rectangle& r) {
       signature_->push_back(operand(n.a));
       signature_->push_back(operand(n.b));
       return 0;
-    case Kind::query_value:
+    case Kind::query_value: query_open_ = true; [[fallthrough]];
     case Kind::key_value: table_open_ = true; return 0;
     default: describe_predicate(id, r); return 0;
   }
@@ -314,10 +315,14 @@ void RectangleTest::describe_predicate(int id, const Rectangle& r) {
 
 const std::optional<std::vector<std::int64_t>>& RectangleTest::signature(const Rectangle& r) {
   signature_.emplace();
-  table_open_ = false;
+  table_open_ = query_open_ = false;
   for (const int root : roots_) describe_predicate(root, r);
   if (table_open_) signature_.reset();
   return signature_;
+}
+
+bool RectangleTest::is_by_key(const Rectangle& r) {
+  return signature(r).has_value() && !query_open_;
 }
 
 void RectangleTest::evaluate_row(Node& n, std::int64_t q, Range keys) {

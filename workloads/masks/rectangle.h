@@ -42,6 +42,9 @@ class RectangleTest {
   // Of the rectangle classified last, which was open: equal signatures of rectangles of equal size have equal pairs, at equal places.
   // None where a table takes part in the open part.
   [[nodiscard]] const std::optional<std::vector<std::int64_t>>& signature(const Rectangle& r);
+  // Of the same rectangle: whether it has a signature, and nothing open in it depends on the query, so that later queries have that
+  // signature too as long as the rest stays decided.
+  [[nodiscard]] bool is_by_key(const Rectangle& r);
   // By looking at each pair.
   [[nodiscard]] std::int64_t count_pairs(const Rectangle& r);
 
@@ -86,6 +89,7 @@ class RectangleTest {
   std::vector<TableBounds> key_tables_;
   std::optional<std::vector<std::int64_t>> signature_;
   bool table_open_ = false;
+  bool query_open_ = false;
 };
 
 }  // namespace attnsim

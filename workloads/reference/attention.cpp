@@ -34,7 +34,7 @@ AttentionOutputs attention(const AttentionInputs& in, const Keep& keep) {
           if (!keep(b, h, q, k)) continue;
           double dot = 0;
           for (std::int64_t i = 0; i < d; ++i) dot += in.q[at(row * d + i)] * in.k[at((kv_head * in.max_kv_len + k) * d + i)];
-          score[at(k)] = dot * scale;
+          score[at(k)] = in.modify.value ? in.modify.value(b, h, q, k, dot * scale) : dot * scale;
           largest = std::max(largest, score[at(k)]);
         }
         if (largest == -infinity) continue;

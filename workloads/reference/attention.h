@@ -14,6 +14,12 @@ namespace attnsim::reference {
 // Keep (query q, key k) of query head h of batch entry b.
 using Keep = std::function<bool(std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t k)>;
 
+// What becomes of a scaled score before the mask, and its derivative by that score.
+struct Modifier {
+  std::function<double(std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t k, double score)> value;
+  std::function<double(std::int64_t b, std::int64_t h, std::int64_t q, std::int64_t k, double score)> derivative;
+};
+
 struct AttentionInputs {
   std::int64_t batch = 1;
   std::int64_t q_heads = 1;
@@ -27,6 +33,7 @@ struct AttentionInputs {
   std::vector<double> q;  // [batch, q_heads, max_q_len, head_dim_qk]
   std::vector<double> k;  // [batch, kv_heads, max_kv_len, head_dim_qk]
   std::vector<double> v;  // [batch, kv_heads, max_kv_len, head_dim_v]
+  Modifier modify = {};   // none: the identity
 };
 
 struct AttentionOutputs {

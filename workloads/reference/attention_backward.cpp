@@ -40,11 +40,15 @@ AttentionGradients attention_backward(const AttentionInputs& in, const std::vect
         const double* q = row(in.q, slab, in.max_q_len, i, in.head_dim_qk);
         const double* d_o = row(grad_o, slab, in.max_q_len, i, in.head_dim_v);
         std::vector<double> p(static_cast<std::size_t>(keys), 0.0);
+        std::vector<double> slope(static_cast<std::size_t>(keys), 1.0);  // of the modifier
         double top = -std::numeric_limits<double>::infinity();
         for (std::int64_t k = 0; k < keys; ++k) {
           if (!keep(b, h, i, k)) continue;
-          p[static_cast<std::size_t>(k)] = scale * dot(q, row(in.k, kv, in.max_kv_len, k, in.head_dim_qk), in.head_dim_qk);
-          top = std::max(top, p[static_cast<std::size_t>(k)]);
+          double& score = p[static_cast<std::size_t>(k)];
+          score = scale * dot(q, row(in.k, kv, in.max_kv_len, k, in.head_dim_qk), in.head_dim_qk);
+          if (in.modify.derivative) slope[static_cast<std::size_t>(k)] = in.modify.derivative(b, h, i, k, score);
+          if (in.modify.value) score = in.modify.value(b, h, i, k, score);
+          top = std::max(top, score);
         }
         double sum = 0;
         for (std::int64_t k = 0; k < keys; ++k) {
@@ -62,7 +66,8 @@ AttentionGradients attention_backward(const AttentionInputs& in, const std::vect
         for (std::int64_t k = 0; k < keys; ++k) {
           const double x = p[static_cast<std::size_t>(k)];
           add_scaled(row(g.v, kv, in.max_kv_len, k, in.head_dim_v), d_o, x, in.head_dim_v);
-          const double ds = scale * x * (dot(d_o, row(in.v, kv, in.max_kv_len, k, in.head_dim_v), in.head_dim_v) - mean);
+          const double ds = scale * slope[static_cast<std::size_t>(k)] * x *
+                            (dot(d_o, row(in.v, kv, in.max_kv_len, k, in.head_dim_v), in.head_dim_v) - mean);
           add_scaled(row(g.q, slab, in.max_q_len, i, in.head_dim_qk), row(in.k, kv, in.max_kv_len, k, in.head_dim_qk), ds, in.head_dim_qk);
           add_scaled(row(g.k, kv, in.max_kv_len, k, in.head_dim_qk), q, ds, in.head_dim_qk);
         }

@@ -54,28 +54,28 @@ void bad_param(const std::string& name, const std::string& value, const std::str
   throw ConfigError(ConfigIssue{"", "/params/" + name, value, problem, allowed, nearest});
 }
 
-TokenValues documents_of(const std::string& text, std::int64_t tokens) {
+TokenValues documents_of(const std::string& text, std::int64_t tokens, const std::string& param, const std::string& what) {
   const char* const kForms = "\"1000, 500, 2000\" or \"4096 each\"";
   TokenValues documents;
   documents.reserve(static_cast<std::size_t>(tokens));
   const std::string all = trimmed(text);
   if (all.size() > 5 && all.substr(all.size() - 5) == " each") {
     const std::optional<std::int64_t> length = positive(trimmed(all.substr(0, all.size() - 5)));
-    if (!length) bad_param("documents", "\"" + text + "\"", "has no length before `each`", kForms);
+    if (!length) bad_param(param, "\"" + text + "\"", "has no length before `each`", kForms);
     for (std::int64_t t = 0; t < tokens; ++t) documents.push_back(t / *length);
     return documents;
   }
   std::int64_t number = 0;
   for (const std::string& piece : pieces(all, ',')) {
     const std::optional<std::int64_t> length = positive(piece);
-    if (!length) bad_param("documents", "\"" + piece + "\"", fmt::format("is no length of document {}", number), kForms);
+    if (!length) bad_param(param, "\"" + piece + "\"", fmt::format("is no length of {} {}", what, number), kForms);
     if (static_cast<std::int64_t>(documents.size()) + *length > tokens) {
-      bad_param("documents", "\"" + text + "\"", fmt::format("adds up to more than the {} tokens", tokens), kForms);
+      bad_param(param, "\"" + text + "\"", fmt::format("adds up to more than the {} tokens", tokens), kForms);
     }
     documents.insert(documents.end(), static_cast<std::size_t>(*length), number++);
   }
   if (static_cast<std::int64_t>(documents.size()) < tokens) {
-    bad_param("documents", "\"" + text + "\"", fmt::format("adds up to {} of the {} tokens", documents.size(), tokens), kForms);
+    bad_param(param, "\"" + text + "\"", fmt::format("adds up to {} of the {} tokens", documents.size(), tokens), kForms);
   }
   return documents;
 }

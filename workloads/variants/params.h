@@ -19,7 +19,8 @@ namespace attnsim {
 
 // Number of the document of each of `tokens` tokens. "1000, 500, 2000": lengths in turn, which must add up to the tokens; "4096 each":
 // all of one length, the last as long as tokens are left.
-[[nodiscard]] TokenValues documents_of(const std::string& text, std::int64_t tokens);
+[[nodiscard]] TokenValues documents_of(const std::string& text, std::int64_t tokens, const std::string& param = "documents",
+                                       const std::string& what = "document");
 // The same for queries and keys where queries are the last tokens: table 0 of both.
 void add_documents(MaskTest& test, const std::string& text, std::int64_t q_len, std::int64_t kv_len);
 // "30x48x80" -> {30, 48, 80}; {} for "".

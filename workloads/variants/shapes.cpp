@@ -159,6 +159,14 @@ Variant minimum_transformer_variant() {
                   dense, minimum, "mini-");
 }
 
+Variant symmetric_attention_variant() {
+  Variant v = tile_list("symmetric-attention",
+                        "attention with a symmetric similarity T T^T: keys are the queries themselves, one projection and one tensor",
+                        "Bermeitinger et al., Reducing the Transformer Architecture to a Minimum, arXiv 2410.13732", {}, dense, "mini-");
+  v.k_is_q = true;
+  return v;
+}
+
 Variant mindeye_prior_variant() {
   return reshaped("mindeye-prior", "the diffusion prior's attention: 515 tokens, 12 heads of 64, in both directions",
                   "Scotti et al., MindEye, arXiv 2305.18274", {{"kv_heads", std::int64_t{1}, "key and value heads", {}}}, dense, mindeye,

@@ -30,6 +30,7 @@ namespace attnsim {
 [[nodiscard]] Variant shvit_variant();
 [[nodiscard]] Variant pruned_heads_variant();
 [[nodiscard]] Variant minimum_transformer_variant();
+[[nodiscard]] Variant symmetric_attention_variant();
 [[nodiscard]] Variant mindeye_prior_variant();
 // gna.cpp
 [[nodiscard]] Variant gna_variant();
