@@ -225,6 +225,12 @@ double largest_error(const Case& c, std::uint64_t seed) {
 double largest_error(const ir::Pipeline& pipeline, const Variant& v, const Problem& p, const reference::Keep& keep, std::uint64_t seed) {
   reference::AttentionInputs in = reference_inputs(p);
   if (v.k_is_q) in.k = in.q;
+  if (v.v_in_k) {
+    for (std::size_t i = 0; i < in.v.size(); ++i) {
+      const auto width = static_cast<std::size_t>(p.head_dim_v);
+      in.v[i] = in.k[i / width * static_cast<std::size_t>(p.head_dim_qk) + i % width];
+    }
+  }
   const auto wanted = reference::attention(in, keep);
   value::ValueRun run(pipeline, pipeline_inputs(pipeline, p, v, in));
   run.run_random({.seed = seed});
