@@ -13,8 +13,6 @@
 
 namespace attnsim::cli {
 
-void add_tune(CLI::App& app, Context& context);
-
 namespace {
 
 struct Command {

@@ -29,6 +29,7 @@ struct Context {
 void add_run(CLI::App& app, Context& context);
 void add_explain(CLI::App& app, Context& context);
 void add_sweep(CLI::App& app, Context& context);
+void add_tune(CLI::App& app, Context& context);
 void add_validate(CLI::App& app, Context& context);
 void add_calibrate(CLI::App& app, Context& context);
 void add_import(CLI::App& app, Context& context);
