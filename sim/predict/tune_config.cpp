@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "hwmodels/chip_loader.h"
+#include "sim/predict/references.h"
 #include "sim/predict/schema_check.h"
 #include "sim/predict/tune.h"
 #include "workloads/catalog.h"
@@ -113,7 +114,7 @@ TuneConfig parse_tune_config(const JsonDocument& document) {
   config.file = document.file;
   static_cast<void>(root.text("$schema", {}, ""));
   static_cast<void>(root.text("name", {}, ""));
-  config.chip = load_chip(root.text("chip", chip_names()));
+  config.chip = read_chip(root, config.file);
   const std::string layout = root.text("layout", {});
   config.layout = parse_extents(layout);
   std::int64_t tokens = 1;
