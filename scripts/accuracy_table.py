@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- accuracy:begin -->", "<!-- accuracy:end -->"
-BY_DEVICE = {"attention_published.csv", "gemm.csv"}
+BY_DEVICE = {"attention_published.csv", "gemm.csv", "natten_profiler.csv"}
 HEAD = ("measurements", "device", "kernel, phase", "rows", "error, all rows", "error above 50 µs", "**kept-out rows**",
         "error, **kept out**", "spec roofline", "fitted roofline")
 

@@ -109,10 +109,10 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
     }
   }
   const auto is_sync_mma = [](const Step& step) { return step.kind == StepKind::mma && !step.async; };
-  plan.sync_overlap = 1;
+  double sync_overlap = 1;  // without such an MMA nothing takes turns with chains
   for (const SelectedAgent& agent : selected.agents) {
     for (const auto& section : agent.sections) {
-      if (std::any_of(section.begin(), section.end(), is_sync_mma)) plan.sync_overlap = chip.vector.sync_overlap;
+      if (std::any_of(section.begin(), section.end(), is_sync_mma)) sync_overlap = chip.vector.sync_overlap;
     }
   }
   for (std::size_t a = 0; a < selected.agents.size(); ++a) {
@@ -122,7 +122,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
       auto& steps = out.sections.emplace_back();
       int max_skew = 0;
       for (const Step& step : agent.sections[s]) {
-        steps.push_back(plan_step(step, agent.width, program, chip, config, copy_tokens, plan.cluster, plan.sync_overlap));
+        steps.push_back(plan_step(step, agent.width, program, chip, config, copy_tokens, plan.cluster, sync_overlap));
         steps.back().id = plan.step_count++;
         max_skew = std::max(max_skew, step.skew);
       }

@@ -59,7 +59,6 @@ struct KernelPlan {
   std::vector<char> is_peers;
   std::size_t step_count = 0;
   int cluster = 1;                   // CTAs launched together on SMs of one GPC
-  double sync_overlap = 1;           // vector.sync_overlap where the kernel has a synchronous MMA, else 1
   std::vector<int> token_share;      // signals of one agent per phase
   std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;
