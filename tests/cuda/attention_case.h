@@ -19,6 +19,13 @@ using Keep = std::function<bool(int b, int q, int k)>;
 // Dense, causal or window, bottom-right aligned.
 Keep interval(int q_len, int kv_len, int left, int right);
 
+// A shape and the window about each query's place; -1: no limit on that side.
+struct IntervalSetting {
+  int batch, q_heads, kv_heads, q_len, kv_len, d;
+  int left, right;
+  Dtype dtype;
+};
+
 struct Reference {
   std::vector<double> o;    // [batch, q_len, q_heads, d]
   std::vector<double> lse;  // [batch, q_heads, q_len]

@@ -13,12 +13,6 @@ using namespace attnsim::cuda::test;
 
 namespace {
 
-struct Setting {
-  int batch, q_heads, kv_heads, q_len, kv_len, d;
-  int left, right;
-  Dtype dtype;
-};
-
 // Forward results from the reference, gradients poisoned.
 struct Gradients {
   std::vector<std::uint16_t> dq, dk, dv, dk_heads, dv_heads;
@@ -51,15 +45,15 @@ void check(const Case& c, const Reference& r, const Gradients& g) {
 }  // namespace
 
 TEST_CASE("gradients equal the reference under masks and ragged lengths and heads in groups") {
-  const Setting s = GENERATE(Setting{1, 1, 1, 64, 128, 64, -1, -1, Dtype::f16},     //
-                             Setting{2, 2, 1, 130, 259, 64, -1, -1, Dtype::bf16},   //
-                             Setting{1, 3, 1, 200, 200, 64, -1, 0, Dtype::f16},     //
-                             Setting{1, 1, 1, 150, 300, 64, 90, 20, Dtype::bf16},   //
-                             Setting{1, 2, 2, 129, 200, 128, -1, -1, Dtype::bf16},  //
-                             Setting{1, 2, 1, 190, 190, 128, -1, 0, Dtype::f16},    //
-                             Setting{1, 1, 1, 300, 300, 128, 70, 0, Dtype::bf16},   //
-                             Setting{1, 1, 1, 140, 40, 64, -1, 0, Dtype::bf16},     // queries without keys
-                             Setting{1, 1, 1, 33, 401, 64, 10, 0, Dtype::bf16});    // keys without queries
+  const IntervalSetting s = GENERATE(IntervalSetting{1, 1, 1, 64, 128, 64, -1, -1, Dtype::f16},     //
+                                     IntervalSetting{2, 2, 1, 130, 259, 64, -1, -1, Dtype::bf16},   //
+                                     IntervalSetting{1, 3, 1, 200, 200, 64, -1, 0, Dtype::f16},     //
+                                     IntervalSetting{1, 1, 1, 150, 300, 64, 90, 20, Dtype::bf16},   //
+                                     IntervalSetting{1, 2, 2, 129, 200, 128, -1, -1, Dtype::bf16},  //
+                                     IntervalSetting{1, 2, 1, 190, 190, 128, -1, 0, Dtype::f16},    //
+                                     IntervalSetting{1, 1, 1, 300, 300, 128, 70, 0, Dtype::bf16},   //
+                                     IntervalSetting{1, 1, 1, 140, 40, 64, -1, 0, Dtype::bf16},     // queries without keys
+                                     IntervalSetting{1, 1, 1, 33, 401, 64, 10, 0, Dtype::bf16});    // keys without queries
   CAPTURE(s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.left, s.right);
   Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 17);
   c.args.left = s.left;

@@ -10,25 +10,15 @@ using namespace attnsim;
 using namespace attnsim::cuda;
 using namespace attnsim::cuda::test;
 
-namespace {
-
-struct Setting {
-  int batch, q_heads, kv_heads, q_len, kv_len, d;
-  int left, right;
-  Dtype dtype;
-};
-
-}  // namespace
-
 TEST_CASE("the fused forward kernel equals the reference under masks and ragged lengths and heads in groups") {
-  const Setting s = GENERATE(Setting{1, 2, 1, 130, 259, 64, -1, -1, Dtype::bf16},   //
-                             Setting{2, 2, 2, 64, 128, 64, -1, 0, Dtype::f16},      //
-                             Setting{1, 2, 1, 257, 257, 64, -1, 0, Dtype::bf16},    //
-                             Setting{1, 1, 1, 200, 333, 64, 50, 20, Dtype::bf16},   //
-                             Setting{1, 2, 2, 129, 200, 128, -1, -1, Dtype::bf16},  //
-                             Setting{1, 2, 1, 150, 150, 128, -1, 0, Dtype::f16},    //
-                             Setting{1, 1, 1, 300, 300, 128, 70, 0, Dtype::bf16},   //
-                             Setting{1, 1, 1, 140, 40, 64, -1, 0, Dtype::bf16});
+  const IntervalSetting s = GENERATE(IntervalSetting{1, 2, 1, 130, 259, 64, -1, -1, Dtype::bf16},   //
+                                     IntervalSetting{2, 2, 2, 64, 128, 64, -1, 0, Dtype::f16},      //
+                                     IntervalSetting{1, 2, 1, 257, 257, 64, -1, 0, Dtype::bf16},    //
+                                     IntervalSetting{1, 1, 1, 200, 333, 64, 50, 20, Dtype::bf16},   //
+                                     IntervalSetting{1, 2, 2, 129, 200, 128, -1, -1, Dtype::bf16},  //
+                                     IntervalSetting{1, 2, 1, 150, 150, 128, -1, 0, Dtype::f16},    //
+                                     IntervalSetting{1, 1, 1, 300, 300, 128, 70, 0, Dtype::bf16},   //
+                                     IntervalSetting{1, 1, 1, 140, 40, 64, -1, 0, Dtype::bf16});
   CAPTURE(s.q_len, s.kv_len, s.d, s.left, s.right);
   Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 7);
   c.args.left = s.left;

@@ -4,34 +4,17 @@
 
 #include "sim/select/select.h"
 #include "tests/support/chips.h"
+#include "tests/support/scored_problem.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 
 using namespace attnsim;
-
-namespace {
-
-Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads, std::int64_t tokens, Score score) {
-  Problem p;
-  p.batch = batch;
-  p.q_heads = q_heads;
-  p.kv_heads = kv_heads;
-  p.q_len = p.kv_len = {tokens};
-  p.head_dim_qk = p.head_dim_v = 64;
-  p.score = std::move(score);
-  return p;
-}
-
-const ir::Kernel& attention(const ir::Pipeline& pipeline) {
-  return std::get<ir::Kernel>(pipeline.nodes().front().work);
-}
-
-}  // namespace
+using namespace attnsim::test;
 
 TEST_CASE("what a modifier costs comes out of its ops", "[score]") {
   const auto selected_ops = [](const Score& score, const char* schedule, const Chip& chip) {
-    const ir::Pipeline pipeline = lower(variant("dense"), problem(1, 1, 1, 256, score), load_schedule(schedule), chip);
-    const SelectedKernel selected = select_instructions(attention(pipeline), chip);
+    const ir::Pipeline pipeline = lower(variant("dense"), scored_problem(1, 1, 1, 256, score), load_schedule(schedule), chip);
+    const SelectedKernel selected = select_instructions(first_kernel(pipeline), chip);
     Step sum;  // of one trip of the whole CTA
     for (const SelectedAgent& agent : selected.agents) {
       for (const Step& step : agent.sections.at(1)) {
@@ -43,10 +26,10 @@ TEST_CASE("what a modifier costs comes out of its ops", "[score]") {
     }
     return sum;
   };
-  const Chip chip = test::h100();
+  const Chip chip = h100();
   const Step plain = selected_ops({}, "fa3-sm90", chip);
-  const ir::Pipeline pipeline = lower(variant("dense"), problem(1, 1, 1, 256, {}), load_schedule("fa3-sm90"), chip);
-  const ir::Program& program = attention(pipeline).program;
+  const ir::Pipeline pipeline = lower(variant("dense"), scored_problem(1, 1, 1, 256, {}), load_schedule("fa3-sm90"), chip);
+  const ir::Program& program = first_kernel(pipeline).program;
   double elements = 0;  // scores a trip
   for (const ir::Tile& tile : program.tiles) {
     if (tile.name.rfind("s", 0) == 0 && tile.name.size() == 2)
