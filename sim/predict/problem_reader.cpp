@@ -98,8 +98,8 @@ Score read_score(FieldReader& workload, const Variant* variant) {
   score.softcap = reader.number("softcap", {.min = 0, .max = 1e6}, 0.0);
   score.alibi = reader.boolean("alibi", false);
   constexpr std::int64_t kLargestRadius = 65536;
-  if (reader.has("bias_radius")) score.bias_radius = reader.integers("bias_radius", {.min = 0, .max = kLargestRadius});
-  if (reader.has("bias_layout")) score.bias_layout = reader.integers("bias_layout", {.min = 1, .max = kMaxLength});
+  if (reader.raw("bias_radius") != nullptr) score.bias_radius = reader.integers("bias_radius", {.min = 0, .max = kLargestRadius});
+  if (reader.raw("bias_layout") != nullptr) score.bias_layout = reader.integers("bias_layout", {.min = 1, .max = kMaxLength});
   const std::size_t axes = std::max<std::size_t>(1, score.bias_layout.size());
   if (!score.bias_radius.empty() && score.bias_radius.size() != axes) {
     reader.issue("bias_radius", fmt::format("gives {} numbers for {} axes", score.bias_radius.size(), axes), "one per axis of bias_layout");
