@@ -129,6 +129,7 @@ TileRule read_rule(FieldReader& reader) {
   rule.kv_ring = small(reader, "kv_ring", 0, 32, 0);
   rule.p_in_smem = reader.boolean("p_in_smem", false);
   rule.split_columns = reader.boolean("split_columns", false);
+  rule.each_scores = reader.boolean("each_scores", false);
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);
   rule.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
@@ -191,6 +192,10 @@ void read_grid(FieldReader& reader, Schedule& s) {
   s.ctas_per_sm = small(reader, "ctas_per_sm", 1, 32, 2);
   s.combine = choice(reader, "combine", kCombines, std::optional(Combine::none));
   s.combine_stages = small(reader, "combine_stages", 1, 8, 1);
+  s.empty_splits_visit = reader.boolean("empty_splits_visit", false);
+  s.combine_grid_of_batch = reader.boolean("combine_grid_of_batch", false);
+  s.combine_warps = small(reader, "combine_warps", 1, 32, 4);
+  s.combine_elements = small(reader, "combine_elements", 0, kMostTile, 0);
   s.programmatic_launch = reader.boolean("programmatic_launch", false);
 }
 

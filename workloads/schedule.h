@@ -42,6 +42,7 @@ struct TileRule {
   int kv_ring = 0;               // > 0: K and V take turns in one ring of so many slots; 0: a ring each
   bool p_in_smem = false;        // P goes through SMEM to the second MMA
   bool split_columns = false;    // consumers share the columns of V (and O) instead of the rows; the first one scores for all
+  bool each_scores = false;      // with split_columns: every consumer scores all rows by itself
   int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
   int registers_per_thread = 0;  // of the computing agents; 0: as the agent says
@@ -139,8 +140,12 @@ struct Schedule {
   int max_splits = 128;
   int ctas_per_sm = 2;  // stream_k: shares of the line of KV tiles; flashinfer: CTAs that its plan counts on
   Combine combine = Combine::none;
-  int combine_stages = 1;            // partials in flight while the combine walks over the splits
-  bool programmatic_launch = false;  // the combine kernel may start while the attention kernel drains
+  bool empty_splits_visit = false;     // a split that is left without keys loads and scores a tile all the same (FA4 on Hopper)
+  int combine_warps = 4;               // of a CTA of the combine kernel
+  int combine_elements = 0;            // of O per CTA of the combine kernel, in whole rows; 0: FA2's 4, 8 or 16 rows
+  bool combine_grid_of_batch = false;  // each batch entry gets CTAs of the combine kernel for the rows of all; those without rows exit
+  int combine_stages = 1;              // partials in flight while the combine walks over the splits
+  bool programmatic_launch = false;    // the combine kernel may start while the attention kernel drains
   ir::GridPolicy grid = ir::GridPolicy::one_item_per_cta;
   ir::GridPolicy grid_causal = ir::GridPolicy::one_item_per_cta;
   ir::TileOrder tile_order = ir::TileOrder::ascending;  // with sections (l2_section_mib) a full mask stays ascending

@@ -144,8 +144,11 @@ void check_rules(const Schedule& s, FieldReader& reader) {
     }
     if (rule.tile_kv % kColumns != 0) at.issue("tile_kv", "is no multiple of a matrix instruction's columns", "multiples of 8");
     if (alone && rule.consumers != 1) at.issue("consumers", "needs agents of kind consumer", "1");
-    if (rule.split_columns && (alone || !rule.p_in_smem || !s.v_in_k || s.mma == ir::MmaKind::tcgen05 || s.q_in_registers))
-      at.issue("split_columns", "needs a producer, v_in_k, P in SMEM and accumulators in registers", "false");
+    if (rule.split_columns &&
+        (alone || !rule.p_in_smem || s.v_in_k == rule.each_scores || s.mma == ir::MmaKind::tcgen05 || s.q_in_registers))
+      at.issue("split_columns", "needs a producer, either v_in_k or each_scores, P in SMEM and accumulators in registers", "false");
+    if (rule.each_scores && (!rule.split_columns || s.combine == Combine::last_cta || s.combine == Combine::owner))
+      at.issue("each_scores", "needs split_columns, and partial results that a kernel of their own combines", "false");
     if (rule.p_in_smem && !warpgroup && s.mma != ir::MmaKind::mma_sync)
       at.issue("p_in_smem", "is for instructions that read operands from SMEM", "false");
     if (rule.slice_cols > 0 && (!alone || s.form != "fused" || s.q_in_registers || s.mma != ir::MmaKind::mma_sync))

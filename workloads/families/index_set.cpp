@@ -94,6 +94,10 @@ std::vector<ir::RowTile> row_tiles(const IndexSet& set, const Tiling& tiling) {
       tile.split = static_cast<int>(split);
       tile.peers = static_cast<int>(tiling.splits);
       tile.flag = begin == end;
+      if (tile.flag && tiling.visit_in_empty) {
+        tile.runs = {{.first = ceil_div(set.kv_len(), tiling.tile_kv), .count = 1, .step = 1, .partial = true}};
+        tile.flag = false;
+      }
       tiles.push_back(std::move(tile));
     }
   }

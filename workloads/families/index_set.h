@@ -29,6 +29,7 @@ struct Tiling {
   bool mask_first_trip = false;  // the first trip counts as partial
   bool visit_absent = false;     // visits every KV tile; absent ones count as partial
   std::int64_t splits = 1;       // pieces of ceil(visited tiles / splits) visited KV tiles; the last may be empty
+  bool visit_in_empty = false;   // an empty piece visits one tile beyond the last key all the same
 };
 
 // Kept (row, key) pairs with row in [row_begin, row_end), key in [key_begin, key_end).

@@ -33,21 +33,6 @@ struct Shared {
   ir::TokenId sum_empty = ir::kNone;  // persistent only
 };
 
-int part_columns(const TileListPlan& plan) {
-  return plan.padded_v / plan.rule.consumers;
-}
-
-// The columns of V that agent `index` owns.
-ir::AxisId part_axis(ProgramBuilder& b, const TileListPlan& plan, int index) {
-  const int columns = part_columns(plan);
-  const int valid = std::min(columns, plan.head_dim_v - index * columns);
-  if (valid <= 0) {
-    illegal("/shape/head_dim_v", std::to_string(plan.head_dim_v),
-            fmt::format("leaves agent {} of {} without columns", index, plan.schedule), fmt::format("more than {}", index * columns));
-  }
-  return b.fixed("dv" + std::to_string(index), columns, valid);
-}
-
 void add_first_loop(const FusedContext& c, const AgentSpec& spec, const Shared& x, ops::Ops& to) {
   const ComputeTiles& t = c.compute.front();
   const auto placed = [](ir::Op op, const ir::Op& beside) {
@@ -79,6 +64,20 @@ ops::Ops other_loop(const FusedContext& c, const Shared& x, const ComputeTiles& 
 }
 
 }  // namespace
+
+int part_columns(const TileListPlan& plan) {
+  return plan.padded_v / plan.rule.consumers;
+}
+
+ir::AxisId part_axis(ProgramBuilder& b, const TileListPlan& plan, int index) {
+  const int columns = part_columns(plan);
+  const int valid = std::min(columns, plan.head_dim_v - index * columns);
+  if (valid <= 0) {
+    illegal("/shape/head_dim_v", std::to_string(plan.head_dim_v),
+            fmt::format("leaves agent {} of {} without columns", index, plan.schedule), fmt::format("more than {}", index * columns));
+  }
+  return b.fixed("dv" + std::to_string(index), columns, valid);
+}
 
 ir::Program columns_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
   ProgramBuilder b;

@@ -28,19 +28,22 @@ bool has_producer(const Schedule& schedule) {
 // O goes out through SMEM where its storage is free by then: V's where the schedule says so, Q's when no next item needs it.
 enum class OutStage { none, in_v, in_q };
 OutStage out_stage(const TileListPlan& plan, const Schedule& schedule) {
-  if (plan.splits > 1 || plan.rule.slice_cols > 0) return OutStage::none;
+  if (plan.splits > 1 || plan.rule.slice_cols > 0 || plan.rule.split_columns) return OutStage::none;
   if (schedule.stage_o_in_v) return OutStage::in_v;
   return plan.persistent() ? OutStage::none : OutStage::in_q;
 }
 
+// `dv`: the columns of V that the agent owns.
 ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t index, int agent, ir::AxisId kv, ir::AxisId d,
                            ir::AxisId dv) {
   const std::string suffix = c.plan.rule.consumers > 1 ? std::to_string(index) : "";
   const TileListPlan& plan = c.plan;
-  const ir::AxisId rows = b.rows("rows" + suffix, c.rows_per_agent, static_cast<int>(index) * c.rows_per_agent);
+  const ir::AxisId rows = b.rows("rows" + suffix, c.rows_per_agent, c.row_offset(index));
   const auto vector = [&](const char* name) { return b.registers(name + suffix, rows, ir::kUnit, ir::DType::f32, agent); };
   ComputeTiles t;
-  t.q = b.smem("q" + suffix, rows, d, plan.dtype);
+  const bool shares_q = plan.rule.split_columns && index > 0;
+  t.q = shares_q ? c.compute.front().q : b.smem("q" + suffix, rows, d, plan.dtype);
+  if (plan.rule.split_columns) t.v = b.view("v" + suffix, c.shared.v, dv, static_cast<int>(index) * part_columns(plan));
   if (c.schedule.q_in_registers) t.q_registers = b.registers("q_registers" + suffix, rows, d, plan.dtype, agent);
   if (c.schedule.consumer_global_round_trips > 0 && agent > 0) {
     t.metadata = b.registers("metadata" + suffix, ir::kUnit, ir::kUnit, ir::DType::i32, agent);
@@ -72,7 +75,7 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
 SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
   const int agents = c.plan.rule.consumers;
   SharedTokens t;
-  t.q_full = b.token("q_full", agents);
+  t.q_full = b.token("q_full", c.plan.rule.split_columns ? 1 : agents);
   if (c.plan.persistent()) t.q_empty = b.token("q_empty", agents);
   t.k_full = b.token("k_full");
   if (!c.plan.v_in_k) t.v_full = b.token("v_full");
@@ -141,7 +144,7 @@ ops::Ops finish_rows(const FusedContext& c, const ComputeTiles& t) {
 
 ops::Ops epilogue(const FusedContext& c, std::size_t index, int column) {
   const ComputeTiles& t = c.compute[index];
-  const int row_offset = c.plan.rule.split_columns ? 0 : static_cast<int>(index) * c.rows_per_agent;
+  const int row_offset = c.row_offset(index);
   const bool split = c.plan.splits > 1;
   ir::Access to_o = rows_access(split ? c.tensors.o_partial : c.tensors.o, row_offset);
   ir::Access to_lse = rows_access(split ? c.tensors.lse_partial : c.tensors.lse, row_offset);
@@ -175,7 +178,7 @@ ops::Ops epilogue(const FusedContext& c, std::size_t index, int column) {
 
 ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
   if (plan.mma == ir::MmaKind::tcgen05) return tmem_program(plan, schedule, tensors);
-  if (plan.rule.split_columns) return columns_program(plan, schedule, tensors);
+  if (plan.rule.split_columns && !plan.rule.each_scores) return columns_program(plan, schedule, tensors);
   ProgramBuilder b;
   b.section("prologue", ir::SectionKind::once);
   b.section("main", ir::SectionKind::loop);
@@ -198,7 +201,8 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
             rule.registers_per_thread > 0 ? rule.registers_per_thread : compute.registers_per_thread);
   }
 
-  FusedContext c{plan, schedule, tensors, {}, {}, {}, rule.tile_q / rule.consumers, ir::is_async(plan.mma), false};
+  FusedContext c{
+      plan, schedule, tensors, {}, {}, {}, rule.split_columns ? rule.tile_q : rule.tile_q / rule.consumers, ir::is_async(plan.mma), false};
   c.guard_slots = producer || c.async_mma;
   const ir::AxisId kv = b.trip_columns("kv", rule.tile_kv);
   const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
@@ -210,7 +214,8 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
   c.shared.pages = pages_tile(b, c, 0);
   c.tokens = shared_tokens(b, c);
   for (int w = 0; w < rule.consumers; ++w) {
-    c.compute.push_back(compute_tiles(b, c, static_cast<std::size_t>(w), first_compute + w, kv, d, dv));
+    const ir::AxisId own = rule.split_columns ? part_axis(b, plan, w) : dv;
+    c.compute.push_back(compute_tiles(b, c, static_cast<std::size_t>(w), first_compute + w, kv, d, own));
   }
 
   if (rule.slice_cols > 0) {
@@ -232,10 +237,10 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
     const ComputeTiles& t = c.compute[index];
     if (producer) ops::append(b.ops(first_compute + w, kPrologue), lookup(c, t.metadata, schedule.consumer_global_round_trips));
     ops::append(b.ops(first_compute + w, kPrologue), ops::with_role(row_state_start(t.o, t.l, t.m), "init"));
-    ops::append(b.ops(first_compute + w, kPrologue), mask_start(plan, tensors, t.mask, w * c.rows_per_agent));
-    ops::append(b.ops(first_compute + w, kPrologue), score_start(plan, tensors, t.score, w * c.rows_per_agent));
+    ops::append(b.ops(first_compute + w, kPrologue), mask_start(plan, tensors, t.mask, c.row_offset(index)));
+    ops::append(b.ops(first_compute + w, kPrologue), score_start(plan, tensors, t.score, c.row_offset(index)));
     ops::append(b.ops(first_compute + w, kMain), compute_loop(c, compute, index));
-    if (!plan.owner) ops::append(b.ops(first_compute + w, kEpilogue), epilogue(c, index));
+    if (!plan.owner) ops::append(b.ops(first_compute + w, kEpilogue), epilogue(c, index, rule.split_columns ? w * part_columns(plan) : 0));
   }
   if (plan.last_cta) add_last_cta_merge(b, c, first_compute, merge, dv);
   if (plan.owner) add_owner_merge(b, c, first_compute, merge, dv);

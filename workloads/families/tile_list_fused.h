@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pieces of the fused program, by role. A computing agent owns the rows [index * rows, + rows) of the CTA's tile.
+// Pieces of the fused program, by role. A computing agent owns the rows [index * rows, + rows) of the CTA's tile, or, where agents
+// share the columns of V, all of its rows.
 #pragma once
 
 #include "workloads/families/merge.h"
@@ -13,6 +14,7 @@ struct ComputeTiles {
   ir::TileId q_registers = ir::kNone;
   ir::TileId k_wide = ir::kNone;  // K and V of an 8-bit cache in Q's type, a fragment at a time
   ir::TileId v_wide = ir::kNone;
+  ir::TileId v = ir::kNone;  // its columns of V; none: all of them
   ir::TileId s = ir::kNone;
   ir::TileId p = ir::kNone;
   ir::TileId o = ir::kNone;
@@ -69,6 +71,7 @@ struct FusedContext {
   std::vector<ComputeTiles> compute;
   int rows_per_agent = 0;
   bool async_mma = false;
+  [[nodiscard]] int row_offset(std::size_t index) const { return plan.rule.split_columns ? 0 : static_cast<int>(index) * rows_per_agent; }
   bool guard_slots = false;  // slots need empty tokens: another agent or an asynchronous MMA reads them
 };
 
@@ -79,6 +82,9 @@ struct PlacedRole {
   ops::Ops ops;
 };
 
+// Columns of V and O of each agent where they share them, and the axis of those of agent `index`.
+[[nodiscard]] int part_columns(const TileListPlan& plan);
+[[nodiscard]] ir::AxisId part_axis(ProgramBuilder& b, const TileListPlan& plan, int index);
 [[nodiscard]] ir::Access rows_access(ir::TensorId tensor, int row_offset);
 // Tiles for the results of code over [rows x kv], those of pairs that are kept in one tile `keep`.
 [[nodiscard]] std::vector<ir::TileId> code_tiles(ProgramBuilder& b, const TileListPlan& plan, const MaskCode& code, ir::AxisId rows,

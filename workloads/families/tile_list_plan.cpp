@@ -202,6 +202,7 @@ std::vector<ir::ItemFamily> whole_items(const TileListPlan& plan, const Schedule
     tiling.mask_first_trip = schedule.mask_first_trip;
     tiling.visit_absent = schedule.form == "unfused";
     tiling.splits = group.splits;
+    tiling.visit_in_empty = schedule.empty_splits_visit;
     ir::ItemFamily family;
     family.slab_begin = group.slab_begin;
     family.slab_count = group.slab_count;
@@ -224,7 +225,7 @@ std::vector<ir::ItemFamily> whole_items(const TileListPlan& plan, const Schedule
 bool visits_nothing(const std::vector<ir::ItemFamily>& families) {
   for (const ir::ItemFamily& family : families) {
     for (const ir::RowTile& tile : family.tiles) {
-      if (tile.runs.empty()) return true;
+      if (tile.kept == 0) return true;
     }
   }
   return false;
@@ -304,7 +305,8 @@ void plan_splits(TileListPlan& plan, const Problem& problem, const Schedule& sch
   plan.last_cta = plan.splits > 1 && schedule.combine == Combine::last_cta;
 }
 
-// A persistent CTA's search for its items steps once over all batch entries in its life; each step reads two lengths in turn.
+// Persistent CTAs search once over all batch entries in their life, others each from the first entry on: half of them on average.
+// Each step reads two lengths in turn.
 int search_round_trips(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
   if (schedule.scheduler_batch_entries == 0) return 0;
   constexpr std::int64_t kReadsPerStep = 2;
@@ -312,6 +314,7 @@ int search_round_trips(const TileListPlan& plan, const Problem& problem, const S
   for (const BatchGroup& group : plan.groups) items += group.slab_count * ceil_div(group.set.rows(), plan.rule.tile_q) * group.splits;
   const std::int64_t ctas = std::min<std::int64_t>(items, chip.sm.count);
   const std::int64_t steps = (problem.batch - 1) / schedule.scheduler_batch_entries;  // beyond the first, which every item makes
+  if (plan.grid.policy == ir::GridPolicy::one_item_per_cta) return static_cast<int>(kReadsPerStep * steps / 2);
   return static_cast<int>(kReadsPerStep * steps * ctas / items);
 }
 
@@ -335,7 +338,7 @@ bool keeps_whole_tiles(const TileListPlan& plan) {
       for (const ir::TripRun& run : tile.runs) {
         const std::int64_t last = run.step < 0 ? run.first : run.first + (run.count - 1) * run.step;
         const std::int64_t beyond = std::max<std::int64_t>(0, (last + 1) * plan.rule.tile_kv - family.loop_extent);
-        columns += run.count * plan.rule.tile_kv - beyond;
+        columns += std::max<std::int64_t>(0, run.count * plan.rule.tile_kv - beyond);
       }
       if (tile.kept < tile.rows * columns) return false;
     }

@@ -92,7 +92,7 @@ ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
   if (!placed(spec, "await_v") && !c.plan.v_in_k) list.push_back(ops::await(c.tokens.v_full));
-  list.push_back(ops::mma(t.p, widened(list, c.shared.v, t.v_wide), t.o, c.plan.mma_pv, false, true));
+  list.push_back(ops::mma(t.p, widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide), t.o, c.plan.mma_pv, false, true));
   if (c.schedule.o_in_memory) {
     list.push_back(ops::store(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain));
   }
@@ -102,7 +102,7 @@ ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index
 ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::string& role, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   if (role == "qk") return qk_role(c, index);
-  if (role == "mask") return mask_ops(c.plan, c.tensors, t.mask, t.s, static_cast<int>(index) * c.rows_per_agent);
+  if (role == "mask") return mask_ops(c.plan, c.tensors, t.mask, t.s, c.row_offset(index));
   if (role == "softmax") return softmax_role(c, index);
   if (role == "convert_p") return {ops::convert(t.s, t.p)};
   if (role == "rescale") return rescale_role(c, index);
@@ -173,7 +173,8 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
     if (c.tokens.q_empty != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.q_empty, 1)));
     for (std::size_t w = 0; w < c.compute.size(); ++w) {
       if (reader != ir::kNone && reader != static_cast<int>(w)) continue;
-      const ir::Access from = rows_access(c.tensors.q, static_cast<int>(w) * c.rows_per_agent);
+      if (w > 0 && c.compute[w].q == c.compute.front().q) continue;
+      const ir::Access from = rows_access(c.tensors.q, c.row_offset(w));
       list.push_back(ops::when(q_loads(c), ops::load(c.compute[w].q, from, copy, {c.tokens.q_full})));
     }
   } else if (role == "load_k") {
@@ -199,7 +200,7 @@ ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t 
     const ComputeTiles& t = c.compute[index];
     // Scores are modified where they would be masked.
     if (p.role == "mask" && !c.plan.score.score.plain()) {
-      roles.push_back({"modify", p.skew, score_ops(c.plan, c.tensors, t.score, t.s, static_cast<int>(index) * c.rows_per_agent)});
+      roles.push_back({"modify", p.skew, score_ops(c.plan, c.tensors, t.score, t.s, c.row_offset(index))});
     }
     roles.push_back({p.role, p.skew, role_ops(c, spec, p.role, index)});
   }
