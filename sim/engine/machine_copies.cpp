@@ -6,6 +6,8 @@
 
 namespace attnsim::machine {
 
+constexpr std::int64_t kOvertakingBytes = 1024;
+
 bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip,
                          std::int64_t& now) {
   AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
@@ -71,8 +73,11 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
   if (miss > 0) transfer.latency += plan_.hbm_latency;
   if (atomic) hit += bytes;  // L2 reads and writes: as long as moving the bytes twice
   transfer.parts = (miss > 0) + (hit > 0);
-  if (transfer.parts == 0) {
-    push(cta.sm, now + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+  // A few lines that L2 has come back ahead of what waits for HBM.
+  const bool overtakes = !transfer.is_store && !step.async && miss == 0 && bytes <= kOvertakingBytes;
+  if (transfer.parts == 0 || overtakes) {
+    const auto moving = static_cast<std::int64_t>(std::ceil(static_cast<double>(bytes) / config_.rates.port));
+    push(cta.sm, now + moving + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
   } else {
     const bool multicast = step.sharers > 1 && step.arrives;
     if (miss > 0) memory_.submit(static_cast<double>(now), cta.sm, miss, true, id, multicast);
