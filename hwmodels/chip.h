@@ -56,9 +56,12 @@ struct LatencyModel {  // latency.*, SM cycles unless named
   double barrier_cycles = 22;
   double tmem_cycles = 0;           // tensor memory to registers
   double l2_cycles = 270;           // global load, L2 hit
+  double bulk_l2_cycles = 0;        // copy engine's read, L2 hit: no address arithmetic nor queue of a warp's loads; 0: as l2_cycles
   double copy_engine_cycles = 130;  // TMA over a plain load
   double atomic_cycles = 700;       // global atomic, round trip
   double hbm_ns = 350;              // added to an L2 miss; does not follow the SM clock
+  // Of a read that hits L2, before copy_engine_cycles.
+  [[nodiscard]] double read_cycles(bool copy_engine) const { return copy_engine && bulk_l2_cycles > 0 ? bulk_l2_cycles : l2_cycles; }
 };
 
 struct VectorModel {  // vector.*

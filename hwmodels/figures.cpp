@@ -112,6 +112,7 @@ constexpr std::array kFigures = {
     row<kLatency, &LatencyModel::barrier_cycles>("latency.barrier_cycles", "cycles", from_zero(1e4), "Barrier arrival to wake-up"),
     row<kLatency, &LatencyModel::tmem_cycles>("latency.tmem_cycles", "cycles", from_zero(1e4), "Tensor memory to registers"),
     row<kLatency, &LatencyModel::l2_cycles>("latency.l2_cycles", "cycles", from_zero(1e5), "Global load that hits L2"),
+    optional(row<kLatency, &LatencyModel::bulk_l2_cycles>("latency.bulk_l2_cycles", "cycles", from_zero(1e5), "Read of a copy engine that hits L2, before copy_engine_cycles; as l2_cycles where absent")),
     row<kLatency, &LatencyModel::copy_engine_cycles>("latency.copy_engine_cycles", "cycles", from_zero(1e5), "Copy engine over a plain load"),
     row<kLatency, &LatencyModel::atomic_cycles>("latency.atomic_cycles", "cycles", from_zero(1e5), "Global atomic, round trip"),
     row<kLatency, &LatencyModel::hbm_ns>("latency.hbm_ns", "ns", from_zero(1e5), "Added to an L2 miss; does not follow the SM clock"),

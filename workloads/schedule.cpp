@@ -128,6 +128,7 @@ TileRule read_rule(FieldReader& reader) {
   rule.stages_v = small(reader, "stages_v", 0, 16, 0);
   rule.kv_ring = small(reader, "kv_ring", 0, 32, 0);
   rule.p_in_smem = reader.boolean("p_in_smem", false);
+  rule.step_kv = small(reader, "step_kv", 0, kMostTile, 0);
   rule.split_columns = reader.boolean("split_columns", false);
   rule.each_scores = reader.boolean("each_scores", false);
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);

@@ -36,6 +36,7 @@ struct TileRule {
   int rows_max = 0;  // applies when no sequence has more rows (tokens, times the group where packed); 0: any number
   int tile_q = 128;  // rows of one CTA, all consumers together
   int tile_kv = 128;
+  int step_kv = 0;               // keys that are visited together, a multiple of tile_kv; 0: tile_kv
   int consumers = 1;             // consumer agents; each owns tile_q / consumers rows
   int stages = 1;                // K and V slots each
   int stages_v = 0;              // V slots; 0: as K

@@ -143,6 +143,7 @@ void check_rules(const Schedule& s, FieldReader& reader) {
                fmt::format("multiples of {}", unit));
     }
     if (rule.tile_kv % kColumns != 0) at.issue("tile_kv", "is no multiple of a matrix instruction's columns", "multiples of 8");
+    if (rule.step_kv % rule.tile_kv != 0) at.issue("step_kv", "is no multiple of tile_kv", fmt::format("multiples of {}", rule.tile_kv));
     if (alone && rule.consumers != 1) at.issue("consumers", "needs agents of kind consumer", "1");
     if (rule.split_columns &&
         (alone || !rule.p_in_smem || s.v_in_k == rule.each_scores || s.mma == ir::MmaKind::tcgen05 || s.q_in_registers))

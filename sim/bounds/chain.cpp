@@ -28,7 +28,7 @@ double token_latency(const ir::Program& program, ir::TokenId token, const Chip& 
         if (std::find(op.completes.begin(), op.completes.end(), token) == op.completes.end()) continue;
         if (op.kind != ir::OpKind::load) return 0;
         const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
-        const double latency = chip.latency.l2_cycles + (engine ? chip.latency.copy_engine_cycles : 0);
+        const double latency = chip.latency.read_cycles(engine) + (engine ? chip.latency.copy_engine_cycles : 0);
         least = least > 0 ? std::min(least, latency) : latency;
       }
     }

@@ -83,7 +83,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
   if (config.multicast && (op.copy == ir::CopyKind::tma_multicast || op.pair)) out.sharers = std::max(1, cluster);
   out.arrives = !op.pair;
-  out.latency = config.load_latency && engine ? ticks(chip.latency.copy_engine_cycles) : 0;
+  if (config.load_latency) out.latency = ticks(chip.latency.read_cycles(engine) + (engine ? chip.latency.copy_engine_cycles : 0));
   return out;
 }
 
@@ -133,6 +133,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
   plan.start_latency = config.cta_start ? ticks(chip.launch.cta_start_cycles) : 0;
   plan.barrier_latency = config.dependent_latency ? ticks(chip.latency.barrier_cycles) : 0;
   plan.l2_latency = config.load_latency ? ticks(chip.latency.l2_cycles) : 0;
+  plan.least_load_latency = config.load_latency ? ticks(std::min(chip.latency.l2_cycles, chip.latency.read_cycles(true))) : 0;
   plan.hbm_latency = config.load_latency ? ticks(to_cycles(Nanoseconds(chip.latency.hbm_ns), Megahertz(config.clock_mhz)).count()) : 0;
   plan.store_latency = config.load_latency ? ticks(chip.latency.copy_engine_cycles) : 0;
   return plan;

@@ -64,7 +64,8 @@ struct KernelPlan {
   std::int64_t start_latency = 0;
   std::int64_t barrier_latency = 0;
   std::int64_t l2_latency = 0;
-  std::int64_t hbm_latency = 0;  // on top of l2_latency
+  std::int64_t least_load_latency = 0;
+  std::int64_t hbm_latency = 0;  // on top of a hit's
   std::int64_t store_latency = 0;
 
   [[nodiscard]] int max_skew(std::size_t agent, std::size_t section) const { return agents[agent].max_skew[section]; }

@@ -51,7 +51,7 @@ Machine::~Machine() {
 MachineResult Machine::run() {
   setup_grid();
   // CTAs of a cluster are launched by what happens on any of its SMs.
-  load_lead_ = cluster_ > 1 ? std::min(plan_.l2_latency, plan_.start_latency) : plan_.l2_latency;
+  load_lead_ = cluster_ > 1 ? std::min(plan_.least_load_latency, plan_.start_latency) : plan_.least_load_latency;
   store_lead_ = plan_.store_latency;
   if (config_.checkpoints != nullptr) agents_through_.assign(static_cast<std::size_t>(sequence_.size()), 0);
   result_.items = sequence_.size();

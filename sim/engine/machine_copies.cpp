@@ -29,7 +29,7 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
   transfer.is_store = step.kind == StepKind::store;
   const bool atomic = step.op->kind == ir::OpKind::atomic;
   transfer.blocks_agent = !step.async;
-  transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
+  transfer.latency = transfer.is_store ? plan_.store_latency : step.latency;
   std::int64_t hit = bytes;
   std::int64_t miss = 0;
   if (bytes > 0) {

@@ -23,10 +23,22 @@ void mask_first(std::vector<ir::TripRun>& runs) {
   }
 }
 
+// Up to the ends of the first and the last step of tiles.
+std::vector<TileRun> in_steps(const std::vector<TileRun>& runs, std::int64_t step) {
+  if (runs.empty()) return {};
+  std::vector<TileRun> whole;
+  append_run(whole, runs.front().first / step * step, runs.front().first, true);
+  for (const TileRun& run : runs) append_run(whole, run);
+  const std::int64_t end = runs.back().last() + 1;
+  append_run(whole, end, ceil_div(end, step) * step, true);
+  return whole;
+}
+
 std::vector<TileRun> visited(const IndexSet& set, const Tiling& t, std::int64_t row_begin, std::int64_t row_end) {
   const Range queries{row_begin / set.row_group, (row_end - 1) / set.row_group + 1};
   std::vector<TileRun> runs = set.mask->runs(queries, t.tile_kv);
-  return t.visit_absent ? with_absent(runs, ceil_div(set.kv_len(), t.tile_kv)) : runs;
+  if (t.visit_absent) return with_absent(runs, ceil_div(set.kv_len(), t.tile_kv));
+  return t.step > 1 ? in_steps(runs, t.step) : runs;
 }
 
 }  // namespace
@@ -78,7 +90,7 @@ std::vector<ir::RowTile> row_tiles(const IndexSet& set, const Tiling& tiling) {
     const std::int64_t row_end = std::min(row + tiling.tile_q, set.rows());
     const std::vector<TileRun> runs = visited(set, tiling, row, row_end);
     const std::int64_t count = tiles_in(runs);
-    const std::int64_t per_split = ceil_div(count, tiling.splits);
+    const std::int64_t per_split = ceil_div(ceil_div(count, tiling.step), tiling.splits) * tiling.step;
     for (std::int64_t split = 0; split < tiling.splits; ++split) {
       const std::int64_t begin = std::min(split * per_split, count);
       const std::int64_t end = std::min(begin + per_split, count);

@@ -28,6 +28,7 @@ struct Tiling {
   bool descending = false;       // visits KV tiles from the last to the first
   bool mask_first_trip = false;  // the first trip counts as partial
   bool visit_absent = false;     // visits every KV tile; absent ones count as partial
+  std::int64_t step = 1;         // tiles that are visited together: lists begin and end at its multiples
   std::int64_t splits = 1;       // pieces of ceil(visited tiles / splits) visited KV tiles; the last may be empty
   bool visit_in_empty = false;   // an empty piece visits one tile beyond the last key all the same
 };

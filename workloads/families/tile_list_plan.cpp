@@ -198,6 +198,7 @@ std::vector<ir::ItemFamily> whole_items(const TileListPlan& plan, const Schedule
     Tiling tiling;
     tiling.tile_q = plan.rule.tile_q;
     tiling.tile_kv = plan.rule.tile_kv;
+    tiling.step = std::max(1, plan.rule.step_kv / plan.rule.tile_kv);
     tiling.descending = schedule.kv_descending;
     tiling.mask_first_trip = schedule.mask_first_trip;
     tiling.visit_absent = schedule.form == "unfused";
