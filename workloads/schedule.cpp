@@ -254,6 +254,7 @@ void read_gemm(FieldReader& reader, Schedule& s) {
     s.gemm.splits.clear();
     for (const std::int64_t n : reader.integers("splits", {.min = 1, .max = 256})) s.gemm.splits.push_back(static_cast<int>(n));
   }
+  s.gemm.transposes = reader.boolean("transposes", false);
   s.gemm.raster_panels = small(reader, "raster_panels", 1, 1024, 8);
   s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
 }

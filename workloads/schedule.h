@@ -96,6 +96,7 @@ struct GemmTile {
 struct GemmRules {
   std::vector<GemmTile> tiles;
   std::vector<int> splits{1};  // of k; partial sums are added by a kernel of their own
+  bool transposes = false;     // may compute C^T = B^T A^T, so that A's rows are the instruction's columns
   int raster_panels = 8;       // panels of tile_n columns that the grid walks together
 };
 

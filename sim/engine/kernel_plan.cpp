@@ -73,6 +73,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   const ir::Tile& tile = program.tiles[static_cast<std::size_t>(tile_id)];
   out.rows_axis = tile.rows;
   out.padded_rows = program.padded(tile.rows);
+  out.copied = tile_id;
   out.from_registers = !load && tile.space == ir::Space::registers;
   out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);
   // Atomics from registers pass the data path that SMEM and the first-level cache share.
@@ -137,6 +138,14 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
   plan.hbm_latency = config.load_latency ? ticks(to_cycles(Nanoseconds(chip.latency.hbm_ns), Megahertz(config.clock_mhz)).count()) : 0;
   plan.store_latency = config.load_latency ? ticks(chip.latency.copy_engine_cycles) : 0;
   return plan;
+}
+
+std::int64_t row_bytes(const ir::Program& program, ir::TileId tile, const ir::Tensor& tensor) {
+  std::int64_t columns = tensor.cols;
+  const ir::AxisId axis = program.tiles[static_cast<std::size_t>(tile)].cols;
+  if (axis != ir::kUnit && program.axes[static_cast<std::size_t>(axis)].kind == ir::AxisKind::fixed)
+    columns = std::min<std::int64_t>(columns, program.axes[static_cast<std::size_t>(axis)].valid);
+  return columns * ir::bits_of(tensor.dtype) / 8;
 }
 
 std::int64_t padded_rows(const PlannedStep& step, const ir::Program& program) {

@@ -30,8 +30,9 @@ struct PlannedStep {
   int position = 0;     // of the first op in the agent's section
   std::size_t id = 0;   // among all steps of the plan
   ir::TokenId token = ir::kNone;
-  std::int64_t padded_rows = 1;       // of the copied tile
-  ir::AxisId rows_axis = ir::kUnit;   // of the copied tile, or of an mma's result
+  std::int64_t padded_rows = 1;      // of the copied tile
+  ir::AxisId rows_axis = ir::kUnit;  // of the copied tile, or of an mma's result
+  ir::TileId copied = ir::kNone;
   std::int64_t group_ticks = 0;       // occupies the pipe
   std::int64_t group_own_ticks = 0;   // until the agent's own part is through (an agent of few warps reaches a part of the SM)
   std::int64_t group_sync_ticks = 0;  // of the turn that mma.sync and chains share
@@ -99,5 +100,8 @@ struct TileAddress {
 };
 [[nodiscard]] TileAddress address_of(const ir::Access& access, ir::AxisId rows_axis, const ir::Program& program, const ir::Item& item,
                                      const VisitedTile& visited);
+
+// Bytes that a copy moves per row of `tile`, of which agents that share a row's columns have a part each.
+[[nodiscard]] std::int64_t row_bytes(const ir::Program& program, ir::TileId tile, const ir::Tensor& tensor);
 
 }  // namespace attnsim

@@ -19,9 +19,9 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
   const std::int64_t rank = cta.id % step.sharers;
   const std::int64_t first_row = rank * address.rows / step.sharers;
   const std::int64_t part_rows = (rank + 1) * address.rows / step.sharers - first_row;
-  const std::int64_t row_bytes = tensor.cols * ir::bits_of(tensor.dtype) / 8;
-  const std::int64_t valid_bytes = part_rows * row_bytes;
-  const std::int64_t tile_bytes = (step.op->whole_tile ? step.padded_rows : address.rows) * row_bytes;
+  const std::int64_t per_row = row_bytes(kernel_.program, step.copied, tensor);
+  const std::int64_t valid_bytes = part_rows * per_row;
+  const std::int64_t tile_bytes = (step.op->whole_tile ? step.padded_rows : address.rows) * per_row;
   const std::int64_t bytes = step.op->whole_tile ? tile_bytes / step.sharers : valid_bytes;
   const std::int64_t id = new_transfer(slot, index, step, agent);
   TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
@@ -37,8 +37,8 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
       L2Outcome outcome =
           config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, transfer.is_store && !atomic);
       if (!transfer.is_store || atomic) {
-        hit = outcome.hit_bytes + bytes - valid_bytes;
-        miss = outcome.miss_bytes;
+        miss = std::min(outcome.miss_bytes, valid_bytes);
+        hit = bytes - miss;
       }
       if (atomic) {
         outcome.written_back_bytes +=
@@ -76,6 +76,7 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
   // A few lines that L2 has come back ahead of what waits for HBM.
   const bool overtakes = !transfer.is_store && !step.async && miss == 0 && bytes <= kOvertakingBytes;
   if (transfer.parts == 0 || overtakes) {
+    memory_.pass(static_cast<double>(bytes));
     const auto moving = static_cast<std::int64_t>(std::ceil(static_cast<double>(bytes) / config_.rates.port));
     push(cta.sm, now + moving + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
   } else {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bandwidth of L2 and HBM as fluid flows. Each SM's port serves its transfers in order, one at a time; the transfers at the
-// head of all ports share L2 and HBM max-min fairly, none faster than its port. Write-backs of evicted blocks take up to half
-// of HBM while reads are active. Latency is added by the caller.
+// head of all ports share L2 and HBM max-min fairly, none faster than its port. What the caller lets overtake them is counted by pass().
+// Write-backs of evicted blocks take up to half of HBM while reads are active. Latency is added by the caller.
 #pragma once
 
 #include <array>
@@ -44,6 +44,8 @@ class MemorySystem {
       : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {}
 
   void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast = false);
+  // Bytes that L2 delivers between others: of the bandwidth that was left.
+  void pass(double bytes) { l2_unused_ -= bytes; }
   void write_back(double now, double bytes);
   // Tick at which the pending write-backs would be through if nothing else came.
   [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }

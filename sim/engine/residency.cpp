@@ -122,10 +122,6 @@ struct Walked {
   bool atomic = false;
 };
 
-double row_bytes(const ir::Tensor& tensor) {
-  return static_cast<double>(tensor.cols) * ir::bits_of(tensor.dtype) / 8;
-}
-
 }  // namespace
 
 MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const MachineConfig& config,
@@ -152,7 +148,8 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
             if (step.kind != StepKind::load && step.kind != StepKind::store) continue;
             const ir::Tensor& tensor = tensors[static_cast<std::size_t>(step.op->access.tensor)];
             const std::int64_t rows = step.op->whole_tile ? times * step.padded_rows : copied_rows(step, program, family, group, times);
-            const double bytes = static_cast<double>(rows) * row_bytes(tensor) * slabs / step.sharers;
+            const double bytes =
+                static_cast<double>(rows) * static_cast<double>(row_bytes(program, step.copied, tensor)) * slabs / step.sharers;
             out.l2_bytes += bytes;
             if (step.kind == StepKind::load) out.loaded_bytes += bytes;
           }
@@ -189,7 +186,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
         const bool atomic = op.kind == ir::OpKind::atomic;
         if (op.kind != ir::OpKind::load && op.kind != ir::OpKind::store && !atomic) continue;
         const ir::Tensor& tensor = tensors[static_cast<std::size_t>(op.access.tensor)];
-        const double row = row_bytes(tensor);
+        const auto row =
+            static_cast<double>(row_bytes(kernel.program, op.kind == ir::OpKind::load ? op.out.front() : op.in.front(), tensor));
         for (const ir::ItemFamily& family : kernel.families) {
           const auto slabs = static_cast<double>(family.slab_count);
           double rows = 0;

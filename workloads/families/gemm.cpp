@@ -24,9 +24,9 @@ void check_chip(const Schedule& schedule, const Problem& problem, const Chip& ch
 GemmTensors make_tensors(ir::PipelineBuilder& builder, const GemmPlan& plan) {
   const std::int64_t depth = std::min<std::int64_t>(plan.tile.tile_k, plan.k);
   GemmTensors t;
-  t.a = builder.tensor({"a", plan.trips, plan.m, depth, plan.dtype, ir::TensorRole::input});
-  t.b = builder.tensor({"b", plan.panels, plan.k, plan.width, plan.dtype, ir::TensorRole::input});
-  t.c = builder.tensor({"c", plan.panels, plan.m, plan.width, plan.dtype, ir::TensorRole::output});
+  t.a = builder.tensor({plan.transposed ? "b_transposed" : "a", plan.trips, plan.m, depth, plan.dtype, ir::TensorRole::input});
+  t.b = builder.tensor({plan.transposed ? "a_transposed" : "b", plan.panels, plan.k, plan.width, plan.dtype, ir::TensorRole::input});
+  t.c = builder.tensor({plan.transposed ? "c_transposed" : "c", plan.panels, plan.m, plan.width, plan.dtype, ir::TensorRole::output});
   if (plan.splits > 1) {
     t.partial = builder.tensor({"partial", plan.panels * plan.splits, plan.m, plan.width, ir::DType::f32, ir::TensorRole::intermediate});
   }
@@ -37,8 +37,8 @@ ir::ItemFamily items(const GemmPlan& plan) {
   ir::ItemFamily family;
   family.slab_count = plan.panels;
   family.loop_extent = plan.k;
-  for (std::int64_t i = 0; i < plan.row_tiles; ++i) {
-    for (std::int64_t s = 0; s < plan.splits; ++s) {
+  for (std::int64_t s = 0; s < plan.splits; ++s) {  // outermost: the CTAs of a cluster have neighbouring row tiles
+    for (std::int64_t i = 0; i < plan.row_tiles; ++i) {
       ir::RowTile tile;
       tile.row_begin = i * plan.tile.tile_m;
       tile.rows = std::clamp<std::int64_t>(plan.m - tile.row_begin, 0, plan.tile.tile_m);
@@ -59,8 +59,9 @@ ir::Pipeline lower_gemm(const Variant& variant, const Problem& problem, const Sc
                         const std::vector<ExtraKernel>&) {
   check_chip(schedule, problem, chip);
   const GemmPlan plan = choose_gemm(problem, schedule, chip);
-  ir::PipelineBuilder builder(fmt::format("{} {} {}x{}x{}{}{}", variant.name, schedule.name, plan.tile.tile_m, plan.tile.tile_n,
-                                          plan.tile.tile_k, plan.cluster > 1 ? fmt::format(" cluster {}", plan.cluster) : "",
+  ir::PipelineBuilder builder(fmt::format("{} {} {}x{}x{}{}{}{}", variant.name, schedule.name, plan.tile.tile_m, plan.tile.tile_n,
+                                          plan.tile.tile_k, plan.transposed ? " transposed" : "",
+                                          plan.cluster > 1 ? fmt::format(" cluster {}", plan.cluster) : "",
                                           plan.splits > 1 ? fmt::format(" split {}", plan.splits) : ""));
   const GemmTensors tensors = make_tensors(builder, plan);
   ir::Kernel kernel;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The GEMM family: C [m x n] = A [m x k] B [k x n]. A lies in panels of tile_k columns, B and C in panels of about tile_n columns
 // (as many as tiles, of equal width), so that each tile is one block of rows of a panel. Items: row tiles of C, cut along k by a
-// split, whose partial sums a kernel of its own adds.
+// split, whose partial sums a kernel of its own adds. Where the schedule transposes and that is faster, C^T = B^T A^T: m and n change
+// places.
 #pragma once
 
 #include <string>
@@ -17,6 +18,7 @@ namespace attnsim {
 
 struct GemmPlan {
   GemmTile tile;
+  bool transposed = false;  // m and n are those of C^T
   std::int64_t m = 1;
   std::int64_t n = 1;
   std::int64_t k = 1;
@@ -31,7 +33,7 @@ struct GemmPlan {
 };
 
 // The plan of one tile and split. A cluster along m may have CTAs without rows, one along n must divide the panels.
-[[nodiscard]] GemmPlan plan_gemm(const Problem& problem, const GemmTile& tile, std::int64_t splits);
+[[nodiscard]] GemmPlan plan_gemm(const Problem& problem, const GemmTile& tile, std::int64_t splits, bool transposed = false);
 // Cycles by closed form: whole waves of CTAs, each with its start, the latency of its first loads, max(matrix unit, SMEM, L2-to-SM
 // bytes, load latency over the stages in flight) per trip and its store; HBM at least; a further kernel where k is split. It ranks the
 // candidates of a library, whose own heuristics are not public.

@@ -56,19 +56,20 @@ std::int64_t resident_ctas(const GemmPlan& plan, const Schedule& schedule, const
 
 }  // namespace
 
-GemmPlan plan_gemm(const Problem& problem, const GemmTile& tile, std::int64_t splits) {
+GemmPlan plan_gemm(const Problem& problem, const GemmTile& tile, std::int64_t splits, bool transposed) {
   GemmPlan plan;
   plan.tile = tile;
-  plan.m = problem.m;
-  plan.n = problem.n;
+  plan.transposed = transposed;
+  plan.m = transposed ? problem.n : problem.m;
+  plan.n = transposed ? problem.m : problem.n;
   plan.k = problem.k;
   plan.dtype = problem.dtype;
-  plan.row_tiles = ceil_div(problem.m, tile.tile_m);
-  plan.panels = ceil_div(problem.n, tile.tile_n);
-  plan.width = static_cast<int>(ceil_div(problem.n, plan.panels));
+  plan.row_tiles = ceil_div(plan.m, tile.tile_m);
+  plan.panels = ceil_div(plan.n, tile.tile_n);
+  plan.width = static_cast<int>(ceil_div(plan.n, plan.panels));
   plan.trips = ceil_div(problem.k, tile.tile_k);
   plan.splits = std::min(splits, plan.trips);
-  const bool along_m = tile.cluster_m > 1 && plan.row_tiles > 1 && plan.splits == 1;
+  const bool along_m = tile.cluster_m > 1 && plan.row_tiles > 1;
   const bool along_n = tile.cluster_n > 1 && plan.panels % tile.cluster_n == 0;
   plan.cluster = along_m ? tile.cluster_m : along_n ? tile.cluster_n : 1;
   plan.shares_b = along_m;
@@ -117,12 +118,15 @@ GemmPlan choose_gemm(const Problem& problem, const Schedule& schedule, const Chi
   std::optional<GemmPlan> best;
   for (const GemmTile& tile : schedule.gemm.tiles) {
     for (const int splits : schedule.gemm.splits) {
-      const GemmPlan plan = plan_gemm(problem, tile, splits);
-      if (plan.splits != splits || (tile.pair && plan.cluster == 1)) continue;
-      const double cycles = estimate_gemm(plan, schedule, chip);
-      if (cycles >= best_cycles) continue;
-      best_cycles = cycles;
-      best = plan;
+      for (const bool transposed : {false, true}) {
+        if (transposed && !schedule.gemm.transposes) continue;
+        const GemmPlan plan = plan_gemm(problem, tile, splits, transposed);
+        if (plan.splits != splits || (tile.pair && plan.cluster == 1)) continue;
+        const double cycles = estimate_gemm(plan, schedule, chip);
+        if (cycles >= best_cycles) continue;
+        best_cycles = cycles;
+        best = plan;
+      }
     }
   }
   if (!best) {
