@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The GEMM family: C [m x n] = A [m x k] B [k x n]. A lies in panels of tile_k columns, B and C in panels of about tile_n columns
-// (as many as tiles, of equal width), so that each tile is one block of rows of a panel. Items: row tiles of C, cut along k by a
-// split, whose partial sums a kernel of its own adds. Where the schedule transposes and that is faster, C^T = B^T A^T: m and n change
-// places.
+// (as many as tiles, of equal width: where they do not divide n, fewer columns than there are panels are counted beyond it), so that each
+// tile is one block of rows of a panel. Items: row tiles of C, cut along k by a split, whose partial sums a kernel of its own adds. Where
+// the schedule transposes and that is faster, C^T = B^T A^T: m and n change places.
 #pragma once
 
 #include <string>
