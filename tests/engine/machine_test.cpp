@@ -61,6 +61,26 @@ TEST_CASE("a load costs bytes over the port plus latency, from HBM bytes over HB
   CHECK(cycles(kernel_of({{load}}, 1, 1), chip, config, {tensor}) == Approx(bytes / 8 + 150).margin(0.1));
 }
 
+TEST_CASE("a copy engine's read has its own latency where the chip states one") {
+  Chip chip = toy_chip();
+  chip.latency.l2_cycles = 500;
+  chip.latency.copy_engine_cycles = 30;
+  ir::Op load;
+  load.kind = ir::OpKind::load;
+  load.out = {0};
+  load.copy = ir::CopyKind::tma;
+  ir::Tensor tensor;
+  tensor.rows = 64;
+  tensor.cols = 64;
+  tensor.dtype = ir::DType::f32;
+  load.access.tensor = 0;
+  const double moving = 64 * 64 * 4 / 32.0;
+  CHECK(chip.latency.read_cycles(true) == 500);
+  chip.latency.bulk_l2_cycles = 100;
+  CHECK(chip.latency.read_cycles(false) == 500);
+  CHECK(cycles(kernel_of({{load}}, 1, 1), chip, toy_config(), {tensor}) == Approx(moving + 100 + 30).margin(0.1));
+}
+
 TEST_CASE("an agent that awaits a token waits for its signal, trip by trip") {
   const ir::Kernel kernel = kernel_of({{exp_of(0), sync(ir::OpKind::signal, 0)}, {sync(ir::OpKind::await, 0), exp_of(1)}}, 4, 1);
   // The first chain runs alone; then both agents share the unit: 8 chains in all, none can be faster.

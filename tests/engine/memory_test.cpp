@@ -112,3 +112,13 @@ TEST_CASE("what limits a slow class leaves more to the others") {
   CHECK(memory.pop(end) == 1);
   CHECK(end == Approx(20));
 }
+
+TEST_CASE("what passes between others takes nothing from them and is taken off the bandwidth that was left") {
+  MemorySystem memory(1, MemoryRates{2, 10, 10}, true);
+  memory.submit(0, 0, 100, false, 1);
+  memory.pass(30);
+  double end = 0;
+  CHECK(memory.pop(end) == 1);
+  CHECK(end == Approx(50));
+  CHECK(memory.totals(50).l2_unused == Approx(50 * 10 - 100 - 30));
+}

@@ -47,6 +47,16 @@ DecodeCase draw_gqa(test::Draw& draw, const std::string& schedule, const Chip& c
   return c;
 }
 
+// Head dimensions of a kernel whose warpgroups share O's columns; more splits than KV tiles, and fewer.
+DecodeCase draw_wide(test::Draw& draw, const std::string& schedule, const Chip& chip) {
+  DecodeCase c = draw_gqa(draw, schedule, chip);
+  Problem& p = c.problem;
+  p.dtype_kv.reset();
+  p.head_dim_qk = p.head_dim_v = draw.pick<std::int64_t>({300, 512});
+  for (std::int64_t& length : p.kv_len) length = draw.chance(0.3) ? length : length % 90 + 1;
+  return c;
+}
+
 DecodeCase draw_mla(test::Draw& draw, const std::string& schedule, const Chip& chip) {
   DecodeCase c{schedule, with_sms(chip, draw.pick<int>({2, 5, 16})), "mla-decode", {}, -1};
   Problem& p = c.problem;
@@ -128,6 +138,12 @@ TEST_CASE("stream-K and planned decode agree with the reference on 50 random sha
   check_random("lean-streamk-sm80", test::a100(), draw_gqa, 50);
   check_random("lean-streamk-sm90", test::h100(), draw_gqa, 50);
   check_random("flashinfer-decode", test::a100(), draw_gqa, 50);
+}
+
+TEST_CASE("decode that shares O's columns, visits empty splits or whole steps agrees with the reference on 50 random shapes each",
+          "[value]") {
+  check_random("fa4-sm90-d512-decode", test::h100(), draw_wide, 50);
+  check_random("trtllm-decode-sm100", test::b200(), draw_wide, 50);
 }
 
 TEST_CASE("MLA decode agrees with the reference on 50 random shapes each", "[value]") {

@@ -104,6 +104,59 @@ TEST_CASE("FA3 decode splits by the whole key length even under a window, which 
   CHECK(kernel(pipeline, "combine").families[0].tiles[0].peers == 8);  // the combine skips the others
 }
 
+TEST_CASE("FA4's Hopper decode works on a tile in splits without keys, and its combine kernel has CTAs for the rows of the whole batch") {
+  // Three KV tiles of 64 keys on 32 splits; 8 rows per entry, a CTA of the combine kernel has 1024 / 512 of them.
+  const ir::Pipeline pipeline = lowered("causal", problem(5, 8, 1, 1, 150, 512), "fa4-sm90-d512-decode", test::h100());
+  CHECK(items(pipeline, "attention") == 5 * 32);
+  std::int64_t beyond = 0;
+  for (const ir::RowTile& tile : kernel(pipeline, "attention").families[0].tiles) {
+    CHECK(tile.trips() == 1);
+    if (tile.kept > 0) continue;
+    CHECK(tile.runs[0].first == 3);  // the tile behind the last key
+    ++beyond;
+  }
+  CHECK(beyond == 32 - 3);
+  const ir::Kernel& combine = kernel(pipeline, "combine");
+  std::int64_t working = 0;
+  for (const ir::RowTile& tile : combine.families[0].tiles) {
+    CHECK(tile.peers == (tile.flag ? 0 : 3));
+    working += tile.flag ? 0 : 1;
+  }
+  CHECK(working == 8 / 2);
+  CHECK(items(pipeline, "combine") == 5 * (5 * 8 / 2));
+}
+
+TEST_CASE("TensorRT-LLM's generation kernel visits 128 keys at a time, whatever part of them exists") {
+  const auto trips = [](std::int64_t kv_len, std::int64_t d) {
+    const ir::Pipeline pipeline = lowered("causal", problem(1, 8, 1, 1, kv_len, d), "trtllm-decode-sm100", test::b200());
+    return kernel(pipeline, "attention").families[0].tiles[0].trips();
+  };
+  CHECK(trips(1, 128) == 1);
+  CHECK(trips(1, 256) == 128 / 64);
+  CHECK(trips(1, 512) == 128 / 32);
+  CHECK(trips(130, 512) == 256 / 32);
+  CHECK(trips(256, 512) == 256 / 32);
+}
+
+TEST_CASE("warpgroups that share O's columns score every tile each") {
+  const ir::Pipeline pipeline = lowered("causal", problem(1, 1, 1, 64, 64, 512), "fa4-sm90-d512", test::h100());
+  std::int64_t scored = 0;
+  std::int64_t stored = 0;
+  const ir::Program& p = kernel(pipeline, "attention").program;
+  for (const ir::Agent& agent : p.agents) {
+    for (const auto& section : agent.sections) {
+      for (const ir::Op& op : section) {
+        if (op.role == "qk" && op.kind == ir::OpKind::mma) ++scored;
+        if (op.role != "store" || op.kind != ir::OpKind::store) continue;
+        const ir::AxisId cols = p.tiles[static_cast<std::size_t>(op.in.front())].cols;
+        if (cols != ir::kUnit) stored += p.axes[static_cast<std::size_t>(cols)].valid;
+      }
+    }
+  }
+  CHECK(scored == 2);
+  CHECK(stored == 512);
+}
+
 TEST_CASE("the last CTA's reduction is one kernel with as many CTAs as the free SMs allow") {
   const ir::Pipeline pipeline = lowered("causal", problem(1, 32, 8, 1, 65536, 128), "splitkv-decode-lastcta", test::b200());
   CHECK(kernel_names(pipeline) == std::vector<std::string>{"attention"});

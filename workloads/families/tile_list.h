@@ -78,7 +78,9 @@ struct TileListPlan {
   int search_round_trips = 0;  // dependent reads per item of the search for it over the batch entries, on average
   double exp2_polynomial = 0;  // on this chip
   bool empty_items = false;    // some item visits no KV tile
+  bool trips_beyond = false;   // some trip visits a tile behind the last key
   [[nodiscard]] bool masks() const { return !code.keeps.empty(); }
+  [[nodiscard]] bool keyless_trips() const { return cuts.mask() || trips_beyond; }  // a row may be without keys in a trip
   [[nodiscard]] int pages_per_tile(int page_tokens) const { return (rule.tile_kv + page_tokens - 1) / page_tokens; }
   [[nodiscard]] bool persistent() const { return grid.policy != ir::GridPolicy::one_item_per_cta; }
 };

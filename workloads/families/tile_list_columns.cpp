@@ -135,7 +135,7 @@ ir::Program columns_program(const TileListPlan& plan, const Schedule& schedule, 
       t.score = score_tiles(b, plan, rows, kv, agent);
       t.m = vector("m");
       t.m_new = vector("m_new");
-      t.m_safe = plan.cuts.mask() ? vector("m_safe") : t.m_new;
+      t.m_safe = plan.keyless_trips() ? vector("m_safe") : t.m_new;
       t.m_scaled = vector("m_scaled");
     }
     c.compute.push_back(t);

@@ -59,7 +59,7 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   t.score = score_tiles(b, plan, rows, kv, agent, suffix);
   t.m = vector("m");
   t.m_new = vector("m_new");
-  t.m_safe = plan.cuts.mask() ? vector("m_safe") : t.m_new;
+  t.m_safe = plan.keyless_trips() ? vector("m_safe") : t.m_new;
   t.m_scaled = vector("m_scaled");
   t.alpha = vector("alpha");
   t.l = vector("l");

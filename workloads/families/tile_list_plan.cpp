@@ -226,7 +226,20 @@ std::vector<ir::ItemFamily> whole_items(const TileListPlan& plan, const Schedule
 bool visits_nothing(const std::vector<ir::ItemFamily>& families) {
   for (const ir::ItemFamily& family : families) {
     for (const ir::RowTile& tile : family.tiles) {
-      if (tile.kept == 0) return true;
+      if (tile.runs.empty()) return true;
+    }
+  }
+  return false;
+}
+
+// Whether some trip's tile lies behind the last key.
+bool visits_beyond(const TileListPlan& plan) {
+  for (const ir::ItemFamily& family : *plan.families) {
+    for (const ir::RowTile& tile : family.tiles) {
+      for (const ir::TripRun& run : tile.runs) {
+        const std::int64_t last = run.step < 0 ? run.first : run.first + (run.count - 1) * run.step;
+        if (last * plan.rule.tile_kv >= family.loop_extent) return true;
+      }
     }
   }
   return false;
@@ -449,6 +462,7 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
       schedule.mask == MaskPolicy::all_tiles || schedule.mask == MaskPolicy::all_or_none ? ir::When::always : ir::When::partial_trip;
   plan.search_round_trips = search_round_trips(plan, problem, schedule, chip);
   plan.empty_items = visits_nothing(*plan.families);
+  plan.trips_beyond = visits_beyond(plan);
   return plan;
 }
 

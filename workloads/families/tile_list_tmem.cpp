@@ -100,7 +100,7 @@ QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents
   x.t.score = score_tiles(b, plan, rows, kv, softmax, suffix);
   x.t.m = vector("m", softmax);
   x.t.m_new = vector("m_new", softmax);
-  x.t.m_safe = plan.cuts.mask() ? vector("m_safe", softmax) : x.t.m_new;
+  x.t.m_safe = plan.keyless_trips() ? vector("m_safe", softmax) : x.t.m_new;
   x.t.m_scaled = vector("m_scaled", softmax);
   x.t.alpha = vector("alpha", softmax);
   x.t.l = vector("l", softmax);
