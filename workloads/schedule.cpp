@@ -130,6 +130,8 @@ TileRule read_rule(FieldReader& reader) {
   rule.p_in_smem = reader.boolean("p_in_smem", false);
   rule.step_kv = small(reader, "step_kv", 0, kMostTile, 0);
   rule.split_columns = reader.boolean("split_columns", false);
+  rule.k_pieces = small(reader, "k_pieces", 1, 16, 1);
+  rule.cta_columns = small(reader, "cta_columns", 0, kMostTile, 0);
   rule.each_scores = reader.boolean("each_scores", false);
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);

@@ -44,6 +44,8 @@ struct TileRule {
   bool p_in_smem = false;        // P goes through SMEM to the second MMA
   bool split_columns = false;    // consumers share the columns of V (and O) instead of the rows; the first one scores for all
   bool each_scores = false;      // with split_columns: every consumer scores all rows by itself
+  int k_pieces = 1;              // parts of K's columns that are loaded and released one by one (accumulators in TMEM)
+  int cta_columns = 0;           // > 0: columns of V and O per CTA, which scores for them anew (accumulators in TMEM)
   int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
   int registers_per_thread = 0;  // of the computing agents; 0: as the agent says

@@ -148,6 +148,13 @@ void check_rules(const Schedule& s, FieldReader& reader) {
     if (rule.split_columns &&
         (alone || !rule.p_in_smem || s.v_in_k == rule.each_scores || s.mma == ir::MmaKind::tcgen05 || s.q_in_registers))
       at.issue("split_columns", "needs a producer, either v_in_k or each_scores, P in SMEM and accumulators in registers", "false");
+    if (rule.k_pieces > 1 && (s.mma != ir::MmaKind::tcgen05 || rule.kv_ring > 0 || s.v_in_k))
+      at.issue("k_pieces", "needs tcgen05, and K in slots of its own", "1");
+    const bool stores_apart =
+        std::any_of(s.agents.begin(), s.agents.end(), [](const AgentSpec& a) { return a.kind == AgentKind::epilogue; });
+    if (rule.cta_columns > 0 &&
+        (s.mma != ir::MmaKind::tcgen05 || s.split != SplitPolicy::none || stores_apart || rule.cta_columns % 16 != 0))
+      at.issue("cta_columns", "needs tcgen05 without splits and without an agent of kind epilogue", "0, or a multiple of 16");
     if (rule.each_scores && (!rule.split_columns || s.combine == Combine::last_cta || s.combine == Combine::owner))
       at.issue("each_scores", "needs split_columns, and partial results that a kernel of their own combines", "false");
     if (rule.p_in_smem && !warpgroup && s.mma != ir::MmaKind::mma_sync)

@@ -274,7 +274,13 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
     const ir::TensorId metadata = builder.tensor({"work_tiles", 1, problem.batch, 1, ir::DType::i32, ir::TensorRole::intermediate});
     builder.add(prepare_kernel(builder, problem, metadata));
   }
-  builder.add(attention_kernel(plan, schedule, tensors));
+  // A grid that holds all parts of the columns; one kernel per part stands for it.
+  const int columns = plan.rule.cta_columns > 0 ? plan.rule.cta_columns : plan.head_dim_v;
+  for (int begin = 0; begin < plan.head_dim_v; begin += columns) {
+    TileListPlan part = plan;
+    part.column_begin = begin;
+    builder.add(attention_kernel(part, schedule, tensors));
+  }
   if (plan.splits > 1 && !plan.last_cta && !plan.owner) builder.add(combine_kernel(plan, schedule, tensors));
   if (regroup) builder.add(regroup_kernel(plan, "regroup_o", tensors.o, o, plan.head_dim_v));
   if (reorders) {

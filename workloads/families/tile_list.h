@@ -69,6 +69,7 @@ struct TileListPlan {
   ir::MmaKind mma = ir::MmaKind::mma_sync;
   ir::MmaKind mma_pv = ir::MmaKind::mma_sync;
   ir::Grid grid;
+  int column_begin = 0;        // of V and O, where a CTA has a part of the columns
   std::int64_t splits = 1;     // largest over the groups
   bool last_cta = false;       // the last CTA of a row tile combines
   bool owner = false;          // stream-K: the CTA that owns a row tile's first KV tile combines

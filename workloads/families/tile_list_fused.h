@@ -44,8 +44,18 @@ struct SharedTokens {
   std::vector<ir::TokenId> turn;  // ping-pong, one per computing agent
 };
 
+// A part of K's columns with slots of its own.
+struct KPiece {
+  ir::TileId k = ir::kNone;
+  ir::TokenId full = ir::kNone;
+  ir::TokenId empty = ir::kNone;
+  int column = 0;
+  ir::AxisId columns = ir::kUnit;
+};
+
 struct SharedTiles {
   ir::TileId k = ir::kNone;
+  std::vector<KPiece> k_pieces;  // in the place of k, where it is loaded in parts
   ir::TileId v = ir::kNone;
   ir::TileId metadata = ir::kNone;
   ir::TileId pages = ir::kNone;  // entries of the block table for one KV tile

@@ -153,7 +153,7 @@ KvSlots kv_slots(const TileRule& rule) {
 SharedTiles kv_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId kv, ir::AxisId d, ir::AxisId dv) {
   const KvSlots slots = kv_slots(plan.rule);
   SharedTiles tiles;
-  tiles.k = b.smem("k", kv, d, plan.dtype_kv, slots.k);
+  if (plan.rule.k_pieces == 1) tiles.k = b.smem("k", kv, d, plan.dtype_kv, slots.k);
   if (plan.v_in_k) {
     tiles.v = b.view("v", tiles.k, dv, 0);
     return tiles;
@@ -168,7 +168,7 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
   const ir::CopyKind copy = c.schedule.copy;
   const KvSlots slots = kv_slots(c.plan.rule);
   const ir::Access keys{c.tensors.k, c.plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
-  const ir::Access values{c.tensors.v, c.plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
+  const ir::Access values{c.tensors.v, c.plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0, c.plan.column_begin};
   if (role == "load_q") {
     if (c.tokens.q_empty != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.q_empty, 1)));
     for (std::size_t w = 0; w < c.compute.size(); ++w) {
@@ -178,10 +178,16 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
       list.push_back(ops::when(q_loads(c), ops::load(c.compute[w].q, from, copy, {c.tokens.q_full})));
     }
   } else if (role == "load_k") {
-    if (c.guard_slots) list.push_back(ops::await(slots.crossed ? c.tokens.v_empty : c.tokens.k_empty, slots.k));
     const ir::Access table{c.tensors.block_table, static_cast<int>(c.plan.slabs / c.plan.batch), 1, false, false, ir::RowFrom::zero, 0};
     for (int i = 0; i < c.schedule.trip_global_round_trips; ++i) list.push_back(ops::load(c.shared.pages, table, ir::CopyKind::plain));
-    list.push_back(ops::load(c.shared.k, keys, copy, {c.tokens.k_full}));
+    if (c.guard_slots && c.shared.k_pieces.empty())
+      list.insert(list.begin(), ops::await(slots.crossed ? c.tokens.v_empty : c.tokens.k_empty, slots.k));
+    if (c.shared.k_pieces.empty()) list.push_back(ops::load(c.shared.k, keys, copy, {c.tokens.k_full}));
+    for (const KPiece& piece : c.shared.k_pieces) {
+      ir::Access part = keys;
+      part.column_begin = piece.column;
+      ops::append(list, {ops::await(piece.empty, slots.k), ops::load(piece.k, part, copy, {piece.full})});
+    }
   } else if (role == "load_v") {
     if (c.plan.v_in_k) return {};
     if (c.tokens.o_stored != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.o_stored, 1)));

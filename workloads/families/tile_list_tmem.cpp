@@ -7,6 +7,9 @@
 //   issuer, per query tile:   t-1 await p_full, o_ready   PV -> pv_done      t QK^T -> s_full
 //   softmax:                  await s_full   s   alpha -> stats   P -> p_full
 //   correction:               await stats    O *= alpha (where it changes) -> o_ready
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -27,11 +30,12 @@ constexpr int kEpilogue = 2;
 
 // What hangs on one query tile of 128 rows.
 struct QueryTile {
-  ComputeTiles t;                // q, o, row vectors; s is the softmax agent's copy in registers
-  ir::TileId s = ir::kNone;      // TMEM
-  ir::TileId p = ir::kNone;      // TMEM, in the columns of s
-  ir::TileId scale = ir::kNone;  // SMEM: alpha of a trip, in the end the sum
-  ir::TileId top = ir::kNone;    // SMEM: row maximum, in the end
+  ComputeTiles t;                    // q, o, row vectors; s is the softmax agent's copy in registers
+  std::vector<ir::TileId> q_pieces;  // beside those of K
+  ir::TileId s = ir::kNone;          // TMEM
+  ir::TileId p = ir::kNone;          // TMEM, in the columns of s
+  ir::TileId scale = ir::kNone;      // SMEM: alpha of a trip, in the end the sum
+  ir::TileId top = ir::kNone;        // SMEM: row maximum, in the end
   // of the correction agent
   ir::TileId alpha = ir::kNone;
   ir::TileId sum = ir::kNone;
@@ -82,6 +86,18 @@ Agents make_agents(ProgramBuilder& b, const Schedule& schedule, const TileRule& 
   return agents;
 }
 
+std::vector<KPiece> k_pieces(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId kv) {
+  std::vector<KPiece> pieces;
+  const int columns = plan.padded_qk / plan.rule.k_pieces;
+  for (int i = 0; plan.rule.k_pieces > 1 && i < plan.rule.k_pieces; ++i) {
+    const ir::AxisId d = b.fixed(fmt::format("d{}", i), columns, std::clamp(plan.head_dim_qk - i * columns, 0, columns));
+    const std::string name = std::to_string(i);
+    pieces.push_back(
+        {b.smem("k" + name, kv, d, plan.dtype_kv, plan.rule.stages), b.token("k_full" + name), b.token("k_empty" + name), i * columns, d});
+  }
+  return pieces;
+}
+
 QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents& agents, int index, ir::AxisId kv, ir::AxisId d,
                           ir::AxisId dv) {
   const TileListPlan& plan = c.plan;
@@ -91,6 +107,9 @@ QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents
   const auto vector = [&](const char* name, int agent) { return b.registers(name + suffix, rows, ir::kUnit, ir::DType::f32, agent); };
   QueryTile x;
   x.t.q = b.smem("q" + suffix, rows, d, plan.dtype);
+  for (const KPiece& piece : c.shared.k_pieces) {
+    x.q_pieces.push_back(b.view(fmt::format("q{}_{}", suffix, piece.column), x.t.q, piece.columns, piece.column));
+  }
   const int stages = plan.rule.consumers == 1 ? 2 : 1;
   x.s = b.tmem("s" + suffix, rows, kv, ir::DType::f32, stages);
   x.p = b.tmem("p" + suffix, rows, kv, plan.dtype, stages, x.s);
@@ -127,6 +146,23 @@ QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents
   return x;
 }
 
+// S of one query tile; the first one waits for K, the last one releases it.
+ops::Ops score(const FusedContext& c, const QueryTile& x, bool first, bool last) {
+  ops::Ops list;
+  if (first) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.q_full)));
+  const std::size_t pieces = std::max<std::size_t>(1, c.shared.k_pieces.size());
+  for (std::size_t i = 0; i < pieces; ++i) {
+    const bool whole = c.shared.k_pieces.empty();
+    const KPiece k = whole ? KPiece{c.shared.k, c.tokens.k_full, c.tokens.k_empty, 0, ir::kUnit} : c.shared.k_pieces[i];
+    if (first) list.push_back(ops::await(k.full));
+    ir::Op op = ops::mma(whole ? x.t.q : x.q_pieces[i], k.k, x.s, ir::MmaKind::tcgen05, true, i > 0);
+    if (i + 1 == pieces) op.completes.push_back(x.s_full);
+    if (last) op.completes.push_back(k.empty);
+    list.push_back(op);
+  }
+  return list;
+}
+
 // With one S a query tile, PV of the trip before comes first: QK^T writes over the P that it reads.
 ops::Ops issuer_loop(const FusedContext& c, const std::vector<QueryTile>& tiles) {
   ops::Ops list;
@@ -143,14 +179,7 @@ ops::Ops issuer_loop(const FusedContext& c, const std::vector<QueryTile>& tiles)
     }
     const std::size_t before = list.size();
     ops::append(list, ops::with_role(pv, "pv", 1));
-    ops::Ops qk;
-    if (w == 0) qk.push_back(ops::when(When::first_trip, ops::await(c.tokens.q_full)));
-    if (w == 0) qk.push_back(ops::await(c.tokens.k_full));
-    ir::Op op = ops::mma(x.t.q, c.shared.k, x.s, ir::MmaKind::tcgen05, true, false);
-    op.completes = {x.s_full};
-    if (last) op.completes.push_back(c.tokens.k_empty);
-    qk.push_back(op);
-    qk = ops::with_role(qk, "qk");
+    const ops::Ops qk = ops::with_role(score(c, x, w == 0, last), "qk");
     const auto at = tiles.size() == 1 ? list.begin() + static_cast<std::ptrdiff_t>(before) : list.end();
     list.insert(at, qk.begin(), qk.end());
   }
@@ -215,6 +244,7 @@ ops::Ops correction_end(const FusedContext& c, const QueryTile& x, int index) {
     to_o.slab_multiplier = to_lse.slab_multiplier = static_cast<int>(c.plan.splits);
     to_o.add_split = to_lse.add_split = true;
   }
+  to_o.column_begin = c.plan.column_begin;
   ops::Ops list{ops::await(x.stats),        ops::unary(Fn::copy, x.scale, x.sum),       ops::unary(Fn::copy, x.top, x.max),
                 ops::signal(x.stats_empty), ops::unary(Fn::reciprocal, x.sum, x.alpha), ops::unary(Fn::finite_or_zero, x.alpha, x.alpha)};
   ops::append(list, read_output(c, x));
@@ -226,6 +256,10 @@ ops::Ops correction_end(const FusedContext& c, const QueryTile& x, int index) {
   } else {
     if (!split) out.push_back(ops::convert(x.o, x.t.o_out));
     out.push_back(ops::store(x.t.o_out, to_o, ir::CopyKind::plain));
+  }
+  if (c.plan.column_begin > 0) {
+    ops::append(list, ops::with_role(out, "store"));
+    return list;
   }
   ops::append(
       out, {ops::unary(Fn::log2, x.sum, x.lse), ops::binary(Fn::multiply, x.max, scale, x.max), ops::binary(Fn::add, x.lse, x.max, x.lse)});
@@ -247,16 +281,20 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
   FusedContext c{plan, schedule, tensors, {}, {}, {}, rule.tile_q / rule.consumers, true, true};
   const ir::AxisId kv = b.trip_columns("kv", rule.tile_kv);
   const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
-  const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);
+  const int columns = rule.cta_columns > 0 ? rule.cta_columns : plan.padded_v;
+  const ir::AxisId dv = b.fixed("dv", columns, std::min(columns, plan.head_dim_v - plan.column_begin));
   c.shared = kv_tiles(b, plan, kv, d, dv);
+  c.shared.k_pieces = k_pieces(b, plan, kv);
   if (schedule.item_global_round_trips > 0) {
     c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, agents.load);
   }
   c.shared.pages = pages_tile(b, c, agents.load);
   c.tokens.q_full = b.token("q_full", rule.consumers);
   if (plan.persistent()) c.tokens.q_empty = b.token("q_empty", rule.consumers);
-  c.tokens.k_full = b.token("k_full");
-  c.tokens.k_empty = b.token("k_empty");
+  if (c.shared.k_pieces.empty()) {
+    c.tokens.k_full = b.token("k_full");
+    c.tokens.k_empty = b.token("k_empty");
+  }
   c.tokens.v_full = b.token("v_full");
   c.tokens.v_empty = b.token("v_empty");
   std::vector<QueryTile> tiles;
