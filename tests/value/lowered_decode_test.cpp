@@ -140,10 +140,13 @@ TEST_CASE("stream-K and planned decode agree with the reference on 50 random sha
   check_random("flashinfer-decode", test::a100(), draw_gqa, 50);
 }
 
-TEST_CASE("decode that shares O's columns, visits empty splits or whole steps agrees with the reference on 50 random shapes each",
-          "[value]") {
+TEST_CASE(
+    "kernels that share O's columns, load K in pieces, visit empty splits or whole steps agree with the reference on 50 random shapes each",
+    "[value]") {
   check_random("fa4-sm90-d512-decode", test::h100(), draw_wide, 50);
   check_random("trtllm-decode-sm100", test::b200(), draw_wide, 50);
+  check_random("fa4-sm90-d512", test::h100(), draw_wide, 50);
+  check_random("trtllm-prefill-sm100", test::b200(), draw_wide, 50);
 }
 
 TEST_CASE("MLA decode agrees with the reference on 50 random shapes each", "[value]") {

@@ -189,7 +189,7 @@ TEST_CASE("accumulators of two query tiles fill tensor memory at head_dim 128") 
   CHECK(kernel(kib(128, "fa4-sm100"), "attention").program.tmem_bytes() == 4 * 128 * 128 * 4);
   CHECK(kernel(kib(64, "fa4-sm100"), "attention").program.tmem_bytes() == 2 * 128 * (128 + 64) * 4);
   // One tile with two S of 64 columns, and O of 256.
-  CHECK(kernel(kib(256, "trtllm-prefill-sm100"), "attention").program.tmem_bytes() == 128 * (2 * 64 + 256) * 4);
+  CHECK(kernel(kib(256, "trtllm-prefill-sm100"), "attention").program.tmem_bytes() == 128 * (2 * 128 + 256) * 4);
   Chip half = test::b200();
   half.sm.tmem_kib = 128;
   CHECK(complaint("dense", problem(1, 8, 8, 512, 512, 128), "fa4-sm100", half).find("needs 256 KiB of tensor memory") != std::string::npos);
