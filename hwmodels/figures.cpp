@@ -151,8 +151,8 @@ constexpr std::array kFigures = {
 // clang-format on
 
 constexpr std::array<std::string_view, 5> kStatusNames = {"published", "measured", "derived", "estimated", "fitted"};
-constexpr std::array<std::string_view, 12> kIsas = {"cdna2",  "cdna3",  "cdna4", "generic", "simd",  "sm_100",
-                                                    "sm_103", "sm_120", "sm_80", "sm_86",   "sm_89", "sm_90"};
+constexpr std::array<std::string_view, 13> kIsas = {"cdna2",  "cdna3", "cdna4", "generic", "simd",  "sm_100", "sm_103",
+                                                    "sm_120", "sm_80", "sm_86", "sm_89",   "sm_90", "xe2"};
 constexpr std::array<std::string_view, 4> kInstructions = {"mma_sync", "wgmma", "tcgen05", "systolic"};
 
 }  // namespace

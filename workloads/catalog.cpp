@@ -22,14 +22,14 @@ struct DefaultRule {
 // First legal name wins, whatever the problem's shape.
 struct OperatorRule {
   std::string_view variant;
-  std::array<const char*, 3> schedules;
+  std::array<const char*, 4> schedules;
 };
 constexpr std::array kOperatorDefaults{
-    OperatorRule{"gemm", {"gemm-sm100", "gemm-sm90", "gemm-sm80"}},
-    OperatorRule{"gna", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80"}},
-    OperatorRule{"na", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80"}},
-    OperatorRule{"softmax", {"softmax-pytorch", "", ""}},
-    OperatorRule{"layernorm", {"layernorm-pytorch", "", ""}},
+    OperatorRule{"gemm", {"gemm-sm100", "gemm-sm90", "gemm-sm80", "gemm-generic"}},
+    OperatorRule{"gna", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80", ""}},
+    OperatorRule{"na", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80", ""}},
+    OperatorRule{"softmax", {"softmax-pytorch", "", "", ""}},
+    OperatorRule{"layernorm", {"layernorm-pytorch", "", "", ""}},
 };
 
 constexpr std::array kDefaults{

@@ -118,7 +118,7 @@ TEST_CASE("the shipped maps serve every library kernel that has a schedule, and 
       {"0.24.0", "vllm_flashinfer_trtllmdecode", "b200_sxm", "decode", 128, 1, true, "trtllm-decode-sm100"},
       {"0.24.0", "vllm_flashinfer_trtllmdecode", "gb300", "decode", 512, 1, true, "trtllm-decode-sm100"},
       {"0.24.0", "vllm_flashinfer_trtllmprefill", "b200_sxm", "prefill", 128, 4096, true, "trtllm-prefill-sm100"},
-      {"0.24.0", "vllm_flashinfer_trtllmprefill", "b200_sxm", "prefill", 512, 4096, true, ""},
+      {"0.24.0", "vllm_flashinfer_trtllmprefill", "b200_sxm", "prefill", 512, 4096, true, "trtllm-prefill-sm100"},
       {"0.24.0", "vllm_vit_flash_attn_fa4", "b200_sxm", "encoder", 64, 4096, false, "fa4-sm100-varlen"},
       {"0.24.0", "vllm_vit_flash_attn_fa4", "h100_sxm", "encoder", 64, 4096, false, ""},
   }));

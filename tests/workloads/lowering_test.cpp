@@ -188,7 +188,7 @@ TEST_CASE("accumulators of two query tiles fill tensor memory at head_dim 128") 
   // S and O of two tiles: 4 x 128 lanes x 128 columns x 4 bytes; P lies in S.
   CHECK(kernel(kib(128, "fa4-sm100"), "attention").program.tmem_bytes() == 4 * 128 * 128 * 4);
   CHECK(kernel(kib(64, "fa4-sm100"), "attention").program.tmem_bytes() == 2 * 128 * (128 + 64) * 4);
-  // One tile with two S of 64 columns, and O of 256.
+  // One tile with two S of 128 columns, and O of 256.
   CHECK(kernel(kib(256, "trtllm-prefill-sm100"), "attention").program.tmem_bytes() == 128 * (2 * 128 + 256) * 4);
   Chip half = test::b200();
   half.sm.tmem_kib = 128;
