@@ -97,7 +97,8 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
     return mapped;
   }
   const KernelMaps::Found found = maps.find(map_key(row));
-  const std::optional<ir::DType> dtype = dtype_of(row.dtype);
+  const bool own_dtype = found.entry == nullptr || found.entry->computes.empty();
+  const std::optional<ir::DType> dtype = dtype_of(own_dtype ? row.dtype : found.entry->computes);
   if (found.entry == nullptr)
     mapped.unmapped = found.reason;
   else if (!mapped.chip)
@@ -113,6 +114,7 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
     visited.window = 0;
     visited.mask = MaskKind::causal;
   }
+  if (found.entry->ignores_causal && row.mask == MaskKind::causal) visited.mask = MaskKind::full;
   mapped.variant = &variant(variant_of(visited));
   mapped.problem = problem_of(visited, *mapped.variant, *dtype);
   mapped.harness = harness->name;

@@ -69,6 +69,8 @@ KernelMapEntry read_entry(FieldReader& reader) {
   std::tie(entry.q_len_min, entry.q_len_max) = range(reader, "q_len", std::int64_t{1} << 40);
   if (reader.has("windowed")) entry.windowed = reader.boolean("windowed");
   if (reader.has("ignores_window")) entry.ignores_window = reader.boolean("ignores_window");
+  entry.computes = reader.text("computes", {"fp16", "bf16", "fp8"}, "");
+  if (reader.has("ignores_causal")) entry.ignores_causal = reader.boolean("ignores_causal");
   if (reader.has("paged")) entry.paged = reader.boolean("paged");
   entry.source = reader.text("source", {}, "");
   entry.unmapped = reader.text("unmapped", {}, "");

@@ -37,6 +37,8 @@ struct KernelMapEntry {
   std::int64_t q_len_min = 1, q_len_max = std::int64_t{1} << 40;
   std::optional<bool> windowed, paged;
   bool ignores_window = false;  // the kernel visits every tile below the diagonal and only masks by the window
+  std::string computes;         // element type of tensors and products where it is not the row's
+  bool ignores_causal = false;  // the kernel visits every tile and only masks by the diagonal
   std::string schedule;         // "" where `unmapped` says why
   std::string harness;
   TimedKernels timed;  // names of the lowered kernels

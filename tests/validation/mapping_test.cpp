@@ -107,6 +107,25 @@ TEST_CASE("a kernel that only masks by the window is predicted with the tiles th
   CHECK(sixteen_bit.variant->name == "sliding-window");
 }
 
+TEST_CASE("a kernel may compute in another type than its row names, and visit what it masks") {
+  const KernelMaps maps = KernelMaps::load();
+  Catalog catalog;
+  MeasuredRow row = decode_row();
+  row.device = "b200_sxm";
+  row.library = "Triton tutorial FA2";
+  row.kernel = "CUDA TileIR backend Triton [FP8]";
+  row.version.clear();
+  row.phase = row.pass = "bwd";
+  row.q_heads = row.kv_heads = 32;
+  row.q_len = row.kv_len = 4096;
+  row.paged.reset();
+  row.dtype = "fp8";
+  const MappedRow mapped = map_row(row, maps, catalog);
+  REQUIRE(mapped.unmapped == "");
+  CHECK(mapped.variant->name == "dense");
+  CHECK(mapped.problem.dtype == ir::DType::f16);
+}
+
 TEST_CASE("a row's own clock replaces the harness's") {
   Catalog catalog;
   MeasuredRow row = decode_row();
