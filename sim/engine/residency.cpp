@@ -2,10 +2,11 @@
 #include "sim/engine/residency.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
+#include "sim/engine/footprint.h"
 #include "sim/engine/kernel_plan.h"
-#include "sim/engine/l2_cache.h"
 #include "sim/engine/panel_residency.h"
 
 namespace attnsim {
@@ -170,7 +171,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   double fetched = 0;
   double stored = 0;
   std::vector<Walked> walked;
-  const double footprint = L2Cache::footprint_bytes(tensors);
+  const std::array<const ir::Kernel*, 1> only{&kernel};
+  const double footprint = touched_bytes(only, tensors);
   const auto in_flight = static_cast<double>(config.sms) * config.ctas_per_sm;
   const bool panels = walks_panels(kernel);
   if (panels) {

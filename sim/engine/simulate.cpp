@@ -8,6 +8,7 @@
 #include "sim/engine/chip_share.h"
 #include "sim/engine/engine.h"
 #include "sim/engine/fast.h"
+#include "sim/engine/footprint.h"
 #include "sim/engine/machine.h"
 #include "sim/engine/node_schedule.h"
 #include "sim/engine/power.h"
@@ -208,10 +209,17 @@ class Simulator {
                        [this](const SelectedKernel& s) { return s.kernel != nullptr && plays_steps(*s.kernel, parts_); });
   }
 
+  double footprint_bytes() const {
+    std::vector<const ir::Kernel*> kernels;
+    for (const ir::Node& node : pipeline_.nodes())
+      if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) kernels.push_back(kernel);
+    return touched_bytes(kernels, pipeline_.tensors());
+  }
+
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
   Pass settle(double clock, bool watched) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
-    const double footprint = L2Cache::footprint_bytes(pipeline_.tensors());
+    const double footprint = footprint_bytes();
     const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
     // At another clock the end state of the call before is as good a start.
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);

@@ -15,7 +15,7 @@ std::string overlay_text(const Device& device, const std::vector<Microbenchmark>
     if (m.figure.empty() || !std::isfinite(m.value)) continue;
     const double value = std::stod(fmt::format("{:.5g}", m.value));
     nlohmann::ordered_json figure;
-    if (m.figure == "sm.count")
+    if (m.figure == "sm.count" || m.figure == "sm.lanes_per_warp")
       figure["value"] = static_cast<std::int64_t>(value);
     else
       figure["value"] = value;

@@ -24,6 +24,8 @@ struct Kernels {
   // Online softmax of s [rows x cols] in base 2: m = max(m, row maximum), s = exp2((s - m) * scale), alpha = exp2((m_old - m) * scale),
   // l = l * alpha + row sum. cols a multiple of lanes; a masked score is -infinity.
   void (*softmax)(float* s, std::size_t stride, int rows, int cols, float scale, float* m, float* l, float* alpha);
+  // row [cols] becomes -infinity outside [begin, end); cols a multiple of lanes.
+  void (*keep)(float* row, int cols, int begin, int end);
   // o [rows x cols] *= factor of the row.
   void (*scale_rows)(float* o, std::size_t stride, int rows, int cols, const float* factor);
   // s [rows x keys] = q [rows x head_dim] * k^T, keys a multiple of lanes (rows of k beyond `valid` are not read); fetches `ahead`.

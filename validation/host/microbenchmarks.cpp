@@ -106,6 +106,7 @@ class Suite {
     add("cores", "sm.count", "cores", "threads that the kernels use", threads(), told);
     add("cache", "l2.capacity_mib", "MiB", "last-level cache, as the operating system tells",
         static_cast<double>(system_.llc_bytes) / (1 << 20), told);
+    add("vector", "sm.lanes_per_warp", "lanes", std::string("FP32 elements of a vector, ") + kernels_.isa, kernels_.lanes, told);
     if (system_.memory_bytes > 0)
       add("memory", "hbm.capacity_gib", "GiB", "as the operating system tells", static_cast<double>(system_.memory_bytes) / (1LL << 30),
           told);
@@ -131,6 +132,41 @@ class Suite {
     const double rate = kRepeats * 2 * 2.0 * kTileQ * kTileKv * kMaxHeadDim / product.median / hertz();
     add("product", "tensor.efficiency", "", "96 x 128 x 128 by register blocks, panels in L2, over the FMA peak",
         std::min(1.0, rate / per_clock), product);
+    small_products(per_clock);
+  }
+
+  // What a product takes beyond its arithmetic: pointers of its rows, sums across the lanes, first and last use of its result. Of decode's
+  // two products, whose few rows leave little else; each alone, so that its operands lie in L1 (what comes from L2 is a figure of its own).
+  void small_products(double flops_per_clock) {
+    constexpr int kRepeats = 50;
+    double excess = 0;
+    int products = 0;
+    Seconds all;
+    const auto one = [&](int rows, int d, const auto& body) {
+      const Seconds t = time_all([&](int thread) {
+        for (int i = 0; i < kRepeats; ++i) body(*parts_[static_cast<std::size_t>(thread)]);
+      });
+      excess += t.median * hertz() / kRepeats - 2.0 * rows * kDecodeTileKv * d / flops_per_clock;
+      all.median += t.median;
+      all.half_width += t.half_width;
+      all.samples += t.samples;
+      ++products;
+    };
+    for (const int d : {kMaxHeadDim / 2, kMaxHeadDim}) {
+      const auto stride = static_cast<std::size_t>(d);
+      for (int rows = 1; rows <= kDecodeTileQ; rows *= 2) {
+        one(rows, d, [&](Workspace::Part& part) {
+          kernels_.scores(part.q.data(), rows, d, part.k.data(), stride, kDecodeTileKv, kDecodeTileKv, part.s.data(), kDecodeTileKv,
+                          nullptr);
+        });
+        one(rows, d, [&](Workspace::Part& part) {
+          kernels_.values(part.s.data(), kDecodeTileKv, rows, part.v.data(), stride, kDecodeTileKv, d, part.o.data(), stride, nullptr);
+        });
+      }
+    }
+    add("product-start", "latency.mma_sync_cycles", "cycles",
+        "products of 1 to 8 rows with 64 keys in L1, head sizes 64 and 128, less their arithmetic at the FMA peak; mean",
+        std::max(0.0, excess / products), all);
   }
 
   // The passes of the softmax alone and together: how far they hide one another is the chain's serialisation.
@@ -198,15 +234,19 @@ class Suite {
     add("bandwidth-llc", "l2.bandwidth_bytes_per_clk", "B/clk", label(in_llc, "all cores"), rate(in_llc, all) * threads() / hertz(), all);
     const Seconds far = read(buffers, most, pool_.size());
     add("bandwidth-memory", "hbm.bandwidth_gb_per_s", "GB/s", label(most, "all cores"), rate(most, far) * threads() / 1e9, far);
-    double usable = static_cast<double>(in_llc) * threads();
-    const double middle = (rate(in_llc, all) + rate(most, far)) / 2;
+    const auto time_per_byte = [&](std::size_t bytes, const Seconds& t) { return t.median / static_cast<double>(bytes); };
+    const double cached = time_per_byte(in_llc, all), memory = time_per_byte(most, far);
+    double kept = 1;
     for (std::size_t bytes = 16 << 10; bytes < most; bytes *= 2) {
       const Seconds t = read(buffers, bytes, pool_.size());
       add("bandwidth-curve", "", "GB/s", label(bytes, "all cores"), rate(bytes, t) * threads() / 1e9, t);
-      if (bytes > in_llc && rate(bytes, t) > middle) usable = static_cast<double>(bytes) * threads();
     }
-    add("bandwidth-capacity", "l2.effective_fraction", "", "largest working set above the mean of cache and memory bandwidth",
-        std::min(1.0, usable / static_cast<double>(system_.llc_bytes)), far);
+    // As much as the cache is large: what it does not keep comes from memory.
+    const Seconds whole = read(buffers, share, pool_.size());
+    if (memory > cached) kept = (memory - time_per_byte(share, whole)) / (memory - cached);
+    add("bandwidth-capacity", "l2.effective_fraction", "",
+        label(share, "all cores") + ": part of it that comes at the cache's speed, the rest at memory's", std::clamp(kept, 0.1, 1.0),
+        whole);
   }
 
   // Nanoseconds of one step through lines in random order (Sattolo's cycle), so that no prefetcher helps.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -34,7 +35,8 @@ class QueryTile {
     rows_ = static_cast<int>(std::min<std::int64_t>(kTileQ, shape_.q_len - first_));
     padded_ = static_cast<int>(ceil_div(rows_, kernels_.block_rows)) * kernels_.block_rows;
     load_q();
-    const KeyRange keys{visible_keys(shape_, first_).begin, visible_keys(shape_, first_ + rows_ - 1).end};
+    for (int r = 0; r < rows_; ++r) visible_[static_cast<std::size_t>(r)] = visible_keys(shape_, first_ + r);
+    const KeyRange keys{visible_.front().begin, last().end};
     for (std::int64_t t = keys.begin / kTileKv; t * kTileKv < keys.end; ++t) {
       if (keeps_tile(shape_, tile, t)) visit(t * kTileKv);
     }
@@ -82,17 +84,16 @@ class QueryTile {
     tally_.add(&Tally::l2_bytes, 2.0 * valid * d_ * sizeof(float));
   }
 
+  [[nodiscard]] const KeyRange& last() const { return visible_[static_cast<std::size_t>(rows_ - 1)]; }
+
   void mask(std::int64_t key, int valid) {
-    const KeyRange first = visible_keys(shape_, first_);
-    const KeyRange last = visible_keys(shape_, first_ + rows_ - 1);
-    if (std::max(first.begin, last.begin) <= key && std::min(first.end, last.end) >= key + kTileKv && valid == kTileKv) return;
+    const KeyRange& first = visible_.front();
+    if (std::max(first.begin, last().begin) <= key && std::min(first.end, last().end) >= key + kTileKv && valid == kTileKv) return;
     for (int r = 0; r < rows_; ++r) {
-      const KeyRange keys = visible_keys(shape_, first_ + r);
-      const auto begin = static_cast<int>(std::clamp<std::int64_t>(keys.begin - key, 0, kTileKv));
-      const auto end = static_cast<int>(std::clamp<std::int64_t>(keys.end - key, begin, kTileKv));
-      float* row = part_.s.data() + static_cast<std::size_t>(r) * kTileKv;
-      std::fill(row, row + begin, kNothing);
-      std::fill(row + end, row + kTileKv, kNothing);
+      const KeyRange& keys = visible_[static_cast<std::size_t>(r)];
+      kernels_.keep(part_.s.data() + static_cast<std::size_t>(r) * kTileKv, kTileKv,
+                    static_cast<int>(std::clamp<std::int64_t>(keys.begin - key, 0, kTileKv)),
+                    static_cast<int>(std::clamp<std::int64_t>(keys.end - key, 0, kTileKv)));
     }
   }
 
@@ -118,7 +119,8 @@ class QueryTile {
   std::int64_t head_ = 0;
   std::int64_t first_ = 0;  // query
   int rows_ = 0;
-  int padded_ = 0;  // rows padded to register blocks
+  int padded_ = 0;                          // rows padded to register blocks
+  std::array<KeyRange, kTileQ> visible_{};  // of each row
 };
 
 template <class Tally>
