@@ -82,10 +82,14 @@ JsonDocument chip_document(const std::string& name) {
   return document;
 }
 
-Chip load_chip(const std::string& name, const JsonDocument& overlay) {
-  JsonDocument document = base_document(name);
+JsonDocument chip_document(const std::string& name, const JsonDocument& overlay) {
+  JsonDocument document = chip_document(name);
   apply_overlay(document, overlay, name);
-  return parse_chip(document);
+  return document;
+}
+
+Chip load_chip(const std::string& name, const JsonDocument& overlay) {
+  return parse_chip(chip_document(name, overlay));
 }
 
 }  // namespace attnsim

@@ -30,7 +30,7 @@ std::vector<fs::path> sorted_entries(const fs::path& folder) {
 
 std::optional<MeasuredDevice> read_device(const fs::path& folder) {
   MeasuredDevice device;
-  device.folder = folder.filename().string();
+  device.folder = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
   std::map<std::string, std::string> hashes;  // one walk over the sources per kernel
   for (const fs::path& path : sorted_entries(folder)) {
     if (path.extension() != ".jsonl") continue;
@@ -46,12 +46,12 @@ std::optional<MeasuredDevice> read_device(const fs::path& folder) {
     }
   }
   if (device.rows.empty()) return std::nullopt;
+  if (fs::exists(folder / "overlay.json")) device.overlay = folder / "overlay.json";
   return device;
 }
 
-Chip chip_of(const MeasuredDevice& device, const fs::path& folder) {
-  const fs::path overlay = folder / "overlay.json";
-  return fs::exists(overlay) ? load_chip(device.chip, read_json_file(overlay)) : load_chip(device.chip);
+Chip chip_of(const MeasuredDevice& device) {
+  return device.overlay ? load_chip(device.chip, read_json_file(*device.overlay)) : load_chip(device.chip);
 }
 
 void predict_all(std::vector<OwnRow>& rows, const Chip& chip, int jobs, const std::function<void(std::size_t, std::size_t)>& progress) {
@@ -112,23 +112,27 @@ fs::path default_own_measurements() {
   return data_dir() / "validation" / "measurements";
 }
 
-MeasuredValidation validate_measured(const fs::path& folder, int jobs, const std::function<void(std::size_t, std::size_t)>& progress) {
-  MeasuredValidation validation;
-  validation.folder = folder;
+std::vector<MeasuredDevice> read_measured(const fs::path& folder) {
   std::vector<fs::path> folders{folder};
   for (const fs::path& path : sorted_entries(folder)) {
     if (fs::is_directory(path)) folders.push_back(path);
   }
+  std::vector<MeasuredDevice> devices;
   for (const fs::path& path : folders) {
-    std::optional<MeasuredDevice> device = read_device(path);
-    if (!device) continue;
-    if (device->chip.empty()) {
-      for (OwnRow& row : device->rows) row.unmapped = "no chip of attnsim stands for this device";
+    if (std::optional<MeasuredDevice> device = read_device(path)) devices.push_back(std::move(*device));
+  }
+  return devices;
+}
+
+MeasuredValidation validate_measured(const fs::path& folder, int jobs, const std::function<void(std::size_t, std::size_t)>& progress) {
+  MeasuredValidation validation{folder, read_measured(folder)};
+  for (MeasuredDevice& device : validation.devices) {
+    if (device.chip.empty()) {
+      for (OwnRow& row : device.rows) row.unmapped = "no chip of attnsim stands for this device";
     } else {
-      predict_all(device->rows, chip_of(*device, path), jobs, progress);
+      predict_all(device.rows, chip_of(device), jobs, progress);
     }
-    add_speedups(device->rows);
-    validation.devices.push_back(std::move(*device));
+    add_speedups(device.rows);
   }
   return validation;
 }

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ struct MeasuredDevice {
   std::string folder;  // its name
   std::string device;
   std::string chip;
-  std::vector<OwnRow> rows;  // stale ones included
+  std::vector<OwnRow> rows;                      // stale ones included
+  std::optional<std::filesystem::path> overlay;  // figures of its microbenchmarks
 };
 
 struct MeasuredValidation {
@@ -25,7 +27,9 @@ struct MeasuredValidation {
 };
 
 [[nodiscard]] std::filesystem::path default_own_measurements();  // validation/measurements
-// A folder of device folders, or one device folder. An absent or empty one gives no devices. Throws ConfigError for malformed rows.
+// A folder of device folders, or one device folder; rows without predictions. Throws ConfigError for malformed rows.
+[[nodiscard]] std::vector<MeasuredDevice> read_measured(const std::filesystem::path& folder);
+// The same with predictions. An absent or empty one gives no devices. Throws ConfigError for malformed rows.
 [[nodiscard]] MeasuredValidation validate_measured(const std::filesystem::path& folder, int jobs,
                                                    const std::function<void(std::size_t, std::size_t)>& progress);
 [[nodiscard]] std::string measured_text(const MeasuredValidation& validation);

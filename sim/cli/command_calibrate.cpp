@@ -7,6 +7,7 @@
 #include "sim/cli/command.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/report_calibrate.h"
+#include "validation/measured.h"
 
 namespace attnsim::cli {
 
@@ -14,10 +15,12 @@ namespace {
 
 struct Arguments {
   std::string chip, harness, measurements, microbenchmarks, device, start = "overlay", engine = "automatic", write, write_harness;
-  std::vector<std::string> files, parameters, measured;
+  std::vector<std::string> files, parameters, held, own_rows;
   std::size_t rows = 120, unseen_rows = 0;
   std::uint64_t seed = 1;
   int most_evaluations = 200;
+  bool with_own_rows = false;
+  [[nodiscard]] bool has_rows() const { return with_own_rows || !files.empty(); }
 };
 
 void write_json(const std::string& path, const Json& document) {
@@ -36,6 +39,8 @@ CalibrateOptions options_of(const Context& context, const Arguments& arguments) 
   options.harness = arguments.harness;
   options.measurements = arguments.measurements;
   options.files = arguments.files;
+  if (arguments.with_own_rows)
+    options.own_rows = arguments.own_rows.empty() ? default_own_measurements() : std::filesystem::path(arguments.own_rows.front());
   options.parameters = arguments.parameters;
   options.start = arguments.start == "base" ? StartFrom::base : StartFrom::overlay;
   options.most_rows = arguments.rows;
@@ -49,12 +54,13 @@ CalibrateOptions options_of(const Context& context, const Arguments& arguments) 
 
 void check(const Arguments& arguments) {
   std::vector<ConfigIssue> issues;
-  if (arguments.files.empty() && arguments.microbenchmarks.empty())
-    issues.push_back({"command line", "--file", "", "is missing", "--file ROWS.csv, or --microbenchmarks FILE for the table alone", ""});
-  if (arguments.files.empty() && !(arguments.write.empty() && arguments.write_harness.empty()))
-    issues.push_back({"command line", "--write", "", "needs rows that judge what is written", "--file ROWS.csv", ""});
-  if (!arguments.measured.empty() && arguments.microbenchmarks.empty())
-    issues.push_back({"command line", "--measured", "", "needs --microbenchmarks FILE", "", ""});
+  if (!arguments.has_rows() && arguments.microbenchmarks.empty())
+    issues.push_back({"command line", "--file", "", "is missing",
+                      "--file ROWS.csv, --measured for rows of attnsim-bench, or --microbenchmarks FILE for the table alone", ""});
+  if (!arguments.has_rows() && !(arguments.write.empty() && arguments.write_harness.empty()))
+    issues.push_back({"command line", "--write", "", "needs rows that judge what is written", "--file ROWS.csv or --measured", ""});
+  if (!arguments.held.empty() && arguments.microbenchmarks.empty())
+    issues.push_back({"command line", "--hold", "", "needs --microbenchmarks FILE", "", ""});
   if (!arguments.write_harness.empty() && arguments.harness.empty())
     issues.push_back({"command line", "--write-harness", "", "needs --harness NAME", "", ""});
   if (!issues.empty()) throw ConfigError(std::move(issues));
@@ -67,11 +73,11 @@ void run_calibrate(Context& context, const Arguments& arguments) {
   std::string text;
   if (!arguments.microbenchmarks.empty()) {
     const MicrobenchmarkTable table = compare_microbenchmarks(arguments.microbenchmarks, load_chip(arguments.chip), arguments.device);
-    options.measured = settable_figures(table, arguments.measured);
+    options.measured = settable_figures(table, arguments.held);
     text += microbenchmarks_text(table);
     json["microbenchmarks"] = microbenchmarks_json(table);
   }
-  if (!arguments.files.empty()) {
+  if (arguments.has_rows()) {
     Progress progress(context.err, context.quiet, "predictions", 0);
     options.evaluation.progress = [&](std::size_t done, std::size_t total) { progress.set(done, total); };
     const Calibration calibration = calibrate(options);
@@ -102,6 +108,11 @@ void add_calibrate(CLI::App& app, Context& context) {
   app.add_option("chip", arguments->chip, "Chip whose figures are fitted (attnsim list chips)")->required()->type_name("CHIP");
   app.add_option("--file", arguments->files, "Measured rows: names of files in the folder of measurements, or paths")
       ->type_name("ROWS.csv");
+  CLI::Option* own = app.add_option("--measured", arguments->own_rows,
+                                    "Rows of attnsim-bench with the overlay of its microbenchmarks, beside those of --file; default: "
+                                    "validation/measurements")
+                         ->type_name("DIR")
+                         ->expected(0, 1);
   app.add_option("--measurements", arguments->measurements, "Folder of measurement files, as for validate")->type_name("DIR");
   app.add_option("--harness", arguments->harness, "Only rows timed with this harness; its members may be fitted too")->type_name("NAME");
   app.add_option("--parameters", arguments->parameters,
@@ -116,7 +127,7 @@ void add_calibrate(CLI::App& app, Context& context) {
       ->type_name("FILE.csv");
   app.add_option("--device", arguments->device, "Take the microbenchmarks of this device; default: every name of the chip")
       ->type_name("NAME");
-  app.add_option("--measured", arguments->measured, "Figures to set to the microbenchmark's value, with status measured")
+  app.add_option("--hold", arguments->held, "Figures to set to the value that --microbenchmarks gives, with status measured")
       ->delimiter(',')
       ->type_name("A,B,C");
   app.add_option("--write", arguments->write, "Write the overlay here, if the fit is accepted")->type_name("OVERLAY.json");
@@ -134,9 +145,13 @@ void add_calibrate(CLI::App& app, Context& context) {
       "Half of the rows, by a hash of what was timed, takes part in the fit; the other half judges it. Exit code 1: those got worse, and\n"
       "nothing was written. Examples:\n"
       "  attnsim calibrate a100-sxm-80gb --harness vllm-replay-a100 --file library_attention.csv --start base\n"
+      "  attnsim calibrate host --measured --write host.json\n"
       "  attnsim calibrate l40s --file library_attention.csv --parameters hbm.efficiency,latency.l2_cycles --write l40s.json\n"
       "  attnsim calibrate a100-sxm-80gb --microbenchmarks ../shared/measurements/microbenchmarks.csv");
-  app.callback([&context, arguments] { context.action = [&context, arguments] { run_calibrate(context, *arguments); }; });
+  app.callback([&context, arguments, own] {
+    arguments->with_own_rows = own->count() > 0;
+    context.action = [&context, arguments] { run_calibrate(context, *arguments); };
+  });
 }
 
 }  // namespace attnsim::cli

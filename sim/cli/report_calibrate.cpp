@@ -79,8 +79,10 @@ Json errors_json(const ErrorSummary& errors) {
 
 std::string calibration_text(const Calibration& c) {
   return fmt::format("calibrate {}; start: {}\n{}\n{}\n{}\n{}\n", c.chip,
-                     c.start == StartFrom::overlay ? "shipped figures, overlay included" : "base file without overlay", rows_text(c),
-                     parameters_text(c), errors_text(c), c.verdict);
+                     c.start == StartFrom::base  ? "base file without overlay"
+                     : c.own_overlay.is_object() ? "shipped figures, and those that the device's microbenchmarks measured"
+                                                 : "shipped figures, overlay included",
+                     rows_text(c), parameters_text(c), errors_text(c), c.verdict);
 }
 
 Json calibration_json(const Calibration& c) {
@@ -139,7 +141,7 @@ std::string microbenchmarks_text(const MicrobenchmarkTable& t) {
     table.add({f.path + (f.sets ? "" : " *"), number(f.value), std::to_string(f.rows), number(f.chip_value), f.status, difference, f.how});
   }
   text += t.figures.empty() ? "  no row fixes a figure of this chip\n" : table.render(2, 150);
-  if (!t.figures.empty()) text += "  *: not the figure itself (its column says why); --measured does not take it\n";
+  if (!t.figures.empty()) text += "  *: not the figure itself (its column says why); --hold does not take it\n";
   return text + fmt::format("  {} rows of the device fix no figure; {} rows are of other devices\n", t.unused_rows, t.other_rows);
 }
 

@@ -10,6 +10,7 @@
 #include "hwmodels/figures.h"
 #include "sim/core/data_dir.h"
 #include "sim/core/json_text.h"
+#include "validation/calibrate/own_model_rows.h"
 #include "validation/calibrate/sample.h"
 #include "validation/file_formats.h"
 #include "validation/validate.h"
@@ -28,6 +29,10 @@ constexpr double kTrade = 0.9;
 // Without --parameters, on a chip whose overlay fits nothing.
 constexpr std::array<std::string_view, 6> kUsual{"launch.cta_start_cycles", "latency.l2_cycles",          "hbm.efficiency",
                                                  "hbm.write_cost",          "vector.chain_serialization", "power.tensor_pj_per_flop"};
+
+// The same on a processor: what its microbenchmarks measure without the kernels' own order of accesses around it.
+constexpr std::array<std::string_view, 6> kUsualOfHost{"launch.cta_start_cycles",  "l2.effective_fraction", "hbm.efficiency",
+                                                       "sm.l2_port_bytes_per_clk", "sm.smem_efficiency",    "tensor.efficiency"};
 
 JsonDocument base_document(const std::string& chip) {
   static_cast<void>(chip_document(chip));  // says which chips there are
@@ -49,7 +54,8 @@ Selection select_parameters(const CalibrateOptions& options, const Chip& shipped
       const auto found = shipped.provenance.find(std::string(parameter.name));
       if (found != shipped.provenance.end() && found->second.status == FigureStatus::fitted) names.emplace_back(parameter.name);
     }
-    if (names.empty()) names.assign(kUsual.begin(), kUsual.end());
+    const auto& usual = shipped.vendor == "host" ? kUsualOfHost : kUsual;
+    if (names.empty()) names.assign(usual.begin(), usual.end());
     if (harness != nullptr) names.insert(names.end(), harness->fitted.begin(), harness->fitted.end());
     std::erase_if(names, [&](const std::string& name) { return options.measured.contains(name); });
   }
@@ -79,15 +85,26 @@ struct Rows {
   std::vector<ModelRow> calibration, unseen;
 };
 
-Rows select_rows(const CalibrateOptions& options, Calibration& result) {
+Rows select_rows(const CalibrateOptions& options, OwnModelRows own, Calibration& result) {
   const std::filesystem::path folder = options.measurements.empty() ? default_measurements() : options.measurements;
-  Measurements measured = read_measurement_files(folder, options.files);
+  Measurements measured;
+  if (!options.files.empty()) measured = read_measurement_files(folder, options.files);
   result.files = measured.files;
-  result.folder = folder.string();
+  result.files.insert(result.files.end(), own.files.begin(), own.files.end());
+  result.folder = (options.files.empty() ? options.own_rows : folder).string();
   const KernelMaps maps = KernelMaps::load();
   Catalog catalog;
   Rows rows;
-  std::set<std::string> devices, harnesses;
+  std::set<std::string> devices(own.devices.begin(), own.devices.end());
+  std::set<std::string> harnesses;
+  result.unmapped = std::move(own.unmapped);
+  for (auto* const side : {&own.calibration, &own.unseen}) {
+    for (ModelRow& row : *side) {
+      harnesses.insert(row.mapped.harness);
+      if (!options.harness.empty() && row.mapped.harness != options.harness) continue;
+      (side == &own.calibration ? rows.calibration : rows.unseen).push_back(std::move(row));
+    }
+  }
   for (MeasuredRow& row : measured.rows) {
     if (maps.chip_of(row.device) != options.chip) continue;
     devices.insert(row.device);
@@ -99,12 +116,12 @@ Rows select_rows(const CalibrateOptions& options, Calibration& result) {
     harnesses.insert(mapped.harness);
     if (!options.harness.empty() && mapped.harness != options.harness) continue;
     auto& side = split_of(row) == Split::calibration ? rows.calibration : rows.unseen;
-    side.push_back({std::move(row), std::move(mapped)});
+    side.push_back({std::move(row), std::move(mapped), nullptr});
   }
   result.devices.assign(devices.begin(), devices.end());
   if (rows.calibration.empty()) {
     const std::string found = fmt::format("{}", fmt::join(harnesses, ", "));
-    throw ConfigError({fmt::format("{}", fmt::join(measured.files, ", ")), "", options.chip,
+    throw ConfigError({fmt::format("{}", fmt::join(result.files, ", ")), "", options.chip,
                        options.harness.empty() ? "has no calibration row there that a schedule stands for"
                                                : "has no calibration row there that is timed with harness " + options.harness,
                        found.empty() ? "" : "its rows there have harness " + found, ""});
@@ -389,10 +406,15 @@ Calibration calibrate(const CalibrateOptions& options) {
   std::optional<Harness> harness;
   if (!options.harness.empty()) harness = load_harness(options.harness);
   Selection selection = select_parameters(options, shipped, harness ? &*harness : nullptr);
-  JsonDocument document = options.start == StartFrom::overlay ? chip_document(options.chip) : base_document(options.chip);
+  OwnModelRows own;
+  if (!options.own_rows.empty()) own = own_model_rows(options.own_rows, options.chip);
+  if (options.start == StartFrom::overlay && own.overlay) result.own_overlay = own.overlay->root;
+  JsonDocument document = options.start == StartFrom::base ? base_document(options.chip)
+                          : own.overlay                    ? chip_document(options.chip, *own.overlay)
+                                                           : chip_document(options.chip);
   EvaluateOptions evaluation = options.evaluation;
   if (!evaluation.predict_us) evaluation.predict_us = simulated_us;
-  Rows rows = select_rows(options, result);
+  Rows rows = select_rows(options, std::move(own), result);
   Fit(options, result, std::move(selection.parameters), std::move(document), harness ? &*harness : nullptr, std::move(evaluation))
       .run(std::move(rows), selection.named);
   return result;

@@ -20,13 +20,14 @@
 
 namespace attnsim {
 
-enum class StartFrom { overlay, base };  // the chip with its shipped overlay, or without
+enum class StartFrom { overlay, base };  // the chip with its shipped overlay and that of the own rows, or without
 
 struct CalibrateOptions {
   std::string chip;
   std::string harness;                     // "": rows of every harness, no member of one is fitted
   std::filesystem::path measurements;      // empty: default_measurements()
   std::vector<std::string> files;          // names in that folder, or paths
+  std::filesystem::path own_rows;          // of attnsim-bench: a device folder, or a folder of such; empty: none
   std::vector<std::string> parameters;     // empty: what the shipped overlay and harness name as fitted; {"none"}: nothing
   std::map<std::string, double> measured;  // figures set to a microbenchmark's value before the fit
   StartFrom start = StartFrom::overlay;
@@ -60,6 +61,7 @@ struct Calibration {
   std::vector<std::string> files;
   std::vector<std::string> devices;
   StartFrom start = StartFrom::overlay;
+  Json own_overlay;  // of the microbenchmarks of the own rows' device, if the fit started from it; else null
   std::map<std::string, double> measured;
   std::size_t calibration_rows = 0, fit_rows = 0, unseen_rows = 0;
   std::map<std::string, std::size_t> unmapped;  // reason: rows

@@ -299,8 +299,8 @@ std::map<std::string, double> settable_figures(const MicrobenchmarkTable& table,
     const auto found = std::find_if(table.figures.begin(), table.figures.end(),
                                     [&](const MicrobenchmarkFigure& figure) { return figure.path == name && figure.sets; });
     if (found == table.figures.end())
-      issues.push_back({table.file, "--measured", '"' + name + '"', "is no figure that these microbenchmarks fix",
-                        json_text::joined(settable), nearest_name(name, settable)});
+      issues.push_back({table.file, "--hold", '"' + name + '"', "is no figure that these microbenchmarks fix", json_text::joined(settable),
+                        nearest_name(name, settable)});
     else
       values[name] = found->value;
   }

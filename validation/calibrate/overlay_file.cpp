@@ -48,6 +48,9 @@ Json overlay_of(const Calibration& calibration) {
   Json figures = Json::object();
   const Json shipped = calibration.start == StartFrom::overlay ? shipped_overlay(calibration.chip) : Json();
   if (shipped.is_object()) figures = shipped.at("figures");
+  const Json& own = calibration.own_overlay;
+  if (own.is_object())
+    for (const auto& [path, figure] : own.at("figures").items()) figures[path] = figure;
   for (const auto& [path, value] : calibration.measured)
     figures[path] = {{"value", value}, {"status", "measured"}, {"source", "microbenchmark of this chip"}, {"uncertainty", "not stated"}};
   for (const FittedParameter& fitted : calibration.parameters) {
@@ -67,6 +70,7 @@ Json overlay_of(const Calibration& calibration) {
   }
   std::string on = fitted_on(calibration);
   if (shipped.is_object()) on += ". Figures of the overlay before that this fit left alone: " + shipped.at("fitted_on").get<std::string>();
+  if (own.is_object()) on += ". Figures that the device's microbenchmarks measured: " + own.at("description").get<std::string>();
   return {{"chip", calibration.chip},
           {"description", calibration.chip + ": figures fitted by attnsim calibrate"},
           {"fitted_on", on},

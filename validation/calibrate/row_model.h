@@ -17,6 +17,7 @@ namespace attnsim {
 struct ModelRow {
   MeasuredRow row;
   MappedRow mapped;
+  std::shared_ptr<const void> holds;  // what the request refers to (a file of kept blocks)
 };
 
 // Chip figures set on a document: {"value", "status", "source"} at each dotted path.
