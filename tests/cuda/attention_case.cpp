@@ -108,6 +108,23 @@ Reference Case::reference(const Keep& keep, bool backward) const {
   return r;
 }
 
+TensorMap map_of(const void* base, int batch, int len, int heads, int d, int rows) {
+  TensorMap m;
+  m.base = static_cast<const std::uint8_t*>(base);
+  m.rank = 4;
+  const std::uint64_t size[4] = {static_cast<std::uint64_t>(d), static_cast<std::uint64_t>(heads), static_cast<std::uint64_t>(len),
+                                 static_cast<std::uint64_t>(batch)};
+  const std::uint32_t box[4] = {64, 1, static_cast<std::uint32_t>(rows), 1};
+  std::uint64_t stride = 2;
+  for (int i = 0; i < 4; ++i) {
+    m.size[i] = size[i];
+    m.stride[i] = stride;
+    m.box[i] = box[i];
+    stride *= size[i];
+  }
+  return m;
+}
+
 double worst_error(const std::vector<double>& reference, const std::function<double(std::size_t)>& value) {
   double largest = 1e-30;
   double worst = 0;

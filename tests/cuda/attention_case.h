@@ -10,6 +10,7 @@
 
 #include "validation/cuda/arguments.h"
 #include "validation/cuda/element.cuh"
+#include "validation/cuda/ptx_hopper.cuh"
 
 namespace attnsim::cuda::test {
 
@@ -49,6 +50,9 @@ struct Case {
 // Largest difference over the largest reference value; infinite where any value is not finite.
 double worst_error(const std::vector<double>& reference, const std::function<double(std::size_t)>& value);
 double worst_output_error(const Case& c, const Reference& r);
+
+// [batch, len, heads, d], boxes of 64 columns x rows.
+TensorMap map_of(const void* base, int batch, int len, int heads, int d, int rows);
 
 // Of P rounded to the element type and of the rounded output.
 inline double tolerance(Dtype dtype) {

@@ -81,12 +81,12 @@ TEST_CASE("the backward kernel multiplies five times per visited pair of tiles a
 }
 
 TEST_CASE("the backward kernel is right whenever its copies arrive and however its warps interleave") {
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1, 2}) {
     for (const bool late : {false, true}) {
       emulate::set_options({late, seed});
-      Case c(1, 2, 1, 190, 300, 64, Dtype::f16, 11);
+      Case c(1, 2, 1, 130, 200, 64, Dtype::f16, 11);
       c.args.right = 0;
-      const Reference r = c.reference(interval(190, 300, -1, 0), true);
+      const Reference r = c.reference(interval(130, 200, -1, 0), true);
       const Gradients g(c, r);
       REQUIRE(backward_fused(c.args, 64, c.dtype, {}) == kSuccess);
       check(c, r, g);

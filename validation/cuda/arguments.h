@@ -21,7 +21,8 @@ struct GnaArgs {
 };
 
 // What a counting instance of a kernel adds up.
-constexpr int kTallyTiles = 0, kTallyMma = 1, kTallyExps = 2, kTallyBytes = 3, kTallies = 4;
+constexpr int kTallyTiles = 0, kTallyMma = 1, kTallyExps = 2, kTallyBytes = 3, kTallyWgmma = 4, kTallyFlops = 5, kTallies = 6;
+constexpr int kFlopsPerMma = 2 * 16 * 8 * 16;  // m16n8k16
 
 struct AttentionArgs {
   const void* q = nullptr;  // [batch, q_len, q_heads, d]

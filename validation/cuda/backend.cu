@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // attnsim-bench on a CUDA device: checks against the double-precision reference, and timings by events with the SM clock stamped around
 // the timed region.
 #include <algorithm>
@@ -37,8 +37,6 @@ constexpr ChipName kChips[] = {{"H100 PCIe", "h100-pcie"},
                                {"RTX 4090", "rtx-4090"},
                                {"RTX 5090", "rtx-5090"},
                                {"RTX 3090", "rtx-3090"}};
-
-constexpr double kFlopsPerMma = 2 * 16 * 8 * 16;  // mma.m16n8k16
 
 class Event {
  public:
@@ -231,11 +229,11 @@ class CudaBackend final : public bench::Backend {
     std::vector<double> n;
     for (const long long count : tally.values<long long>()) n.push_back(static_cast<double>(count));
     if (n[kTallyTiles] == 0) return {};
-    return {{"kv_tiles", n[kTallyTiles]},
-            {"mma_instructions", n[kTallyMma]},
-            {"tensor_flops", n[kTallyMma] * kFlopsPerMma},
-            {"exp_count", n[kTallyExps]},
-            {"l2_bytes", n[kTallyBytes]}};
+    std::vector<bench::Counter> counters{{"kv_tiles", n[kTallyTiles]}, {"tensor_flops", n[kTallyFlops]}, {"l2_bytes", n[kTallyBytes]}};
+    if (n[kTallyMma] > 0) counters.push_back({"mma_instructions", n[kTallyMma]});
+    if (n[kTallyWgmma] > 0) counters.push_back({"wgmma_instructions", n[kTallyWgmma]});
+    if (n[kTallyExps] > 0) counters.push_back({"exp_count", n[kTallyExps]});
+    return counters;
   }
 
   Measured measure(const Problem& p, int first_set, int launches, bool cold) {

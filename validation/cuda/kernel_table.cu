@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // The kernels that attnsim-bench can time: what each refuses, and how it is made ready. A new kernel is one row of kernel_table().
 #include <algorithm>
 
@@ -49,14 +49,15 @@ void prepare_backward(Problem& p, const Machine&) {
   const auto keys = [&](std::int64_t heads) { return p.allocate(2 * key_elements * static_cast<std::size_t>(heads)); };
   for (InputSet& set : p.sets) {
     AttentionArgs& a = set.args;
-    a.tally = nullptr;  // nothing counts here
     a.delta = static_cast<float*>(p.allocate(4 * rows(s)));
     a.dq_sum = static_cast<float*>(p.allocate(4 * rows(s) * static_cast<std::size_t>(s.head_dim)));
     a.dq = p.allocate(2 * rows(s) * static_cast<std::size_t>(s.head_dim));
     a.dk = keys(s.kv_heads);
     a.dv = keys(s.kv_heads);
     if (s.q_heads > s.kv_heads) a.dk_heads = keys(s.q_heads), a.dv_heads = keys(s.q_heads);
-    set.before = [a, &p](Stream stream) { return forward_fused(a, p.shape.head_dim, p.dtype, stream); };
+    AttentionArgs forward = a;
+    forward.tally = nullptr;  // of the gradients alone
+    set.before = [forward, &p](Stream stream) { return forward_fused(forward, p.shape.head_dim, p.dtype, stream); };
     set.launch = [a, &p](Stream stream) { return backward_fused(a, p.shape.head_dim, p.dtype, stream); };
   }
 }
@@ -107,9 +108,9 @@ void prepare_gemm(Problem& p, const Machine& m) {
   for (InputSet& set : p.sets) {
     const TensorMap a = tensor_map(set.args.q, p.dtype, {s.head_dim, 1, s.q_len, 1}, {64, 1, 128, 1});
     const TensorMap b = tensor_map(set.args.k, p.dtype, {s.kv_len, 1, s.head_dim, 1}, {64, 1, 64, 1});
-    set.launch = [a, b, c = set.args.o, sms = m.sms, &p](Stream stream) {
-      return gemm_hopper(a, b, c, static_cast<int>(p.shape.q_len), static_cast<int>(p.shape.kv_len), p.shape.head_dim, p.dtype, sms,
-                         stream);
+    set.launch = [a, b, c = set.args.o, tally = set.args.tally, sms = m.sms, &p](Stream stream) {
+      return gemm_hopper(a, b, c, static_cast<int>(p.shape.q_len), static_cast<int>(p.shape.kv_len), p.shape.head_dim, p.dtype, sms, stream,
+                         tally);
     };
   }
 }

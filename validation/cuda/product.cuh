@@ -3,6 +3,7 @@
 #pragma once
 
 #include "validation/cuda/ptx_mma.cuh"
+#include "validation/cuda/tally.cuh"
 
 namespace attnsim::cuda {
 
@@ -56,8 +57,9 @@ struct RightOperand {
 
 // c [16 kRows, 8 kColumns] += left [16 kRows, 16 kSteps] right [16 kSteps, 8 kColumns]. kUnroll steps at once: fewer hold fewer addresses
 // in registers.
-template <class E, int kSteps, int kUnroll = kSteps, int kRows, int kColumns, class Left, class Right>
-ATTNSIM_D void multiply(float (&c)[kRows][kColumns][4], const Left& left, const Right& right) {
+template <class E, int kSteps, int kUnroll = kSteps, int kRows, int kColumns, class Left, class Right, class Count = Tally<false>>
+ATTNSIM_D void multiply(float (&c)[kRows][kColumns][4], const Left& left, const Right& right, Count&& tally = {}) {
+  tally.mma(kSteps * kRows * kColumns);
 #pragma unroll kUnroll
   for (int step = 0; step < kSteps; ++step) {
     std::uint32_t a[kRows][4];

@@ -28,11 +28,48 @@ struct Tally<true> {
   ATTNSIM_D void flush(long long* to) {
     const bool first_lane = lane_index() == 0;
     if (threadIdx.x == 0) atomic_add(to + kTallyTiles, counts[kTallyTiles]);
-    if (first_lane) atomic_add(to + kTallyMma, counts[kTallyMma]);
+    if (first_lane) {
+      atomic_add(to + kTallyMma, counts[kTallyMma]);
+      atomic_add(to + kTallyFlops, static_cast<long long>(counts[kTallyMma]) * kFlopsPerMma);
+    }
     atomic_add(to + kTallyExps, counts[kTallyExps]);
     atomic_add(to + kTallyBytes, counts[kTallyBytes]);
     for (int& count : counts) count = 0;
   }
+};
+
+// The same for kernels that have no registers left for counts, or end in many places: added where they arise, by the thread that calls.
+template <bool kOn>
+struct DirectTally {
+  ATTNSIM_D explicit DirectTally(long long*) {}
+  ATTNSIM_D void tile() const {}
+  ATTNSIM_D void mma(int) const {}
+  ATTNSIM_D void wgmma(int, int) const {}
+  ATTNSIM_D void exps(int) const {}
+  ATTNSIM_D void bytes(int) const {}
+};
+
+template <>
+struct DirectTally<true> {
+  long long* to;
+  ATTNSIM_D explicit DirectTally(long long* tally) : to(tally) {}
+  ATTNSIM_D void tile() const { add(kTallyTiles, 1); }
+  ATTNSIM_D void mma(int n) const {  // of the warp
+    if (lane_index() != 0) return;
+    add(kTallyMma, n);
+    add(kTallyFlops, static_cast<long long>(n) * kFlopsPerMma);
+  }
+  // n instructions m64 n`columns` k16 of the warpgroup.
+  ATTNSIM_D void wgmma(int n, int columns) const {
+    if (threadIdx.x % 128 != 0) return;
+    add(kTallyWgmma, n);
+    add(kTallyFlops, 2LL * 64 * 16 * columns * n);
+  }
+  ATTNSIM_D void exps(int n) const { add(kTallyExps, n); }
+  ATTNSIM_D void bytes(int n) const {
+    if (n > 0) add(kTallyBytes, n);
+  }
+  ATTNSIM_D void add(int what, long long n) const { atomic_add(to + what, n); }
 };
 
 }  // namespace attnsim::cuda

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Gradients of attention under dense, causal and window masks (FlashAttention-2 class): row sums of O dO, a main kernel with one CTA per
 // (KV tile, query head, batch entry) that adds dQ by atomics, then conversion of dQ and the sum of dK and dV over the heads of a group.
 #include "validation/cuda/epilogue.cuh"
@@ -30,8 +30,9 @@ ATTNSIM_D uint4 packed(const float (&v)[kPiece]) {
 }
 
 // delta = sum of O dO over a row of [batch, q_len, q_heads]; clears the row of the sums of dQ.
-template <class E, int D>
+template <class E, int D, bool kCounts>
 __global__ void __launch_bounds__(kThreads) row_sums_kernel(AttentionArgs a) {
+  const DirectTally<kCounts> tally(a.tally);
   constexpr int kPieces = D / kPiece;  // threads of a row
   const std::int64_t rows = static_cast<std::int64_t>(a.batch) * a.q_len * a.q_heads;
   const int piece = static_cast<int>(threadIdx.x) % kPieces;
@@ -47,19 +48,22 @@ __global__ void __launch_bounds__(kThreads) row_sums_kernel(AttentionArgs a) {
       for (int i = 0; i < kPiece; ++i) sum += o[i] * d_o[i];
       *reinterpret_cast<float4*>(a.dq_sum + at) = float4{0, 0, 0, 0};
       *reinterpret_cast<float4*>(a.dq_sum + at + 4) = float4{0, 0, 0, 0};
+      tally.bytes(2 * 2 * kPiece + 4 * kPiece);
     }
 #pragma unroll
     for (int m = kPieces / 2; m > 0; m /= 2) sum += shuffle_xor(sum, m);
     if (row < rows && piece == 0) {
       const std::int64_t token = row / a.q_heads;
       a.delta[(token / a.q_len * a.q_heads + row % a.q_heads) * a.q_len + token % a.q_len] = sum;
+      tally.bytes(4);
     }
   }
 }
 
-template <class E_, int D_>
+template <class E_, int D_, bool kCounts_ = false>
 struct BackwardTile {
   using E = E_;
+  static constexpr bool kCounts = kCounts_;
   static constexpr int D = D_, TileQ = 64, TileKv = 128;
   // Warps side by side along the columns of S, dP (keys), of dK, dV (head_dim), of dQ (head_dim); the others share the rows.
   static constexpr int kScoreColumns = 4, kKeyColumns = 2, kQueryColumns = D == 128 ? 4 : 2;
@@ -94,6 +98,7 @@ class BackwardCore {
         mask_(args),
         lane_(lane_index()),
         warp_(static_cast<int>(threadIdx.x) / 32),
+        tally_(args.tally),
         k_(shared_address(shared_memory())) {}
 
   ATTNSIM_D void run(float scale) {
@@ -102,8 +107,8 @@ class BackwardCore {
     const auto key = [&](int r) { return at.at(first_key + r); };
     const QueryTiles tiles(mask_, a_.q_len, first_key, first_key + T::TileKv, T::TileQ);
     if (tiles.end > tiles.first) {
-      load_tile<T::TileKv, T::D, kThreads>(k_, static_cast<const E*>(a_.k), keys_.limit(), key);
-      load_tile<T::TileKv, T::D, kThreads>(v(), static_cast<const E*>(a_.v), keys_.limit(), key);
+      load_tile<T::TileKv, T::D, kThreads>(k_, static_cast<const E*>(a_.k), keys_.limit(), key, tally_);
+      load_tile<T::TileKv, T::D, kThreads>(v(), static_cast<const E*>(a_.v), keys_.limit(), key, tally_);
       load_queries(q((tiles.end - 1) % 2), a_.q, tiles.end - 1);
       load_queries(d_o(), a_.d_o, tiles.end - 1);
       cp_async_commit();
@@ -113,19 +118,20 @@ class BackwardCore {
       sync_block();  // Q and dO are here; every warp has read the other Q, P and dS
       if (tile > tiles.first) load_queries(q((tile - 1) % 2), a_.q, tile - 1);
       cp_async_commit();
+      if (threadIdx.x == 0) tally_.tile();
       scores(tile, scale);
       sync_block();  // P and dS are written
       const int lane = operand_lane();
       // dV += P^T dO
       multiply<E, T::TileQ / 16, kUnroll>(dv_, LeftOperand<true>(p(), T::TileQ, key_block(), lane),
-                                          RightOperand<true>(d_o(), T::TileQ, key_column(), lane));
+                                          RightOperand<true>(d_o(), T::TileQ, key_column(), lane), tally_);
       sync_block();  // every warp has read dO
       if (tile > tiles.first) load_queries(d_o(), a_.d_o, tile - 1);
       cp_async_commit();
       add_dq(tile);
       // dK += dS^T Q
       multiply<E, T::TileQ / 16, kUnroll>(dk_, LeftOperand<true>(ds(), T::TileQ, key_block(), lane),
-                                          RightOperand<true>(q(tile % 2), T::TileQ, key_column(), lane));
+                                          RightOperand<true>(q(tile % 2), T::TileQ, key_column(), lane), tally_);
     }
     cp_async_wait<0>();
     sync_block();  // K and V have been read: their memory takes the results
@@ -155,8 +161,8 @@ class BackwardCore {
 
   ATTNSIM_D void load_queries(std::uint32_t to, const void* from, int tile) {
     const int first = tile * T::TileQ;
-    load_tile<T::TileQ, T::D, kThreads>(to, static_cast<const E*>(from), a_.q_len - first,
-                                        [&](int r) { return rows_.index(first + r) * T::D; });
+    load_tile<T::TileQ, T::D, kThreads>(
+        to, static_cast<const E*>(from), a_.q_len - first, [&](int r) { return rows_.index(first + r) * T::D; }, tally_);
   }
 
   // P = exp(scale S - lse) and dS = P (dP - delta), both to shared memory.
@@ -173,12 +179,14 @@ class BackwardCore {
         const int row = first_q + 16 * (block + b) + accumulator_row(lane, 2 * h);
         const bool inside = row < a_.q_len;
         const float lse = a_.lse[rows_.lse_index(inside ? row : 0)];
+        tally_.bytes(inside ? 8 : 0);  // and delta below
         origin[b][h] = inside && lse != kMinusInfinity ? lse * kLog2E : INFINITY;
       }
     }
     float s[kScoreRows][kScoreTiles][4] = {};
     multiply<E, T::D / 16, kUnroll>(s, LeftOperand<false>(q(tile % 2), T::TileQ, block, lane),
-                                    RightOperand<false>(k_, T::TileKv, column, lane));
+                                    RightOperand<false>(k_, T::TileKv, column, lane), tally_);
+    tally_.exps(kScoreRows * kScoreTiles * 4);
     const bool masked = QueryTiles::masked(mask_, a_.q_len, first_key, first_key + T::TileKv, first_q, T::TileQ);
 #pragma unroll
     for (int b = 0; b < kScoreRows; ++b) {
@@ -208,8 +216,8 @@ class BackwardCore {
         for (int n = 0; n < kScoreTiles; ++n) dp[b][n][2 * h] = dp[b][n][2 * h + 1] = minus_delta;
       }
     }
-    multiply<E, T::D / 16, kUnroll>(dp, LeftOperand<false>(d_o(), T::TileQ, block, lane),
-                                    RightOperand<false>(v(), T::TileKv, column, lane));
+    multiply<E, T::D / 16, kUnroll>(dp, LeftOperand<false>(d_o(), T::TileQ, block, lane), RightOperand<false>(v(), T::TileKv, column, lane),
+                                    tally_);
     lane = operand_lane();
 #pragma unroll
     for (int b = 0; b < kScoreRows; ++b) {
@@ -233,13 +241,14 @@ class BackwardCore {
     const int lane = operand_lane();
     float dq[kQueryRows][kQueryTiles][4] = {};
     multiply<E, T::TileKv / 16, kUnroll>(dq, LeftOperand<false>(ds(), T::TileQ, block, lane),
-                                         RightOperand<true>(k_, T::TileKv, column, lane));
+                                         RightOperand<true>(k_, T::TileKv, column, lane), tally_);
 #pragma unroll
     for (int b = 0; b < kQueryRows; ++b) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int row = tile * T::TileQ + 16 * (block + b) + accumulator_row(lane, i);
         if (row >= a_.q_len) continue;
+        tally_.bytes(4 * kQueryTiles);
         float* to = a_.dq_sum + rows_.index(row) * T::D + 16 * column + accumulator_col(lane, i);
 #pragma unroll
         for (int n = 0; n < kQueryTiles; ++n) atomic_add(to + 8 * n, dq[b][n][i]);
@@ -256,7 +265,10 @@ class BackwardCore {
 #pragma unroll
     for (int b = 0; b < kKeyRows; ++b) {
       write_rows<E>(sum[b], factor, k_ + static_cast<std::uint32_t>(part * tile_bytes(T::TileKv, kPanelColumns)), T::TileKv,
-                    16 * (key_block() + b), [&](int r) { return r < keys_.limit() ? to + keys_.index(r) * T::D : nullptr; });
+                    16 * (key_block() + b), [&](int r) {
+                      tally_.bytes(r < keys_.limit() ? 16 : 0);
+                      return r < keys_.limit() ? to + keys_.index(r) * T::D : nullptr;
+                    });
     }
   }
 
@@ -264,6 +276,7 @@ class BackwardCore {
   RowMap rows_, keys_;  // of queries; of keys, one copy per query head
   IntervalMask mask_;
   int lane_, warp_;
+  DirectTally<T::kCounts> tally_;
   std::uint32_t k_;
   float dk_[kKeyRows][kKeyTiles][4] = {}, dv_[kKeyRows][kKeyTiles][4] = {};
 };
@@ -274,8 +287,9 @@ __global__ void __launch_bounds__(kThreads) gradients_kernel(AttentionArgs a, fl
 }
 
 // dQ in the element type.
-template <class E, int D>
+template <class E, int D, bool kCounts>
 __global__ void __launch_bounds__(kThreads) convert_kernel(AttentionArgs a, std::int64_t pieces) {
+  const DirectTally<kCounts> tally(a.tally);
   constexpr int kPieces = kRows * D / kPiece;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * kPieces;
   for (int i = static_cast<int>(threadIdx.x); i < kPieces && first + i < pieces; i += kThreads) {
@@ -284,11 +298,12 @@ __global__ void __launch_bounds__(kThreads) convert_kernel(AttentionArgs a, std:
 #pragma unroll
     for (int x = 0; x < kPiece; ++x) values[x] = a.dq_sum[at + x] * a.scale;
     *reinterpret_cast<uint4*>(static_cast<E*>(a.dq) + at) = packed<E>(values);
+    tally.bytes((4 + 2) * kPiece);
   }
 }
 
 // One gradient per KV head from those of its query heads.
-template <class E, int D>
+template <class E, int D, bool kCounts>
 __global__ void __launch_bounds__(kThreads) sum_heads_kernel(AttentionArgs a, std::int64_t pieces) {
   const int group = a.q_heads / a.kv_heads;
   const std::int64_t piece = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
@@ -303,6 +318,8 @@ __global__ void __launch_bounds__(kThreads) sum_heads_kernel(AttentionArgs a, st
     for (int x = 0; x < kPiece; ++x) sum[x] += values[x];
   }
   *reinterpret_cast<uint4*>(static_cast<E*>(of_k ? a.dk : a.dv) + piece * kPiece) = packed<E>(sum);
+  const DirectTally<kCounts> tally(a.tally);
+  tally.bytes(2 * kPiece * (group + 1));
 }
 
 ATTNSIM_HD unsigned blocks(std::int64_t count, int each) {
@@ -313,21 +330,23 @@ template <class T>
 Status backward(const AttentionArgs& a, Stream stream) {
   using E = typename T::E;
   const std::int64_t rows = static_cast<std::int64_t>(a.batch) * a.q_len * a.q_heads;
-  Status status = launch(row_sums_kernel<E, T::D>, dim3(blocks(rows, kRows)), dim3(kThreads), 0, stream, a);
+  Status status = launch(row_sums_kernel<E, T::D, T::kCounts>, dim3(blocks(rows, kRows)), dim3(kThreads), 0, stream, a);
   if (status != kSuccess) return status;
   const dim3 grid(blocks(a.kv_len, T::TileKv), static_cast<unsigned>(a.batch), static_cast<unsigned>(a.q_heads));
   status = launch(gradients_kernel<T>, grid, dim3(kThreads), T::kSharedBytes, stream, a, a.scale * kLog2E);
   if (status != kSuccess) return status;
   const std::int64_t pieces = rows * T::D / kPiece;
-  status = launch(convert_kernel<E, T::D>, dim3(blocks(rows, kRows)), dim3(kThreads), 0, stream, a, pieces);
+  status = launch(convert_kernel<E, T::D, T::kCounts>, dim3(blocks(rows, kRows)), dim3(kThreads), 0, stream, a, pieces);
   if (status != kSuccess || a.q_heads == a.kv_heads) return status;
   const std::int64_t key_pieces = static_cast<std::int64_t>(a.batch) * a.kv_len * a.kv_heads * T::D / kPiece;
-  return launch(sum_heads_kernel<E, T::D>, dim3(blocks(key_pieces, kThreads), 2), dim3(kThreads), 0, stream, a, key_pieces);
+  return launch(sum_heads_kernel<E, T::D, T::kCounts>, dim3(blocks(key_pieces, kThreads), 2), dim3(kThreads), 0, stream, a, key_pieces);
 }
 
 }  // namespace
 
 Status backward_fused(const AttentionArgs& a, int head_dim, Dtype dtype, Stream stream) {
+  if (a.tally != nullptr && head_dim == 64) return backward<BackwardTile<Bf16, 64, true>>(a, stream);
+  if (a.tally != nullptr && head_dim == 128) return backward<BackwardTile<Bf16, 128, true>>(a, stream);
   if (head_dim == 64 && dtype == Dtype::bf16) return backward<BackwardTile<Bf16, 64>>(a, stream);
   if (head_dim == 64 && dtype == Dtype::f16) return backward<BackwardTile<F16, 64>>(a, stream);
   if (head_dim == 128 && dtype == Dtype::bf16) return backward<BackwardTile<Bf16, 128>>(a, stream);

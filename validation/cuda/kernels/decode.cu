@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Split-KV decode, contiguous or paged: the heads of a group are rows of one tile, the KV tiles are cut into a.splits ranges, a second
 // kernel merges (FlashAttention-2 decode class). One CTA per (row tile of a KV head, split, batch entry).
 #include "validation/cuda/combine.cuh"

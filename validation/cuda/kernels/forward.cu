@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Fused forward for dense, causal and window masks (FlashAttention-2 class): one CTA per (query tile, head, batch entry), longest first.
 #include "validation/cuda/fused_core.cuh"
 #include "validation/cuda/kernels/kernels.cuh"

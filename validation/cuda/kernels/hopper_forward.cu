@@ -9,6 +9,7 @@
 #include "validation/cuda/ptx_hopper.cuh"
 #include "validation/cuda/ptx_wgmma.cuh"
 #include "validation/cuda/softmax.cuh"
+#include "validation/cuda/tally.cuh"
 
 namespace attnsim::cuda {
 
@@ -17,9 +18,10 @@ namespace {
 constexpr int kStages = 2;
 constexpr int kConsumers = 2;
 
-template <class E_, int D_>
+template <class E_, int D_, bool kCounts_ = false>
 struct HopperTile {
   using E = E_;
+  static constexpr bool kCounts = kCounts_;
   static constexpr int D = D_, TileQ = 128, TileKv = 128;
   static constexpr int kThreads = 128 * (1 + kConsumers);
   static constexpr int kQBytes = tile_bytes(TileQ, D), kKvBytes = tile_bytes(TileKv, D);
@@ -82,6 +84,7 @@ ATTNSIM_D void load_box(std::uint32_t tile, const TensorMap& map, std::uint32_t 
 
 template <class T>
 ATTNSIM_D void produce(const AttentionArgs& a, const HopperMaps& maps, const Layout<T>& at, int q_tiles, int items, int section) {
+  const DirectTally<T::kCounts> tally(a.tally);
   int fill = 0;  // K tiles so far; V follows one behind
   int drain = 0;
   unsigned round = 0;
@@ -94,6 +97,7 @@ ATTNSIM_D void produce(const AttentionArgs& a, const HopperMaps& maps, const Lay
       const int s = drain % kStages;
       mbarrier_wait(at.v_empty(s), static_cast<unsigned>(drain / kStages + 1) & 1U);
       mbarrier_arrive_expect(at.v_full(s), T::kKvBytes);
+      tally.bytes(2 * T::D * least(T::TileKv, a.kv_len - tile * T::TileKv));
       load_box<T>(at.v + static_cast<std::uint32_t>(s * T::kKvBytes), maps.v, at.v_full(s), T::TileKv, kv_head, tile * T::TileKv,
                   work.batch);
       ++drain;
@@ -102,6 +106,8 @@ ATTNSIM_D void produce(const AttentionArgs& a, const HopperMaps& maps, const Lay
       const int s = fill % kStages;
       mbarrier_wait(at.k_empty(s), static_cast<unsigned>(fill / kStages + 1) & 1U);
       mbarrier_arrive_expect(at.k_full(s), T::kKvBytes);
+      tally.tile();
+      tally.bytes(2 * T::D * least(T::TileKv, a.kv_len - tiles.tile(i) * T::TileKv));
       load_box<T>(at.k + static_cast<std::uint32_t>(s * T::kKvBytes), maps.k, at.k_full(s), T::TileKv, kv_head, tiles.tile(i) * T::TileKv,
                   work.batch);
       ++fill;
@@ -109,6 +115,7 @@ ATTNSIM_D void produce(const AttentionArgs& a, const HopperMaps& maps, const Lay
         mbarrier_wait(at.q_empty(), (round + 1) & 1U);
         *at.item = item;
         mbarrier_arrive_expect(at.q_full(), T::kQBytes);
+        tally.bytes(2 * T::D * least(T::TileQ, a.q_len - work.q_tile * T::TileQ));
         load_box<T>(at.q, maps.q, at.q_full(), T::TileQ, work.head, work.q_tile * T::TileQ, work.batch);
       } else {
         load_v(tiles.tile(i - 1));
@@ -138,7 +145,12 @@ class Consumer {
   using E = typename T::E;
 
   ATTNSIM_D Consumer(const AttentionArgs& a, const Layout<T>& at, float scale)
-      : a_(a), at_(at), scale_(scale), group_(static_cast<int>(threadIdx.x) / 128 - 1), warp_(static_cast<int>(threadIdx.x) / 32 % 4) {}
+      : a_(a),
+        at_(at),
+        tally_(a.tally),
+        scale_(scale),
+        group_(static_cast<int>(threadIdx.x) / 128 - 1),
+        warp_(static_cast<int>(threadIdx.x) / 32 % 4) {}
 
   ATTNSIM_D void run(int q_tiles, int section) {
     if (group_ == 1) named_barrier_arrive(kTurn, 256);  // group 0 goes first
@@ -168,6 +180,7 @@ class Consumer {
 #pragma unroll
     for (int c = 0; c < T::D / 16; ++c) wgmma_ss<E, T::TileKv, false>(s, k_major(q, T::TileQ, c), k_major(k, T::TileKv, c), c > 0);
     wgmma_commit();
+    tally_.wgmma(T::D / 16, T::TileKv);
   }
 
   ATTNSIM_D void issue_pv(float (&o)[kOut][4], const std::uint32_t (&p)[kScores / 2][4], int stage, bool accumulate) const {
@@ -176,6 +189,7 @@ class Consumer {
 #pragma unroll
     for (int r = 0; r < T::TileKv / 16; ++r) wgmma_rs<E, T::D, true>(o, p[r], mn_major(v, T::TileKv, r), accumulate || r > 0);
     wgmma_commit();
+    tally_.wgmma(T::TileKv / 16, T::D);
   }
 
   ATTNSIM_D void mask_scores(float (&s)[kScores][4], const RowMap& rows, int tile) const {
@@ -215,6 +229,7 @@ class Consumer {
       if (count == 1) release(at_.q_empty());
       if (tiles.masked(0)) mask_scores(s, rows, tiles.tile(0));
       softmax_step(s, state, factor, scale_);
+      tally_.exps(4 * kScores);
       pack_all(p, s);
       for (int i = 1; i < count; ++i) {
         const int v_stage = stage;
@@ -234,6 +249,7 @@ class Consumer {
         if (i + 1 == count) release(at_.q_empty());
         if (tiles.masked(i)) mask_scores(s, rows, tiles.tile(i));
         softmax_step(s, state, factor, scale_);
+        tally_.exps(4 * kScores);
         wgmma_wait<0>();
         wgmma_keep(o);
         release(at_.v_empty(v_stage));
@@ -261,15 +277,19 @@ class Consumer {
       const int row = first_row() + accumulator_row(lane_index(), 2 * h);
       if (a_.lse != nullptr && lane_index() % 4 == 0 && row < rows.limit()) {
         a_.lse[rows.lse_index(row)] = row_lse2(state[h].maximum, sum, scale_) * kLn2;
+        tally_.bytes(4);
       }
     }
     E* out = static_cast<E*>(a_.o);
-    write_rows<E>(o, inverse, at_.o, T::TileQ, first_row(),
-                  [&](int row) { return row < rows.limit() ? out + rows.index(row) * T::D : nullptr; });
+    write_rows<E>(o, inverse, at_.o, T::TileQ, first_row(), [&](int row) {
+      tally_.bytes(row < rows.limit() ? 16 : 0);
+      return row < rows.limit() ? out + rows.index(row) * T::D : nullptr;
+    });
   }
 
   const AttentionArgs& a_;
   const Layout<T>& at_;
+  DirectTally<T::kCounts> tally_;
   float scale_;
   int group_, warp_;
   int trip_ = 0;  // KV tiles so far, over all items
@@ -322,6 +342,8 @@ Status forward(const AttentionArgs& a, const HopperMaps& maps, int ctas, Stream 
 }  // namespace
 
 Status forward_hopper(const AttentionArgs& a, const HopperMaps& maps, int head_dim, Dtype dtype, int ctas, Stream stream) {
+  if (a.tally != nullptr && head_dim == 64) return forward<HopperTile<Bf16, 64, true>>(a, maps, ctas, stream);
+  if (a.tally != nullptr && head_dim == 128) return forward<HopperTile<Bf16, 128, true>>(a, maps, ctas, stream);
   if (head_dim == 64 && dtype == Dtype::bf16) return forward<HopperTile<Bf16, 64>>(a, maps, ctas, stream);
   if (head_dim == 64 && dtype == Dtype::f16) return forward<HopperTile<F16, 64>>(a, maps, ctas, stream);
   if (head_dim == 128 && dtype == Dtype::bf16) return forward<HopperTile<Bf16, 128>>(a, maps, ctas, stream);

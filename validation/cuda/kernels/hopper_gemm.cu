@@ -6,6 +6,7 @@
 #include "validation/cuda/kernels/kernels.cuh"
 #include "validation/cuda/ptx_hopper.cuh"
 #include "validation/cuda/ptx_wgmma.cuh"
+#include "validation/cuda/tally.cuh"
 
 namespace attnsim::cuda {
 
@@ -26,10 +27,11 @@ ATTNSIM_D Place place(int tile, int m_tiles, int n_tiles) {
   return {left / columns, first + left % columns};
 }
 
-template <class E>
-__global__ void __launch_bounds__(384, 1)
-    gemm_kernel(const __grid_constant__ TensorMap a_map, const __grid_constant__ TensorMap b_map, E* c, int m, int n, int k) {
+template <class E, bool kCounts>
+__global__ void __launch_bounds__(384, 1) gemm_kernel(const __grid_constant__ TensorMap a_map, const __grid_constant__ TensorMap b_map,
+                                                      E* c, int m, int n, int k, long long* counts) {
 #if ATTNSIM_SM90
+  const DirectTally<kCounts> tally(counts);
   const std::uint32_t a_tile = shared_address(shared_memory());
   const std::uint32_t b_tile = a_tile + kStages * kABytes;
   const std::uint32_t staging = b_tile + kStages * kBBytes;
@@ -54,6 +56,8 @@ __global__ void __launch_bounds__(384, 1)
           const int s = trip % kStages;
           mbarrier_wait(empty(s), static_cast<unsigned>(trip / kStages + 1) & 1U);
           mbarrier_arrive_expect(full(s), kABytes + kBBytes);
+          tally.tile();
+          tally.bytes(2 * least(kTileK, k - i * kTileK) * (least(kTileM, m - at.m * kTileM) + least(kTileN, n - at.n * kTileN)));
           tma_load_4d(a_tile + static_cast<std::uint32_t>(s * kABytes), &a_map, full(s), i * kTileK, 0, at.m * kTileM, 0);
 #pragma unroll
           for (int panel = 0; panel < kTileN / kPanelColumns; ++panel) {
@@ -81,6 +85,7 @@ __global__ void __launch_bounds__(384, 1)
                                     mn_major(b_tile + static_cast<std::uint32_t>(s * kBBytes), kTileK, j), i > 0 || j > 0);
         }
         wgmma_commit();
+        tally.wgmma(kTileK / 16, kTileN);
         wgmma_wait<1>();  // the trip before has read its stage
         if (i > 0 && lane_index() == 0) mbarrier_arrive(empty((trip - 1) % kStages));
       }
@@ -101,7 +106,9 @@ __global__ void __launch_bounds__(384, 1)
         }
         write_rows<E>(part, one, own, 16, 0, [&](int row) {
           const int chunk = (lane_index() % 8) * 8;
-          return first_row + row < m && column + chunk < n ? c + static_cast<std::int64_t>(first_row + row) * n + column : nullptr;
+          const bool inside = first_row + row < m && column + chunk < n;
+          tally.bytes(inside ? 16 : 0);
+          return inside ? c + static_cast<std::int64_t>(first_row + row) * n + column : nullptr;
         });
       }
     }
@@ -111,10 +118,12 @@ __global__ void __launch_bounds__(384, 1)
 
 }  // namespace
 
-Status gemm_hopper(const TensorMap& a, const TensorMap& b, void* c, int m, int n, int k, Dtype dtype, int ctas, Stream stream) {
+Status gemm_hopper(const TensorMap& a, const TensorMap& b, void* c, int m, int n, int k, Dtype dtype, int ctas, Stream stream,
+                   long long* tally) {
   const dim3 grid(static_cast<unsigned>(least(ctas, ceil_div(m, kTileM) * ceil_div(n, kTileN))));
-  if (dtype == Dtype::bf16) return launch(gemm_kernel<Bf16>, grid, dim3(384), kSharedBytes, stream, a, b, static_cast<Bf16*>(c), m, n, k);
-  return launch(gemm_kernel<F16>, grid, dim3(384), kSharedBytes, stream, a, b, static_cast<F16*>(c), m, n, k);
+  const auto run = [&](auto kernel, auto* to) { return launch(kernel, grid, dim3(384), kSharedBytes, stream, a, b, to, m, n, k, tally); };
+  if (tally != nullptr) return run(gemm_kernel<Bf16, true>, static_cast<Bf16*>(c));
+  return dtype == Dtype::bf16 ? run(gemm_kernel<Bf16, false>, static_cast<Bf16*>(c)) : run(gemm_kernel<F16, false>, static_cast<F16*>(c));
 }
 
 }  // namespace attnsim::cuda

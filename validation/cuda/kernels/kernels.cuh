@@ -38,7 +38,9 @@ struct HopperMaps {
 };
 Status forward_hopper(const AttentionArgs& a, const HopperMaps& maps, int head_dim, Dtype dtype, int ctas, Stream stream);
 // C [m, n] = A [m, k] B [k, n], n and k multiples of 8; boxes of 64 columns x 128 rows of A, x 64 rows of B.
-Status gemm_hopper(const TensorMap& a, const TensorMap& b, void* c, int m, int n, int k, Dtype dtype, int ctas, Stream stream);
+// `tally`: as AttentionArgs::tally.
+Status gemm_hopper(const TensorMap& a, const TensorMap& b, void* c, int m, int n, int k, Dtype dtype, int ctas, Stream stream,
+                   long long* tally = nullptr);
 
 struct PermuteArgs {
   const void* from = nullptr;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Stream-K ("lean") decode: the KV tiles of all (batch entry, KV head) pairs are one line, cut into equal stretches, one per CTA. A pair
 // that a cut splits is merged by the last CTA to finish a piece of it.
 #include "validation/cuda/combine.cuh"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Fused forward over explicit KV tile lists: block-sparse attention, and generalized neighborhood attention on permuted tokens, whose
 // partly covered tiles take the coordinate mask. One CTA per (query tile, head, batch entry).
 #include "validation/cuda/fused_core.cuh"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Token permutation around the neighborhood kernel: [batch, tokens, heads, d] to [batch x classes, permuted tokens, heads, d] and back,
 // 16 bytes per thread. Padding tokens become zeros.
 #include "validation/cuda/kernels/kernels.cuh"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // The pattern of a KV-cache write: one CTA per token copies its K and V rows to the token's slot of a paged cache.
 #include "validation/cuda/micro/micro.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // The SM clock under tensor load, from the first launch to the power limit: a kernel of back-to-back mma.sync (or the Hopper forward
 // kernel, which draws what attention draws) for a while, its clock stamped in slices.
 #include <chrono>

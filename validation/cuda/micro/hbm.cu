@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // HBM read, write and copy bandwidth against CTA count and 16-byte accesses in flight per thread.
 #include "validation/cuda/micro/micro.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // HBM latency under load: one thread chases pointers through 512 MiB while other CTAs read as much as they can, by their number.
 #include "validation/cuda/micro/cycles.cuh"
 

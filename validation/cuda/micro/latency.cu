@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Dependent loads: a pointer chase in strides of a cache line, from L2 (near and far partition: the fastest and the slowest lines) and HBM.
 #include <algorithm>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Rates and dependent latencies of single instructions: FFMA, integer add, FMNMX, packed convert, ex2, shuffle.
 #include "validation/cuda/micro/cycles.cuh"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90a,code=sm_90a
+// nvcc: -gencode arch=compute_80,code=sm_80 -gencode arch=compute_80,code=sm_90a
 // Shared memory: bandwidth of 16-byte loads and of ldmatrix over warps, dependent latency of a load and of ldmatrix.
 #include "validation/cuda/micro/cycles.cuh"
 #include "validation/cuda/ptx_mma.cuh"
