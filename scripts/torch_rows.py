@@ -16,6 +16,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 BACKENDS = {"torch-flash": SDPBackend.FLASH_ATTENTION, "torch-cudnn": SDPBackend.CUDNN_ATTENTION}
+# Schedules of attnsim that describe the kernels, by compute capability.
+SCHEDULES = {
+    "torch-flash": {8: "fa2-sm80", 9: "fa2-sm80"},
+    "torch-cudnn": {9: "cudnn-sm90", 10: "cudnn-sm100"},
+    "torch-flex": {8: "triton-fa-masked-sm80", 9: "triton-fa-masked-sm90"},
+}
 LENGTHS = (1024, 2048, 4096, 8192, 16384, 32768)
 
 
@@ -81,6 +87,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.5, help="most seconds for one row")
     arguments = parser.parse_args()
     device = torch.cuda.get_device_name()
+    capability = torch.cuda.get_device_capability()[0]
     driver = f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
     torch.manual_seed(1)
     with open(arguments.out, "a", encoding="utf-8") as out:
@@ -100,7 +107,8 @@ def main():
                                  "head_dim": head_dim, "dtype": "bf16", "mask": "causal" if causal else "dense"}
                         median = statistics.median(samples)
                         row = {"backend": "torch", "device": device, "driver": driver, "kernel": name, "shape": shape, "l2": "warm",
-                               "median_us": round(median, 3), "samples_us": [round(s, 3) for s in samples], "clock_mhz": clock}
+                               "median_us": round(median, 3), "samples_us": [round(s, 3) for s in samples], "clock_mhz": clock,
+                               "schedule": SCHEDULES[name].get(capability, ""), "harness": "sustained-loop"}
                         out.write(json.dumps(row) + "\n")
                         out.flush()
                         flops = 4 * batch * heads * length * length * head_dim * (0.5 if causal else 1)

@@ -38,11 +38,15 @@ struct Job {
   MappedRow mapped;
   std::optional<double> predicted_us;
   std::string failure;
+  bool counted = false;          // some row of this key has counters
+  std::optional<Result> result;  // then
 };
 
 void run_job(Job& job, const MeasuredRow& row, const EvaluateOptions& options) {
   try {
-    job.predicted_us = options.predict_us(job.mapped.request(row, options.engine), job.mapped.timed);
+    const Request request = job.mapped.request(row, options.engine);
+    job.predicted_us = options.predict_us(request, job.mapped.timed);
+    if (job.counted) job.result = predict(request);
   } catch (const ConfigError& error) {
     job.failure = "not legal: " + (error.issues().empty() ? std::string(error.what()) : error.issues().front().problem);
   } catch (const SimError& error) {
@@ -95,8 +99,9 @@ std::vector<RowOutcome> evaluate(std::vector<MeasuredRow> rows, const KernelMaps
     job_of_row.push_back(kNoJob);
     if (!mapped.unmapped.empty()) continue;
     const auto [slot, fresh] = job_of_key.try_emplace(mapped.key(), jobs.size());
-    if (fresh) jobs.push_back({outcomes.size() - 1, std::move(mapped), std::nullopt, ""});
+    if (fresh) jobs.push_back({outcomes.size() - 1, std::move(mapped), std::nullopt, "", false, std::nullopt});
     job_of_row.back() = slot->second;
+    jobs[slot->second].counted |= !outcomes.back().row.counters.empty();
   }
   run_jobs(jobs, outcomes, options);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -104,6 +109,8 @@ std::vector<RowOutcome> evaluate(std::vector<MeasuredRow> rows, const KernelMaps
     const Job& job = jobs[job_of_row[i]];
     outcomes[i].predicted_us = job.predicted_us;
     outcomes[i].unmapped = job.failure;
+    for (const auto& [name, value] : outcomes[i].row.counters)
+      outcomes[i].counters.push_back({name, value, job.result ? predicted_counter(*job.result, name) : std::nullopt});
   }
   return outcomes;
 }

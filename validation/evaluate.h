@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "validation/counter_values.h"
 #include "validation/mapping.h"
 #include "validation/roofline_fit.h"
 #include "validation/row.h"
@@ -21,6 +22,7 @@ struct RowOutcome {
   std::string harness;
   std::optional<double> predicted_us;
   std::string unmapped;                   // why there is no prediction
+  std::vector<CounterPair> counters;      // of the row, beside those of the prediction
   std::optional<RooflinePoint> roofline;  // where FLOPs, bytes and the chip are known
   std::optional<double> fitted_roofline_us;
 };

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "sim/core/json_text.h"
+#include "validation/counter_values.h"
 #include "validation/rows_format.h"
 #include "workloads/harness.h"
 
@@ -75,6 +77,7 @@ bool is_row_table(const std::vector<std::string>& header) {
 std::vector<MeasuredRow> read_row_table(const CsvTable& table) {
   require_columns(table, kRowColumns);
   const std::vector<std::string> harnesses = harness_names();
+  const bool counted = std::find(table.header.begin(), table.header.end(), kCountersColumn) != table.header.end();
   CsvReader reader(table);
   std::vector<MeasuredRow> rows;
   for (const CsvRecord& record : table.records) {
@@ -94,6 +97,13 @@ std::vector<MeasuredRow> read_row_table(const CsvTable& table) {
     if (!row.harness.empty() && std::find(harnesses.begin(), harnesses.end(), row.harness) == harnesses.end())
       reader.issue("harness", "is no harness", json_text::joined(harnesses));
     row.measured_us = reader.positive("time_us");
+    if (counted) {
+      try {
+        row.counters = read_counters_cell(reader.text(std::string(kCountersColumn)));
+      } catch (const std::invalid_argument& bad) {
+        reader.issue(std::string(kCountersColumn), std::string("holds \"") + bad.what() + '"', "name=value;name=value");
+      }
+    }
     if (is_operator(row.phase))
       read_operator(reader, row);
     else

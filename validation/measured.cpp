@@ -39,9 +39,9 @@ std::optional<MeasuredDevice> read_device(const fs::path& folder) {
       const auto [slot, fresh] = hashes.try_emplace(row.kernel.source);
       if (fresh) slot->second = bench::hash_of_sources(row.kernel.source, data_dir());
       OwnRow own = own_row(std::move(row));
-      own.stale = own.row.source_hash != slot->second;
+      own.stale = !own.row.kernel.source.empty() && own.row.source_hash != slot->second;  // a library's kernel has no sources here
       device.device = own.row.device.name;
-      device.chip = own.row.device.chip;
+      if (!own.row.device.chip.empty()) device.chip = own.row.device.chip;
       device.rows.push_back(std::move(own));
     }
   }

@@ -9,15 +9,10 @@
 
 #include "sim/predict/predict.h"
 #include "validation/bench/row.h"
+#include "validation/counter_values.h"
 #include "validation/row.h"
 
 namespace attnsim {
-
-struct CounterPair {
-  std::string name;
-  double measured = 0;
-  std::optional<double> predicted;  // absent where the model has no such number
-};
 
 struct OwnRow {
   bench::Row row;

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <map>
 
 #include "validation/own_rows.h"
 #include "validation/statistics.h"
@@ -50,34 +49,6 @@ std::string band_line(std::span<const OwnRow> rows, const TimeBand& band, std::o
                      percent(mean(speedup_errors)), e.kendall_tau ? fmt::format("{:.3f}", *e.kendall_tau) : "-");
 }
 
-struct CounterLine {
-  std::vector<double> errors;
-  std::size_t rows = 0;
-  double worst = 0;  // signed
-};
-
-// Counters that were counted beside those that the prediction gives, by kernel and counter.
-std::string counters_text(std::span<const OwnRow> rows) {
-  std::map<std::pair<std::string, std::string>, CounterLine> lines;
-  for (const OwnRow& row : rows) {
-    for (const CounterPair& counter : row.counters) {
-      CounterLine& line = lines[{row.row.kernel.name, counter.name}];
-      ++line.rows;
-      if (!counter.predicted || counter.measured <= 0) continue;
-      const double error = 100 * (*counter.predicted / counter.measured - 1);
-      line.errors.push_back(std::abs(error));
-      if (std::abs(error) >= std::abs(line.worst)) line.worst = error;
-    }
-  }
-  if (lines.empty()) return "";
-  std::string text =
-      fmt::format("\n  {:<20} {:<46} {:>5} {:>10} {:>9} {:>9}\n", "kernel", "counter", "rows", "predicted", "error", "worst");
-  for (const auto& [key, line] : lines)
-    text += fmt::format("  {:<20} {:<46} {:>5} {:>10} {:>9} {:>9}\n", key.first, key.second, line.rows, line.errors.size(),
-                        percent(mean(line.errors)), line.errors.empty() ? "-" : fmt::format("{:+.1f} %", line.worst));
-  return text + "  counted in the kernel or by a profiler; predicted: rows whose prediction has such a number\n";
-}
-
 }  // namespace
 
 std::string own_rows_text(std::span<const OwnRow> rows) {
@@ -100,7 +71,10 @@ std::string own_rows_text(std::span<const OwnRow> rows) {
   text +=
       "  error: mean absolute, an unmapped row counts 100 %; cycles: with the clock that was measured; clock: what the model's own clock\n"
       "  adds; speedup: over the dense problem of the same kernel; tau: Kendall's rank correlation of times\n";
-  return text + counters_text(rows);
+  std::vector<std::pair<std::string, CounterPair>> counters;
+  for (const OwnRow& row : rows)
+    for (const CounterPair& counter : row.counters) counters.emplace_back(row.row.kernel.name, counter);
+  return text + counters_text(counters);
 }
 
 }  // namespace attnsim

@@ -55,6 +55,11 @@ OrderedJson row_json(const RowOutcome& outcome) {
                    {"harness", outcome.harness}};
   json["roofline_us"] = outcome.roofline ? OrderedJson(spec_roofline_us(*outcome.roofline)) : OrderedJson(nullptr);
   json["fitted_roofline_us"] = number(outcome.fitted_roofline_us);
+  if (!outcome.counters.empty()) {
+    OrderedJson counters = OrderedJson::object();
+    for (const CounterPair& c : outcome.counters) counters[c.name] = {{"measured", c.measured}, {"predicted", number(c.predicted)}};
+    json["counters"] = counters;
+  }
   json["unmapped"] = outcome.unmapped.empty() ? OrderedJson(nullptr) : OrderedJson(outcome.unmapped);
   return json;
 }

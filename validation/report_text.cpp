@@ -94,6 +94,10 @@ std::string report_text(std::span<const Group> groups, std::span<const RowOutcom
   text +=
       "\nErrors in per cent; an unmapped row counts 100 in mape. roofline, fitted: mape of max(F/peak, B/BW) and of its 3-parameter fit.\n";
   text += ratios_text(outcomes);
+  std::vector<std::pair<std::string, CounterPair>> counters;
+  for (const RowOutcome& outcome : outcomes)
+    for (const CounterPair& counter : outcome.counters) counters.emplace_back(outcome.row.kernel, counter);
+  text += counters_text(counters);
   text += unmapped_reasons(outcomes);
   if (with_rows) text += row_table(outcomes);
   return text;

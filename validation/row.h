@@ -37,10 +37,11 @@ struct MeasuredRow {
   double locked_clock_mhz = 0;                // 0: not locked
   std::string harness;                        // "": as the kernel map says
   double measured_us = 0;
-  double flops = 0;        // 0: not known
-  double bytes = 0;        // compulsory; 0: not known
-  std::string shape;       // "4x32/8 q512 kv512 d128 causal"
-  std::string no_mapping;  // why no pipeline can stand for this row, whatever the kernel map says
+  double flops = 0;                        // 0: not known
+  double bytes = 0;                        // compulsory; 0: not known
+  std::map<std::string, double> counters;  // of one launch, by the names of predicted_counter (counter_values.h)
+  std::string shape;                       // "4x32/8 q512 kv512 d128 causal"
+  std::string no_mapping;                  // why no pipeline can stand for this row, whatever the kernel map says
 };
 
 // Kept (query, key) pairs of one head; queries are aligned to the end of the keys.

@@ -13,6 +13,7 @@
 //   harness       how it was timed (attnsim list harnesses); empty: as the kernel map says
 //   time_us       median of `samples` timings
 //   source        where it came from
+//   counters      a column that may be missing: name=value;name=value, as counter_values.h reads it
 #pragma once
 
 #include <array>
@@ -28,6 +29,8 @@ inline constexpr std::array<std::string_view, 25> kRowColumns{
     "row_id",   "device", "library",      "version",     "kernel",     "phase",   "dtype",  "batch", "q_heads",
     "kv_heads", "q_len",  "kv_len",       "head_dim_qk", "head_dim_v", "mask",    "window", "m",     "n",
     "k",        "paged",  "sm_clock_mhz", "harness",     "time_us",    "samples", "source"};
+
+inline constexpr std::string_view kCountersColumn = "counters";
 
 [[nodiscard]] bool is_row_table(const std::vector<std::string>& header);
 // Throws ConfigError: every bad field with line and column.

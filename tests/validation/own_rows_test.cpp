@@ -164,3 +164,25 @@ TEST_CASE("products and gradients and neighbourhoods are predicted as what they 
   REQUIRE(neighbours.unmapped == "");
   CHECK(neighbours.counters[0].predicted.value() == Approx(4 * 4.0 * 1024 * 64 * 64));  // 64 keys a query
 }
+
+TEST_CASE("a library's rows stand beside own ones: without sources they are never stale, and the device is that of the own rows") {
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "attnsim-third-party-test";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder / "some-gpu");
+  bench::Row own = bench_row("dense", 100);
+  own.device = {"GPU", "", "h100-sxm", 1900};
+  std::ofstream(folder / "some-gpu" / "rows.jsonl", std::ios::binary) << bench::to_line(own) << "\n";
+  // As scripts/torch_rows.py writes it.
+  std::ofstream(folder / "some-gpu" / "torch.jsonl", std::ios::binary)
+      << R"({"backend": "torch", "device": "GPU", "driver": "PyTorch", "kernel": "torch-flash", "shape": {"batch": 1, "q_heads": 16, )"
+      << R"("kv_heads": 16, "q_len": 1024, "kv_len": 1024, "head_dim": 128, "dtype": "bf16", "mask": "causal"}, "l2": "warm", )"
+      << R"("median_us": 60.5, "samples_us": [60.5, 60.0, 61.0], "clock_mhz": 1700, "schedule": "fa2-sm80", "harness": "sustained-loop"})"
+      << "\n";
+  const MeasuredValidation validation = validate_measured(folder, 1, {});
+  REQUIRE(validation.devices.size() == 1);
+  CHECK(validation.devices[0].chip == "h100-sxm");
+  REQUIRE(validation.devices[0].rows.size() == 2);
+  CHECK_FALSE(validation.devices[0].rows[1].stale);
+  CHECK(validation.devices[0].rows[1].predicted_us);
+  std::filesystem::remove_all(folder);
+}

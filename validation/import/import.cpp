@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "sim/core/json_text.h"
+#include "validation/counter_values.h"
 #include "validation/rows_format.h"
 #include "validation/statistics.h"
 
@@ -103,7 +104,8 @@ std::string shown(const std::string& name) {
 std::string identity_of(const RowFields& fields) {
   std::string text;
   for (const auto& [name, value] : fields)
-    if (name != "time_us" && name != "row_id" && name != "source" && name != "sm_clock_mhz") text += name + '=' + value + '|';
+    if (name != "time_us" && name != "row_id" && name != "source" && name != "sm_clock_mhz" && name != kCountersColumn)
+      text += name + '=' + value + '|';
   return text;
 }
 
@@ -131,6 +133,7 @@ class Importer {
     std::string library, label;
     RowFields fields;
     double time_us, end_us;
+    std::map<std::string, double> counters;
   };
 
   void reject(const std::string& reason, const std::string& place, const std::string& name, double time_us) {
@@ -166,8 +169,8 @@ class Importer {
     if (!get(fields, "device").empty()) fields["device"] = names_.device(fields["device"]);
     if (kernel.sm_clock_mhz > 0) fallback("sm_clock_mhz", fmt::format("{:.6g}", kernel.sm_clock_mhz));
     if (!problem.empty()) fields["problem"] = problem;
-    pending_.push_back(
-        {&kernel, get(fields, "library"), get(fields, "kernel"), std::move(fields), kernel.time_us, kernel.start_us + kernel.time_us});
+    pending_.push_back({&kernel, get(fields, "library"), get(fields, "kernel"), std::move(fields), kernel.time_us,
+                        kernel.start_us + kernel.time_us, kernel.counters});
   }
 
   // With start times the row lasts until the part has ended, the gap between them included.
@@ -176,6 +179,7 @@ class Importer {
       if (main->kernel->stream != kernel.stream) continue;
       const KernelRule* its_rule = names_.find(main->kernel->name);
       if (its_rule == nullptr || its_rule->kernel != rule.of) break;
+      add_counters(main->counters, main->time_us, kernel);
       const bool told = kernel.start_us >= main->end_us && main->kernel->start_us >= 0;
       main->time_us = told ? kernel.start_us + kernel.time_us - main->kernel->start_us : main->time_us + kernel.time_us;
       main->end_us = kernel.start_us + kernel.time_us;
@@ -183,6 +187,16 @@ class Importer {
       return;
     }
     reject("part of a " + rule.of + " kernel, but none stands before it on its stream", kernel.place, kernel.name, kernel.time_us);
+  }
+
+  // As predictions combine kernels: sums add up, percentages weigh by time, others stay those of the main kernel.
+  static void add_counters(std::map<std::string, double>& counters, double time_us, const KernelRecord& part) {
+    for (auto& [name, value] : counters) {
+      const auto found = part.counters.find(name);
+      if (found == part.counters.end()) continue;
+      if (name.ends_with(".sum")) value += found->second;
+      if (name.find("pct") != std::string::npos) value = (value * time_us + found->second * part.time_us) / (time_us + part.time_us);
+    }
   }
 
   void finish(const Pending& pending) {
@@ -197,6 +211,7 @@ class Importer {
     }
     fields["time_us"] = fmt::format("{:.6g}", pending.time_us);
     fields["samples"] = "1";
+    fields[std::string(kCountersColumn)] = counters_cell(pending.counters);
     fields["source"] = options_.file.filename().string() + " " + pending.kernel->place;
     for (const std::string_view column : kRowColumns) fields.try_emplace(std::string(column), "");
     const std::string bad = problem_of(fields);
@@ -226,20 +241,26 @@ class Importer {
     std::vector<RowFields> merged;
     std::map<std::string, std::size_t> row_of;
     std::vector<std::vector<double>> times, clocks;
+    std::vector<std::map<std::string, std::vector<double>>> counters;
     for (RowFields& row : result_.rows) {
       const auto [slot, fresh] = options_.merge ? row_of.try_emplace(identity_of(row), merged.size()) : std::pair{row_of.end(), true};
       if (fresh) {
         merged.push_back(row);
         times.emplace_back();
         clocks.emplace_back();
+        counters.emplace_back();
       }
       const std::size_t i = fresh ? merged.size() - 1 : slot->second;
       times[i].push_back(std::stod(row["time_us"]));
+      for (const auto& [name, value] : read_counters_cell(row[std::string(kCountersColumn)])) counters[i][name].push_back(value);
       if (!row["sm_clock_mhz"].empty()) clocks[i].push_back(std::stod(row["sm_clock_mhz"]));
     }
     for (std::size_t i = 0; i < merged.size(); ++i) {
       merged[i]["time_us"] = fmt::format("{:.6g}", *quantile(times[i], 0.5));
       if (!clocks[i].empty()) merged[i]["sm_clock_mhz"] = fmt::format("{:.6g}", *quantile(clocks[i], 0.5));
+      std::map<std::string, double> medians;
+      for (const auto& [name, values] : counters[i]) medians[name] = *quantile(values, 0.5);
+      merged[i][std::string(kCountersColumn)] = counters_cell(medians);
       merged[i]["samples"] = std::to_string(times[i].size());
       if (merged[i]["row_id"].empty()) merged[i]["row_id"] = fmt::format("row-{}", i + 1);
     }
@@ -286,10 +307,13 @@ Imported import_rows(const ImportOptions& options) {
 }
 
 std::string rows_csv(const std::vector<RowFields>& rows) {
-  std::string text = fmt::format("{}\n", fmt::join(kRowColumns, ","));
+  std::vector<std::string_view> columns(kRowColumns.begin(), kRowColumns.end());
+  if (std::any_of(rows.begin(), rows.end(), [](const RowFields& row) { return !get(row, kCountersColumn).empty(); }))
+    columns.push_back(kCountersColumn);
+  std::string text = fmt::format("{}\n", fmt::join(columns, ","));
   for (const RowFields& row : rows) {
     std::vector<std::string> cells;
-    for (const std::string_view column : kRowColumns) cells.push_back(quoted(get(row, column)));
+    for (const std::string_view column : columns) cells.push_back(quoted(get(row, column)));
     text += fmt::format("{}\n", fmt::join(cells, ","));
   }
   return text;

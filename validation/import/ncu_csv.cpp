@@ -8,6 +8,7 @@
 #include <array>
 #include <optional>
 
+#include "validation/counter_values.h"
 #include "validation/csv.h"
 #include "validation/import/number_text.h"
 #include "validation/import/recording.h"
@@ -22,6 +23,19 @@ constexpr std::array<std::string_view, 4> kClock{"sm__cycles_elapsed.avg.per_sec
                                                  "SM Active Cycles Frequency"};
 constexpr std::string_view kDeviceName = "device__attribute_display_name";
 
+// What the sections of the details page call metrics.
+struct SectionName {
+  std::string_view shown, unit, metric;
+};
+constexpr std::array kSectionNames{
+    SectionName{"Compute (SM) Throughput", "%", "sm__throughput.avg.pct_of_peak_sustained_elapsed"},
+    SectionName{"Memory Throughput", "%", "gpu__compute_memory_throughput.avg.pct_of_peak_sustained_elapsed"},
+    SectionName{"DRAM Throughput", "%", "dram__throughput.avg.pct_of_peak_sustained_elapsed"},
+    SectionName{"L2 Cache Throughput", "%", "lts__throughput.avg.pct_of_peak_sustained_elapsed"},
+    SectionName{"L2 Hit Rate", "%", "lts__t_sector_hit_rate.pct"},
+    SectionName{"Elapsed Cycles", "cycle", "sm__cycles_elapsed.max"},
+};
+
 template <std::size_t n>
 bool is_one_of(const std::array<std::string_view, n>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -33,9 +47,19 @@ struct Launch {
   bool timed = false;
 };
 
+// A metric that a prediction may have, in base units; a value that is no number leaves it out.
+void set_counter(Launch& launch, const std::string& name, const std::string& unit, const std::string& text) {
+  const auto section = std::find_if(kSectionNames.begin(), kSectionNames.end(),
+                                    [&](const SectionName& s) { return s.shown == name && trimmed(unit) == s.unit; });
+  const std::string metric = section == kSectionNames.end() ? name : std::string(section->metric);
+  if (!is_counter(metric)) return;
+  if (const std::optional<double> value = number_of(text)) launch.record.counters[metric] = *value * prefix_of(unit);
+}
+
 void set_metric(Launch& launch, const std::string& name, const std::string& unit, const std::string& text) {
   if (name == kDeviceName) launch.record.device = text;
   const bool duration = is_one_of(kDuration, name);
+  if (!duration) set_counter(launch, name, unit, text);
   if (!duration && !is_one_of(kClock, name)) return;
   const std::optional<double> value = number_of(text);
   const std::optional<double> scale = duration ? microseconds_of(unit) : megahertz_of(unit);

@@ -62,6 +62,18 @@ std::optional<double> number_of(const std::string& text) {
   return value;
 }
 
+double prefix_of(const std::string& unit) {
+  const std::string u = trimmed(unit);
+  if (u.size() < 2 || !std::islower(static_cast<unsigned char>(u[1]))) return 1;
+  switch (u[0]) {
+    case 'K': return 1e3;
+    case 'M': return 1e6;
+    case 'G': return 1e9;
+    case 'T': return 1e12;
+    default: return 1;
+  }
+}
+
 std::optional<double> microseconds_of(const std::string& unit) {
   const std::string u = lower(trimmed(unit));
   if (u == "ns" || u == "nsecond" || u == "nanosecond") return 1e-3;

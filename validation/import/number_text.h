@@ -18,6 +18,9 @@ namespace attnsim {
 [[nodiscard]] std::optional<double> microseconds_of(const std::string& unit);
 [[nodiscard]] std::optional<double> megahertz_of(const std::string& unit);
 
+// Factor of a unit with a decimal prefix over the plain one: "Kbyte" 1e3, "Mbyte" 1e6, "Ginst" 1e9, "byte", "%", "" 1.
+[[nodiscard]] double prefix_of(const std::string& unit);
+
 // "424.766us", "7.914ms", "1.158s", "12 ns" in microseconds.
 [[nodiscard]] std::optional<double> duration_us(const std::string& text);
 

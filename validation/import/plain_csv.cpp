@@ -6,6 +6,7 @@
 #include <array>
 
 #include "sim/core/error.h"
+#include "validation/counter_values.h"
 #include "validation/csv.h"
 #include "validation/import/number_text.h"
 #include "validation/import/recording.h"
@@ -90,6 +91,17 @@ std::vector<std::string> header_of(std::string_view text) {
   }
 }
 
+// The column that imported tables have.
+void read_counters(const CsvTable& table, const CsvRecord& record, KernelRecord& kernel, Recording& recording) {
+  const auto column = std::find(table.header.begin(), table.header.end(), kCountersColumn);
+  if (column == table.header.end()) return;
+  try {
+    kernel.counters.merge(read_counters_cell(record.fields[static_cast<std::size_t>(column - table.header.begin())]));
+  } catch (const std::invalid_argument& bad) {
+    recording.notes.push_back(fmt::format("{}: counters: \"{}\" is no name=value", kernel.place, bad.what()));
+  }
+}
+
 }  // namespace
 
 bool is_plain_csv(std::string_view text) {
@@ -108,7 +120,8 @@ Recording read_plain_csv(const std::string& text, const std::string& file) {
   Recording recording;
   for (std::size_t i = 0; i < table.header.size(); ++i) {
     RowFields ignored;
-    if (!is_time(table.header[i]) && !take(table.header[i], "1", ignored))
+    if (!is_time(table.header[i]) && !is_counter(table.header[i]) && table.header[i] != kCountersColumn &&
+        !take(table.header[i], "1", ignored))
       recording.notes.push_back(fmt::format("column {} is not read", table.header[i]));
   }
   for (const CsvRecord& record : table.records) {
@@ -116,11 +129,15 @@ Recording read_plain_csv(const std::string& text, const std::string& file) {
     kernel.place = fmt::format("line {}", record.line);
     std::string time_text;
     for (std::size_t i = 0; i < table.header.size(); ++i) {
+      const std::optional<double> counted = is_counter(table.header[i]) ? number_of(record.fields[i]) : std::nullopt;
       if (table.header[i] == time->name)
         time_text = record.fields[i];
+      else if (counted)
+        kernel.counters[table.header[i]] = *counted;
       else
         take(table.header[i], record.fields[i], kernel.fields);
     }
+    read_counters(table, record, kernel, recording);
     kernel.fields.try_emplace("mask", "full");
     kernel.fields.erase("time_us");
     kernel.name = field(kernel.fields, "kernel");

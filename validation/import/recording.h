@@ -31,9 +31,10 @@ struct KernelRecord {
   double start_us = -1;                // -1: not told
   std::array<std::int64_t, 3> grid{};  // 0: not told
   std::array<std::int64_t, 3> block{};
-  double sm_clock_mhz = 0;              // 0: not told
-  std::vector<OperatorCall> operators;  // innermost first
-  RowFields fields;                     // what the file itself states of the row
+  double sm_clock_mhz = 0;                 // 0: not told
+  std::vector<OperatorCall> operators;     // innermost first
+  RowFields fields;                        // what the file itself states of the row
+  std::map<std::string, double> counters;  // by the names of counter_values.h, in base units
 };
 
 // An entry that is no kernel record, and why.
