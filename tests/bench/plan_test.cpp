@@ -5,9 +5,11 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 #include <set>
 
 #include "hwmodels/chip_loader.h"
+#include "sim/core/data_dir.h"
 #include "validation/bench/overlay.h"
 #include "validation/bench/row.h"
 
@@ -97,4 +99,29 @@ TEST_CASE("microbenchmarks become measured figures of the chip") {
   CHECK(chip.sm.count == 6);
   CHECK(chip.provenance.at("clock.boost_mhz").status == FigureStatus::measured);
   CHECK_THAT(chip.provenance.at("clock.boost_mhz").source, Catch::Contains("Some CPU") && Catch::Contains("12 MHz"));
+}
+
+TEST_CASE("what the CUDA microbenchmarks set are figures of a chip, and their overlay loads") {
+  const JsonDocument chip = chip_document("h100-sxm");
+  std::vector<Microbenchmark> results;
+  for (const auto& file : std::filesystem::directory_iterator(data_dir() / "validation" / "cuda" / "micro")) {
+    std::ifstream stream(file.path());
+    const std::string text{std::istreambuf_iterator<char>(stream), {}};
+    CAPTURE(file.path().string());
+    CHECK(text.find("report(\"/") == std::string::npos);
+    static const std::regex figure("\"((sm|tensor|latency|launch|l2|hbm|vector|clock)\\.[a-z0-9_.]+)\"");
+    for (auto found = std::sregex_iterator(text.begin(), text.end(), figure); found != std::sregex_iterator(); ++found) {
+      const std::string path = (*found)[1];
+      std::string pointer = "/" + path + "/value";
+      std::replace(pointer.begin(), pointer.end(), '.', '/');
+      CAPTURE(path);
+      REQUIRE(chip.root.contains(Json::json_pointer(pointer)));
+      results.push_back({path, path, "", "", chip.root.at(Json::json_pointer(pointer)).get<double>(), 0.1, 5});
+    }
+  }
+  CHECK(results.size() >= 15);
+  const Device device{"Some GPU", "driver", "h100-sxm", 1980};
+  const Chip measured = load_chip("h100-sxm", parse_json(overlay_text(device, results, "attnsim 0"), "overlay"));
+  CHECK(measured.provenance.at("sm.sfu_lanes").status == FigureStatus::measured);
+  CHECK(measured.power.tensor_pj_per_flop == load_chip("h100-sxm").power.tensor_pj_per_flop);  // what they leave alone stays
 }

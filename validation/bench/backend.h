@@ -80,7 +80,7 @@ struct Timing {
   std::vector<Counter> counters;  // from a launch of its own: the samples are of the kernel that does not count
 };
 
-// One physical figure: the chip figure that it sets (JSON pointer into a chip document, or empty), and mean with the half width of its
+// One physical figure: the figure of the chip that it sets (dotted path, hwmodels/figures.h; or empty), and mean with the half width of its
 // 95 % confidence interval. `conditions` says what was varied ("working set 4 MiB").
 struct Microbenchmark {
   std::string name;

@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(64) mbarrier_kernel(std::int64_t* result) {
 
 void micro_barrier(MicroRun& run) {
   for (const int warps : {1, 4, 8, 16, 32}) {
-    run.report(warps == 4 ? "/latency/barrier_cycles" : "", "cycles", "bar.sync of " + std::to_string(warps) + " warps",
+    run.report(warps == 4 ? "latency.barrier_cycles" : "", "cycles", "bar.sync of " + std::to_string(warps) + " warps",
                [=] { return cycles_of(block_kernel, 32 * warps, 0) / kTrips; });
   }
   if (run.machine.capability < 90) return;

@@ -95,7 +95,7 @@ void measure_all(MicroRun& run, const char* beside) {
 
 void micro_exponential(MicroRun& run) {
   measure_all<Beside::nothing>(run, "nothing");
-  run.report("/sm/sfu_lanes", "ex2 per clock and SM", "8 warps",
+  run.report("sm.sfu_lanes", "ex2 per clock and SM", "8 warps",
              [] { return 32.0 * kTrips * kChain * 8 / cycles_of(exponential_kernel<Mix::ex2, Beside::nothing>, 256, 1024, 256); });
   if (run.machine.capability != 90) return;
   measure_all<Beside::wgmma_shared>(run, "wgmma m64n128k16, A in shared memory");

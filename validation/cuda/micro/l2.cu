@@ -38,7 +38,7 @@ void micro_l2(MicroRun& run) {
   for (const int mib : {1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128, 256}) {
     const std::int64_t bytes = static_cast<std::int64_t>(mib) << 20;
     const auto rounds = static_cast<int>(1 + (std::int64_t{4} << 20) / bytes);
-    run.report(mib == 8 ? "/l2/bandwidth_bytes_per_clk" : "", "bytes per SM clock", "working set " + std::to_string(mib) + " MiB", [&] {
+    run.report(mib == 8 ? "l2.bandwidth_bytes_per_clk" : "", "bytes per SM clock", "working set " + std::to_string(mib) + " MiB", [&] {
       stamps.before(nullptr);
       const double us =
           MicroRun::microseconds([&] { read_kernel<<<ctas, kThreads>>>(data.get<uint4>(), bytes / 16, rounds, out.get<int>()); });

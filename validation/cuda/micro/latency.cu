@@ -50,7 +50,7 @@ void micro_latency(MicroRun& run) {
   for (const int mib : {1, 4, 16, 32}) {
     chain(static_cast<std::int64_t>(mib) << 20, 17);
     const int hops = mib * 8192;
-    run.report(mib == 1 ? "/latency/l2_cycles" : "", "cycles", "chase over " + std::to_string(mib) + " MiB, hot in L2",
+    run.report("", "cycles", "chase over " + std::to_string(mib) + " MiB, hot in L2",
                [&] { return cycles_of(chase_kernel, 1, 0, data.get<std::int64_t>(), hops, std::int64_t{0}) / hops; });
   }
   chain(std::int64_t{512} << 20, 1021);

@@ -63,7 +63,7 @@ constexpr int kMany = 100;
 void micro_launch(MicroRun& run) {
   run.report("", "us", "nothing between two events", [] { return MicroRun::microseconds([] {}); });
   run.report("", "us", "empty kernel between two events", [] { return MicroRun::microseconds([] { empty_kernel<<<1, 128>>>(); }); });
-  run.report("/launch/stream_kernel_us", "us", "further empty kernel of a stream", [] {
+  run.report("launch.stream_kernel_us", "us", "further empty kernel of a stream", [] {
     const double one = MicroRun::microseconds([] { empty_kernel<<<1, 128>>>(); });
     const double many = MicroRun::microseconds([] {
       for (int i = 0; i <= kMany; ++i) empty_kernel<<<1, 128>>>();
@@ -76,8 +76,8 @@ void micro_launch(MicroRun& run) {
     };
   };
   const Graph one(chain(1)), many(chain(kMany + 1));
-  run.report("/launch/kernel_us", "us", "graph of one empty kernel", [&] { return one.microseconds(); });
-  run.report("/launch/dependent_kernel_us", "us", "further empty kernel of a graph",
+  run.report("launch.kernel_us", "us", "graph of one empty kernel", [&] { return one.microseconds(); });
+  run.report("launch.dependent_kernel_us", "us", "further empty kernel of a graph",
              [&] { return (many.microseconds() - one.microseconds()) / kMany; });
   if (run.machine.capability >= 90) {
     run.report("", "us", "further kernel of a stream, programmatic dependent launch", [] {
@@ -91,7 +91,7 @@ void micro_launch(MicroRun& run) {
   const ClockStamps stamps(run.machine.sms);
   for (const int threads : {32, 128, 256}) {
     const int few = 64 * run.machine.sms, lots = 8 * few;
-    run.report(threads == 128 ? "/launch/ctas_per_clk" : "", "CTAs per SM clock", std::to_string(threads) + " threads, empty", [&] {
+    run.report(threads == 128 ? "launch.ctas_per_clk" : "", "CTAs per SM clock", std::to_string(threads) + " threads, empty", [&] {
       stamps.before(nullptr);
       const double a = MicroRun::microseconds([&] { empty_kernel<<<static_cast<unsigned>(few), static_cast<unsigned>(threads)>>>(); });
       const double b = MicroRun::microseconds([&] { empty_kernel<<<static_cast<unsigned>(lots), static_cast<unsigned>(threads)>>>(); });

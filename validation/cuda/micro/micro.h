@@ -16,7 +16,7 @@ class MicroRun {
   const Machine& machine;
 
   // Calls `sample` until the confidence interval is below half a per cent or the time for one value is over (at least 5 times), then
-  // reports. `figure`: JSON pointer into a chip document, or empty.
+  // reports. `figure`: dotted path of a chip figure, or empty.
   void report(const std::string& figure, const std::string& unit, const std::string& conditions, const std::function<double()>& sample);
   // Time of what `launch` puts on the default stream, microseconds.
   static double microseconds(const std::function<void()>& launch);

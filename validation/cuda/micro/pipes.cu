@@ -51,12 +51,12 @@ void measure(MicroRun& run, const char* name, const char* rate, const char* late
 }  // namespace
 
 void micro_pipes(MicroRun& run) {
-  measure<Op::fma>(run, "FFMA", "/sm/fp32_lanes", "/latency/fp32_cycles");
-  measure<Op::integer>(run, "IADD", "", "/latency/alu_cycles");
-  measure<Op::maximum>(run, "FMNMX", "/sm/alu_lanes", "");
+  measure<Op::fma>(run, "FFMA", "sm.fp32_lanes", "latency.fp32_cycles");
+  measure<Op::integer>(run, "IADD", "", "latency.alu_cycles");
+  measure<Op::maximum>(run, "FMNMX", "sm.alu_lanes", "");
   measure<Op::convert>(run, "F2FP bf16x2", "", "");
-  measure<Op::ex2>(run, "ex2", "", "/latency/sfu_cycles");
-  measure<Op::shuffle>(run, "shuffle", "", "/latency/shuffle_cycles");
+  measure<Op::ex2>(run, "ex2", "", "latency.sfu_cycles");
+  measure<Op::shuffle>(run, "shuffle", "", "latency.shuffle_cycles");
 }
 
 }  // namespace attnsim::cuda

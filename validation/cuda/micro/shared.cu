@@ -45,14 +45,14 @@ void micro_shared(MicroRun& run) {
   for (const int warps : {1, 4, 8, 16, 32}) {
     const double bytes = 512.0 * kTrips * kFlight * warps;
     const std::string conditions = std::to_string(warps) + " warps";
-    run.report(warps == 16 ? "/sm/smem_bytes_per_clk" : "", "bytes per clock and SM", "16-byte loads, " + conditions,
+    run.report("", "bytes per clock and SM", "16-byte loads, " + conditions,
                [=] { return bytes / cycles_of(shared_kernel<false, false>, 32 * warps, 40 * 1024); });
     run.report("", "bytes per clock and SM", "ldmatrix.x4, " + conditions,
                [=] { return bytes / cycles_of(shared_kernel<true, false>, 32 * warps, 40 * 1024); });
   }
   run.report("", "cycles", "16-byte load, dependent, one warp",
              [] { return cycles_of(shared_kernel<false, true>, 32, 40 * 1024) / (kTrips * kFlight); });
-  run.report("/latency/smem_cycles", "cycles", "ldmatrix.x4, dependent, one warp",
+  run.report("latency.smem_cycles", "cycles", "ldmatrix.x4, dependent, one warp",
              [] { return cycles_of(shared_kernel<true, true>, 32, 40 * 1024) / (kTrips * kFlight); });
 }
 

@@ -67,7 +67,7 @@ void mma(MicroRun& run, const char* dtype, const char* figure) {
                std::string("mma.sync m16n8k16 ") + dtype + ", " + std::to_string(warps) + " warps",
                [=] { return 4096.0 * kTrips * 8 * warps / cycles_of(mma_kernel<E, 8>, 32 * warps, 0); });
   }
-  run.report("/latency/mma_sync_cycles", "cycles", std::string("mma.sync m16n8k16 ") + dtype + ", dependent, one warp",
+  run.report("latency.mma_sync_cycles", "cycles", std::string("mma.sync m16n8k16 ") + dtype + ", dependent, one warp",
              [] { return cycles_of(mma_kernel<E, 1>, 32, 0) / kTrips; });
 }
 
@@ -86,15 +86,17 @@ void wgmma(MicroRun& run, const char* name, const char* figure) {
 
 void micro_tensor(MicroRun& run) {
   const bool hopper = run.machine.capability == 90;
-  mma<Bf16>(run, "bf16", hopper ? "" : "/tensor/flop_per_clk_per_sm/bf16");
-  mma<F16>(run, "f16", hopper ? "" : "/tensor/flop_per_clk_per_sm/f16");
+  mma<Bf16>(run, "bf16", hopper ? "" : "tensor.flop_per_clk_per_sm.bf16");
+  mma<F16>(run, "f16", hopper ? "" : "tensor.flop_per_clk_per_sm.f16");
+  // Rates of a loop: nothing of them is left to lose.
+  run.report("tensor.efficiency", "", "flop_per_clk_per_sm is what a loop reaches", [] { return 1.0; });
   if (!hopper) return;
   wgmma<Bf16, 64, false>(run, "bf16, A in shared memory", "");
   wgmma<Bf16, 128, false>(run, "bf16, A in shared memory", "");
-  wgmma<Bf16, 256, false>(run, "bf16, A in shared memory", "/tensor/flop_per_clk_per_sm/bf16");
+  wgmma<Bf16, 256, false>(run, "bf16, A in shared memory", "tensor.flop_per_clk_per_sm.bf16");
   wgmma<Bf16, 64, true>(run, "bf16, A in registers", "");
   wgmma<Bf16, 128, true>(run, "bf16, A in registers", "");
-  wgmma<F16, 256, false>(run, "f16, A in shared memory", "/tensor/flop_per_clk_per_sm/f16");
+  wgmma<F16, 256, false>(run, "f16, A in shared memory", "tensor.flop_per_clk_per_sm.f16");
 }
 
 }  // namespace attnsim::cuda
