@@ -37,6 +37,7 @@ void read_rule(FieldReader& rule, ElementwiseRule& out) {
   out.instructions = rule.number("instructions", {.min = 0, .max = 64}, 1.0);
   out.elements = rule.number("elements", {.min = 1, .max = 16}, 1.0);
   out.width = rule.number("width", {.min = 1, .max = 16}, 1.0);
+  out.depth = rule.number("depth", {.min = 0, .max = 64}, 1.0);
   out.then.clear();
   for (FieldReader& part : rule.children("then")) read_rule(part, out.then.emplace_back());
 }

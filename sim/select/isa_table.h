@@ -18,6 +18,7 @@ struct ElementwiseRule {
   double instructions = 1;                 // per `elements` elements of a lane
   double elements = 1;                     // elements that one lane instruction handles (packed convert: 2)
   double width = 1;                        // lane operations of one instruction on its pipe (packed f32x2: 2, at half the issue slots)
+  double depth = 1;                        // instructions that follow one another: what it adds to a dependent latency
   std::vector<ElementwiseRule> then = {};  // what a function that is several instructions takes on other pipes
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "sim/core/error.h"
@@ -171,11 +172,35 @@ class Selector {
     return step;
   }
 
+  // Integer code (masks) is wide: what it adds to a chain's latency is its longest path, not its sum.
+  struct IntegerPath {
+    std::map<TileId, double> ready;
+    double longest = 0;
+
+    [[nodiscard]] double grown_by(const Op& op, double latency) {
+      double start = 0;
+      for (const TileId in : op.in) {
+        const auto found = ready.find(in);
+        if (found != ready.end()) start = std::max(start, found->second);
+      }
+      const double end = start + latency;
+      for (const TileId out : op.out) ready[out] = end;
+      const double grown = std::max(0.0, end - longest);
+      longest = std::max(longest, end);
+      return grown;
+    }
+  };
+
+  [[nodiscard]] bool is_integer(const Op& op) const {
+    return !op.out.empty() && (tile(op.out[0]).dtype == ir::DType::i32 || tile(op.out[0]).dtype == ir::DType::pred);
+  }
+
   // A chain goes on while ops share agent, section, trip and condition, and touch no asynchronous tile that it does not wait
   // for already (else the whole chain would wait for a matrix product that only its end needs).
   std::size_t chain(const std::vector<Op>& ops, std::size_t first, std::vector<Step>& steps) const {
     Step step = base(StepKind::chain, ops[first]);
     step.ops.clear();
+    IntegerPath path;
     for (TileId t : touched(ops, first)) wait_for(step, t);
     std::size_t i = first;
     for (; i < ops.size(); ++i) {
@@ -186,7 +211,7 @@ class Selector {
       if (op.when != step.when || op.skew != step.skew || !covered(step, touched(ops, i))) break;
       step.ops.push_back(&op);
       const bool contracted = table_.contract_multiply_add && i + 1 < ops.size() && contracts(op, ops[i + 1], step);
-      add_vector_cost(step, op, contracted);
+      add_vector_cost(step, op, contracted, path);
       step.writes.insert(step.writes.end(), op.out.begin(), op.out.end());
     }
     finish_chain(step);
@@ -221,7 +246,7 @@ class Selector {
     return std::find(next.in.begin(), next.in.end(), multiply.out[0]) != next.in.end();
   }
 
-  void add_vector_cost(Step& step, const Op& op, bool contracted) const {
+  void add_vector_cost(Step& step, const Op& op, bool contracted, IntegerPath& path) const {
     if (op.immediate) return;
     const ElementwiseRule* rule = elementwise_rule(table_, program_, op);
     if (rule == nullptr) throw SimError("isa " + table_.name + " has no instruction for " + rule_name(op));
@@ -231,7 +256,9 @@ class Selector {
       add_polynomial(step, op.polynomial * op.share * lanes(shape));
       add_instructions(step, *rule, (1 - op.polynomial) * op.share * lanes(shape));
     } else if (!contracted) {
+      const double before = step.latency_cycles;
       add_instructions(step, *rule, op.share * lanes(shape));
+      if (is_integer(op)) step.latency_cycles = before + path.grown_by(op, step.latency_cycles - before);
     }
     if (op.fn == ir::Fn::exp2) step.exp_count += op.share * elements(shape);
     if (op.kind == OpKind::look_up) return add_look_up(step, op);
@@ -278,15 +305,15 @@ class Selector {
       case VectorPipe::none: return;
       case VectorPipe::fp32:
         step.fp32_ops += ops;
-        step.latency_cycles += chip_.latency.fp32_cycles;
+        step.latency_cycles += rule.depth * chip_.latency.fp32_cycles;
         break;
       case VectorPipe::alu:
         step.alu_ops += ops;
-        step.latency_cycles += chip_.latency.alu_cycles;
+        step.latency_cycles += rule.depth * chip_.latency.alu_cycles;
         break;
       case VectorPipe::sfu:
         step.sfu_ops += ops;
-        step.latency_cycles += chip_.latency.sfu_cycles;
+        step.latency_cycles += rule.depth * chip_.latency.sfu_cycles;
         break;
     }
     step.warp_instructions += instructions / chip_.sm.lanes_per_warp;

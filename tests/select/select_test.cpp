@@ -292,3 +292,34 @@ TEST_CASE("numbers per column stand in eight lanes of every warp, and integers h
   divide.scalar = 64;
   CHECK(at(cost(divide), Pipe::alu) == Approx(2 * 192 * 4 * 8 / 64.0));
 }
+
+TEST_CASE("a division by a number told at launch takes several pipes, and independent ones wait side by side") {
+  ir::Kernel kernel = kernel_of({});
+  ir::Program& p = kernel.program;
+  Chip c = chip();
+  c.latency.alu_cycles = 5;
+  c.latency.fp32_cycles = 4;
+  c.latency.sfu_cycles = 20;
+  std::vector<ir::TileId> rows;
+  for (const char* name : {"a", "b", "c", "by"}) {
+    p.tiles.push_back({name, ir::Space::registers, 0, ir::kUnit, ir::DType::i32, 1, ir::kNone, 0});
+    rows.push_back(static_cast<ir::TileId>(p.tiles.size()) - 1);
+  }
+  const auto divide = [&](int from, int to) {
+    return op(ir::OpKind::binary, ir::Fn::floor_divide, {rows[static_cast<std::size_t>(from)], rows[3]},
+              {rows[static_cast<std::size_t>(to)]});
+  };
+  const auto chain_of = [&](std::vector<ir::Op> ops) {
+    p.agents[0].sections[0] = std::move(ops);
+    return select_instructions(kernel, c).agents[0].sections[0][0];
+  };
+  const Step one = chain_of({divide(0, 1)});
+  const double lanes = 64 * 4;
+  CHECK(at(one, Pipe::alu) == Approx(14 * lanes / 64));
+  CHECK(at(one, Pipe::sfu) == Approx(3 * lanes / 16));
+  CHECK(at(one, Pipe::fp32) == Approx(6 * 2 * lanes / 128));
+  const double depth = 6 * 5 + 3 * 20 + 5 * 4;
+  CHECK(one.latency_cycles == Approx(depth));
+  CHECK(chain_of({divide(0, 1), divide(0, 2)}).latency_cycles == Approx(depth));
+  CHECK(chain_of({divide(0, 1), divide(1, 2)}).latency_cycles == Approx(2 * depth));
+}
