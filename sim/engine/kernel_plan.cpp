@@ -28,6 +28,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   out.kind = step.kind;
   out.when = step.when;
   out.async = step.async;
+  out.by_steps = op.by_steps;
   out.is_mask = step.kind == StepKind::chain && op.role == "mask";
   out.skew = step.skew;
   out.groups = step.groups;

@@ -153,6 +153,10 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
     push(cta.sm, written, Event::Kind::arrive, id, 0);
     return;
   }
+  if (transfer.step->by_steps && transfer.bytes + transfer.step->latency > now) {
+    push(cta.sm, transfer.bytes + transfer.step->latency, Event::Kind::arrive, id, 0);
+    return;
+  }
   free_transfers_.push_back(id);
   if (tally_ && transfer.step->kind == StepKind::load) tally_->loads(cta.sm, -1);
   if (trace_) trace_->arrive(id, now);

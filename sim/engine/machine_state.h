@@ -10,6 +10,7 @@
 #include "sim/engine/engine.h"
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine.h"
+#include "sim/engine/shared_products.h"
 
 namespace attnsim::machine {
 
@@ -204,6 +205,7 @@ struct CtaState {
 
 struct SmState {
   std::int64_t vector_free = 0;
+  SharedProducts products;  // of MMAs that take turns by steps
   std::int64_t tensor_free = 0;
   std::int64_t sync_free = 0;      // turn of mma.sync and chains
   std::int64_t tmem_free = 0;      // tensor memory to registers and back

@@ -64,6 +64,7 @@ bool Machine::run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, cons
 bool Machine::issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
   AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
   SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+  if (step.by_steps) return issue_shared_mma(cta, slot, index, step, now);
   const std::int64_t start = std::max(now, sm.tensor_free);
   sm.tensor_free = start + step.group_ticks * step.groups;
   const std::int64_t end = sm.tensor_free + step.latency;
@@ -78,6 +79,42 @@ bool Machine::issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, co
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
     trace_->hold(Unit::tensor, slot, index, now, start, sm.tensor_free);
+    trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks * step.groups, sm.issue_free);
+    trace_->pending(id, slot, index, step, now + step.issue_ticks);
+  }
+  if (step.issue_ticks == 0) return true;
+  return go_on_at(slot, index, &step, now, now + step.issue_ticks, Wait::pipe);
+}
+
+// Later products may put off the end of earlier ones: `arrive` looks again.
+bool Machine::issue_shared_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
+  AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
+  SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+  const std::int64_t work = step.group_ticks * step.groups;
+  const std::int64_t queued = std::max(now, sm.tensor_free);
+  sm.tensor_free = queued + work;
+  ++agent.op;
+  count_step(step, agent);
+  const std::int64_t id = new_transfer(slot, index, step, agent);
+  const std::int64_t owner = static_cast<std::int64_t>(slot) * static_cast<std::int64_t>(plan_.agents.size()) + index;
+  sm.products.advance(now);
+  sm.products.add({id, owner, work});
+  std::int64_t start = now;
+  sm.products.project([&](std::int64_t product, std::int64_t tick) {
+    TransferState& t = transfers_[static_cast<std::size_t>(product)];
+    if (product != id && t.cta == slot && t.agent == index) start = std::max(start, tick);
+    t.bytes = tick;
+    AgentState& its = ctas_[static_cast<std::size_t>(t.cta)].agents[static_cast<std::size_t>(t.agent)];
+    for (ir::TileId tile : t.step->busy_tiles) {
+      std::int64_t& ready = its.tile_ready[static_cast<std::size_t>(tile)];
+      ready = std::max(ready, tick + t.step->latency);
+    }
+    end_ = std::max(end_, tick + t.step->latency);
+  });
+  push(cta.sm, start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
+  sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
+  if (trace_) {
+    trace_->hold(Unit::tensor, slot, index, now, queued, sm.tensor_free);
     trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks * step.groups, sm.issue_free);
     trace_->pending(id, slot, index, step, now + step.issue_ticks);
   }

@@ -166,6 +166,9 @@ struct Op {
   bool immediate = false;
   When when = When::always;
   int skew = 0;
+  // An asynchronous mma that takes turns with those of other agents by instructions of one k-step; else the matrix unit finishes it before
+  // it begins another. Cost only.
+  bool by_steps = false;
   // mma: m = rows of out, n = columns of out, k = columns of A (rows of A when a_transposed)
   MmaKind mma = MmaKind::mma_sync;
   bool a_transposed = false;

@@ -191,6 +191,7 @@ std::string op_text(const Program& program, const Op& op, const std::vector<Tens
     text += fmt::format(" if {}", name_of(op.when));
   }
   if (op.share != 1) text += fmt::format(", acts in {:g} of all", op.share);
+  if (op.by_steps) text += ", by steps";
   if (op.whole_tile) text += ", whole tile";
   if (op.immediate) text += ", known to the compiler";
   if (op.polynomial > 0) text += fmt::format(", {:g} as polynomial", op.polynomial);

@@ -10,6 +10,29 @@
 
 using namespace attnsim;
 
+TEST_CASE("products of several agents share a matrix unit equally, those of one follow each other") {
+  const auto ends = [](const machine::SharedProducts& products) {
+    std::vector<std::int64_t> ticks(4, 0);
+    products.project([&](std::int64_t id, std::int64_t tick) { ticks[static_cast<std::size_t>(id)] = tick; });
+    return ticks;
+  };
+  machine::SharedProducts products;
+  products.advance(1000);
+  products.add({0, 7, 100});
+  CHECK(ends(products)[0] == 1100);
+  products.advance(1050);
+  products.add({1, 8, 100});  // half of 0 is left: both run at half rate until it is through
+  CHECK(ends(products) == std::vector<std::int64_t>{1150, 1200, 0, 0});
+  products.add({2, 7, 30});  // after 0, beside what is left of 1
+  CHECK(ends(products) == std::vector<std::int64_t>{1150, 1230, 1210, 0});
+  products.advance(1155);  // an odd tick is lost to nobody
+  products.add({3, 9, 300});
+  const std::vector<std::int64_t> last = ends(products);
+  CHECK(last[3] == 1050 + 50 + 100 + 30 + 300);
+  products.advance(2000);
+  CHECK(ends(products) == std::vector<std::int64_t>(4, 0));
+}
+
 TEST_CASE("the earliest SM is that of a search through all, and safe ticks are those before any other") {
   constexpr int kSms = 11;
   test::Draw draw(5);
