@@ -210,6 +210,8 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.o_in_memory = reader.boolean("o_in_memory", false);
   s.q_in_registers = reader.boolean("q_in_registers", false);
   s.ping_pong = reader.boolean("ping_pong", false);
+  s.holds_factors = reader.boolean("holds_factors", false);
+  s.mma_by_steps = reader.boolean("mma_by_steps", false);
   s.ping_pong_head_dim_max = small(reader, "ping_pong_head_dim_max", 1, 1024, 256);
   s.stage_o_in_v = reader.boolean("stage_o_in_v", false);
   s.mask = choice(reader, "mask", kMaskPolicies, std::optional(MaskPolicy::partial_tiles));

@@ -132,10 +132,14 @@ struct Schedule {
   bool q_in_registers = false;        // Q is read once, not from SMEM for every trip
   bool ping_pong = false;             // order tokens: consumers take turns at issuing QK^T
   int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk
+  bool mma_by_steps = false;          // asynchronous products of consumers that take no turns share the matrix unit by k-steps
   bool stage_o_in_v = false;          // epilogue writes O through V's SMEM: the next item's V waits for the store
   MaskPolicy mask = MaskPolicy::partial_tiles;
   double exp2_polynomial = 0;                     // part of the exps that is a polynomial on the FP32 lanes instead of an SFU instruction
   std::vector<std::string> exp2_polynomial_isas;  // only on these; empty: on all
+  // Accumulators in TMEM: the factors of a query tile stay in their buffer until O of the next one is scaled, and softmax waits for the
+  // free buffer before it adds up the row (CUTLASS' correction pipelines); else they are free once read.
+  bool holds_factors = false;
   double rescale_share = 1;      // part of the trips in which some row's maximum grows enough to rescale O (accumulators in TMEM)
   bool mask_first_trip = false;  // the first trip pays for mask ops even when unmasked
   bool kv_descending = true;     // visits KV tiles from the last to the first

@@ -24,6 +24,7 @@ constexpr std::array kOrders{
     RoleOrder{"softmax", "rescale", 0, "reads the row factors"},
     RoleOrder{"convert_p", "pv", 0, "reads P"},
     RoleOrder{"rescale", "pv", 0, "adds to O"},
+    RoleOrder{"pv", "release_v", 0, "reads V"},
     RoleOrder{"pv", "rescale", 1, "scales O of the trip before"},
     RoleOrder{"pv", "convert_p", 1, "overwrites P"},
     RoleOrder{"convert_p", "qk", 1, "overwrites S"},
@@ -168,8 +169,8 @@ void check_rules(const Schedule& s, FieldReader& reader) {
 }  // namespace
 
 const std::vector<std::string>& schedule_roles() {
-  static const std::vector<std::string> roles{"load_q",  "load_k",    "load_v",  "qk",      "mask",
-                                              "softmax", "convert_p", "rescale", "await_v", "pv"};
+  static const std::vector<std::string> roles{"load_q",    "load_k",  "load_v",  "qk", "mask",     "softmax",
+                                              "convert_p", "rescale", "await_v", "pv", "release_v"};
   return roles;
 }
 

@@ -412,6 +412,19 @@ TEST_CASE("random shapes: gradients under masks that are no bands agree with the
   }
 }
 
+TEST_CASE("gradients over tokens that are held in boxes agree with the reference, and others are refused", "[value][backward][masks]") {
+  const Kernel k = GENERATE(Kernel{"natten-fna-bwd-sm90", test::h100()}, Kernel{"natten-fna-bwd-sm100", test::b200()});
+  for (const auto& [window, stride] : {std::pair{"96", "1"}, std::pair{"128", "128"}, std::pair{"100", "20"}}) {
+    Problem p = problem(1, 1, 1, {256}, {256}, 64);  // of one axis: boxes stand in the layout's order
+    p.params = {
+        {"layout", std::string("256")}, {"window", std::string(window)}, {"stride", std::string(stride)}, {"tokens", std::string("boxes")}};
+    CAPTURE(k.schedule, window, stride);
+    check({k.schedule, k.chip, "gna", p});
+    p.params["tokens"] = std::string("layout");
+    CHECK_THROWS_AS(lower(variant("gna"), p, load_schedule(k.schedule), k.chip), ConfigError);
+  }
+}
+
 TEST_CASE("a backward kernel of a mask that is no band with one thing wrong has wrong gradients", "[value][backward][masks]") {
   for (const Kernel& k :
        {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-bwd", test::a100()}}) {

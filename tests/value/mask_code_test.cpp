@@ -2,12 +2,15 @@
 // Masks that are no bands, as their kernels test them. Each is a variant of its own, so that the lowering can't know it.
 #include "workloads/families/mask_code.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <vector>
 
 #include "sim/core/error.h"
 #include "tests/support/brute_mask.h"
 #include "tests/support/chips.h"
 #include "tests/value/lowered_attention.h"
+#include "workloads/masks/gna.h"
 
 using namespace attnsim;
 using attnsim::test::check;
@@ -107,6 +110,33 @@ TEST_CASE("heads whose masks are tested in different ways are refused", "[value]
   const MaskTest other{{key() % 2 == 0}, {}, {}};
   CHECK_THROWS_AS(mask_code({causal, other}, 1), ConfigError);
   CHECK_THROWS_AS(mask_code({causal, MaskTest{}}, 1), ConfigError);
+}
+
+TEST_CASE("the query tile of a query is one number per item where the tiles are known", "[value]") {
+  const MaskTest test{{(query() / 128) % 3 <= key() / 64}, {}, {}};
+  const auto of_queries = [](const MaskCode& code, bool MaskInstruction::*what) {
+    return std::count_if(code.instructions.begin(), code.instructions.end(),
+                         [what](const MaskInstruction& i) { return i.*what && !i.by_column && !i.by_trip; });
+  };
+  const MaskCode known = mask_code({test}, 1, 64, 64);
+  CHECK(of_queries(known, &MaskInstruction::by_item) == 3);  // iota, division, modulo
+  CHECK(of_queries(known, &MaskInstruction::by_row) == 0);
+  CHECK(of_queries(mask_code({test}, 1), &MaskInstruction::by_item) == 0);
+  CHECK(of_queries(mask_code({test}, 1, 64, 96), &MaskInstruction::by_item) == 0);  // tiles of 96 cut into those of 128
+}
+
+TEST_CASE("comparisons of an axis are computed once for the places of the axes after it", "[value]") {
+  const auto shares = [](const GnaTileMask& mask, std::int64_t tile) {
+    std::vector<double> found;
+    for (const MaskInstruction& i : mask_code({mask.test()}, 1, tile, tile).instructions)
+      if (i.fn == ir::Fn::less || i.fn == ir::Fn::less_equal) found.push_back(i.share);
+    return found;
+  };
+  const GnaAxis axis{64, 20, 1, 1, false};
+  CHECK(shares(GnaTileMask({{axis}, 0, false}, {64}, {64}), 64) == std::vector<double>{1, 1});
+  CHECK(shares(GnaTileMask({{axis, axis}, 0, false}, {16, 8}, {16, 8}), 128) == std::vector<double>{1.0 / 8, 1.0 / 8, 1, 1});
+  CHECK(shares(GnaTileMask({{axis, axis, axis}, 0, false}, {4, 4, 8}, {4, 4, 8}), 128) ==
+        std::vector<double>{1.0 / 32, 1.0 / 32, 1.0 / 8, 1.0 / 8, 1, 1});
 }
 
 TEST_CASE("equal expressions of a test are computed once, and those of one side as vectors", "[value]") {

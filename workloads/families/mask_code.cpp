@@ -66,7 +66,8 @@ bool is_predicate(Kind kind) {
 
 class Writer {
  public:
-  Writer(std::size_t families, std::int64_t row_group, std::int64_t tile_kv) : row_group_(static_cast<int>(row_group)), tile_kv_(tile_kv) {
+  Writer(std::size_t families, std::int64_t row_group, std::int64_t tile_kv, std::int64_t tile_q)
+      : row_group_(static_cast<int>(row_group)), tile_kv_(tile_kv), tile_q_(tile_q) {
     code_.parameters.resize(families);
   }
 
@@ -189,6 +190,7 @@ class Writer {
       return add(std::move(load));
     }
     if (const std::optional<int> place = place_of_key(node, views)) return *place;
+    if (const std::optional<int> tile = tile_of_query(node, views)) return *tile;
     if (const std::optional<Linear> form = linear(views)) return linear_instruction(ir::OpKind::iota, *form);
     if (node.kind == Kind::less || node.kind == Kind::less_equal) {
       const std::optional<Linear> a = linear(operand(views, 0));
@@ -232,11 +234,13 @@ class Writer {
       i.by_row = i.by_row || from.by_row;
       i.by_column = i.by_column || from.by_column;
       i.by_trip = i.by_trip || from.by_trip;
+      i.by_item = i.by_item || from.by_item;
       i.immediate = i.immediate || from.immediate;
     }
     // A number per trip and a column make a vector of columns.
-    i.by_column = i.by_column || (i.immediate && (i.by_trip || i.by_row));
+    i.by_column = i.by_column || (i.immediate && (i.by_trip || i.by_item || i.by_row));
     if (i.by_row || i.by_column) i.by_trip = i.immediate = false;
+    if (i.by_row) i.by_item = false;
   }
 
   // The trip of a key, and the key's column in it.
@@ -268,6 +272,25 @@ class Writer {
     return add(std::move(divide));
   }
 
+  // The query tile of a query, which all rows of an item share.
+  std::optional<int> tile_of_query(const ExpressionNode& node, const Views& views) {
+    if (node.kind != Kind::divide || row_group_ != 1 || tile_q_ == 0) return std::nullopt;
+    const ExpressionNode& by = node.of.at(1).node();
+    for (const ExpressionNode* view : views) {
+      const bool same = view->of.at(0).node().kind == Kind::query && view->of.at(1).node().kind == Kind::constant &&
+                        view->of.at(1).node().value == by.value;
+      if (!same) return std::nullopt;
+    }
+    if (by.value <= 0 || by.value % tile_q_ != 0) return std::nullopt;
+    MaskInstruction i;
+    i.kind = ir::OpKind::iota;
+    i.relation.row_coefficient = 1;
+    i.by_item = true;
+    const int first = add(std::move(i));
+    MaskInstruction divide = binary(ir::Fn::floor_divide, {first}, static_cast<double>(by.value));
+    return add(std::move(divide));
+  }
+
   // A number that the kernel reads instead of knowing it.
   int launch_number(const Linear& form) {
     const auto [slot, fresh] = known_.try_emplace("launch " + std::to_string(form.constant.front()), 0);
@@ -295,20 +318,22 @@ class Writer {
       }
     }
     spread(i);
+    if (node.value > 1) i.share = 1.0 / static_cast<double>(node.value);
     return add(std::move(i));
   }
 
   MaskCode code_;
   int row_group_ = 1;
   std::int64_t tile_kv_ = 1;
+  std::int64_t tile_q_ = 0;
   std::map<std::string, int> known_;
   std::vector<std::vector<std::int64_t>> shared_;  // constants behind the parameters
 };
 
 }  // namespace
 
-MaskCode mask_code(const std::vector<MaskTest>& tests, std::int64_t row_group, std::int64_t tile_kv) {
-  Writer writer(tests.size(), row_group, tile_kv);
+MaskCode mask_code(const std::vector<MaskTest>& tests, std::int64_t row_group, std::int64_t tile_kv, std::int64_t tile_q) {
+  Writer writer(tests.size(), row_group, tile_kv, tile_q);
   for (const MaskTest& test : tests) {
     if (test.all_of.size() != tests.front().all_of.size()) {
       throw ConfigError(ConfigIssue{"", "/params", "", "gives the heads masks that one kernel does not test",

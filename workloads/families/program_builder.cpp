@@ -16,6 +16,10 @@ ir::AxisId ProgramBuilder::rows(std::string name, int padded, int row_offset) {
   return static_cast<ir::AxisId>(program_.axes.size()) - 1;
 }
 
+ir::AxisId ProgramBuilder::first_row(std::string name, ir::AxisId rows) {
+  return this->rows(std::move(name), 1, program_.axes[static_cast<std::size_t>(rows)].row_offset);
+}
+
 ir::AxisId ProgramBuilder::trip_columns(std::string name, int padded) {
   program_.axes.push_back({std::move(name), ir::AxisKind::trip_cols, padded, padded, 0});
   return static_cast<ir::AxisId>(program_.axes.size()) - 1;

@@ -15,7 +15,9 @@ class ProgramBuilder {
  public:
   ir::AxisId fixed(std::string name, int padded, int valid);
   ir::AxisId rows(std::string name, int padded, int row_offset = 0);
+  ir::AxisId first_row(std::string name, ir::AxisId rows);  // the first one of these
   ir::AxisId trip_columns(std::string name, int padded);
+  [[nodiscard]] int padded(ir::AxisId axis) const { return program_.padded(axis); }
   ir::TileId smem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int stages = 1, ir::TileId alias_of = ir::kNone);
   ir::TileId tmem(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int stages = 1, ir::TileId alias_of = ir::kNone);
   ir::TileId registers(std::string name, ir::AxisId rows, ir::AxisId cols, ir::DType dtype, int agent);

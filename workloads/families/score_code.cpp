@@ -93,7 +93,7 @@ ScoreTiles score_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId r
   if (!p.score.bias_radius.empty()) {
     const auto elements = static_cast<int>(p.score.bias_elements());
     t.table = b.smem("bias_table" + suffix, ir::kUnit, b.fixed("offsets" + suffix, elements, elements), ir::DType::f32);
-    t.index = code_tiles(b, plan, p.index, rows, columns, agent, "index", suffix);
+    t.index = code_tiles(b, p.index, rows, columns, agent, "index", suffix);
     t.bias = tile("bias", rows, columns);
   }
   if (p.score.softcap > 0 && form.derivative) {

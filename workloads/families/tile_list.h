@@ -107,6 +107,9 @@ struct TileListTensors {
   std::vector<ir::TensorId> pairs = {};   // [slab x KV tile] bits of [rows x tile_kv]
 };
 
+// Rows and keys of the kernel become places of the rule's boxes. Illegal for a plain sequence.
+void take_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& rule);
+
 // Reports what makes the schedule illegal for the problem; `pointer` is relative to a workload of a run config.
 [[noreturn]] void illegal(const std::string& pointer, const std::string& value, const std::string& problem,
                           const std::string& allowed = "");

@@ -61,7 +61,7 @@ TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& scor
       MaskTest test = group.set.mask->test();
       tests.push_back(by_key ? transposed(test) : std::move(test));
     }
-    view.code = mask_code(tests, 1);
+    view.code = by_key ? mask_code(tests, 1, plan.rule.tile_q, plan.rule.tile_kv) : mask_code(tests, 1);
   } else {
     view.code = band_code(plan, by_key ? -1 : 1);
   }
@@ -213,13 +213,20 @@ void check_plan(const TileListPlan& plan, const Score& score, const Schedule& sc
 TileListPlan with_rule(TileListPlan plan, const Score& score, const Schedule& schedule, const TileRule& rule) {
   plan.rule = rule;
   plan.score.score = score;
+  if (!rule.q_boxes.empty()) {
+    take_boxes(plan, schedule, rule);
+    if (plan.boxes->reorders)
+      illegal("/params/tokens", "layout",
+              fmt::format("is not the order in which {} works, and nothing brings gradients back yet", schedule.name), "boxes");
+  }
   for (const BatchGroup& group : plan.groups) {
     const Cuts c = cuts(group.set, rule.tile_kv);
     plan.cuts.upper = plan.cuts.upper || c.upper;
     plan.cuts.lower = plan.cuts.lower || c.lower;
   }
   plan.cuts.other = !of_one_band(plan);
-  plan.mask_when = schedule.mask == MaskPolicy::all_tiles ? ir::When::always : ir::When::partial_trip;
+  const bool every = schedule.mask == MaskPolicy::all_tiles || schedule.mask == MaskPolicy::all_or_none;
+  plan.mask_when = every ? ir::When::always : ir::When::partial_trip;
   return plan;
 }
 

@@ -104,6 +104,34 @@ const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind) {
   throw Invariant("schedule without computing agent");
 }
 
+ops::Ops box_ops(ProgramBuilder& b, const FusedContext& c, int agent) {
+  ops::Ops list;
+  if (!c.plan.boxes || c.plan.boxes->gathers) return list;
+  const ir::AxisId trip = b.trip_columns("trip_box", 1);
+  const auto number = [&](const std::string& name) { return b.registers(name, ir::kUnit, trip, ir::DType::i32, agent); };
+  const auto iota = [&](const ir::Relation& relation, ir::TileId out) {
+    ir::Op op;
+    op.kind = ir::OpKind::iota;
+    op.relation = relation;
+    op.out = {out};
+    list.push_back(op);
+  };
+  ir::TileId rest = number("box");
+  iota({0, 1, 1}, rest);
+  const std::vector<std::int64_t>& grid = c.plan.boxes->kv.grid();
+  for (std::size_t a = grid.size(); a-- > 0;) {
+    const std::string axis = std::to_string(a);
+    const ir::TileId tiles = b.registers("tiles" + axis, ir::kUnit, ir::kUnit, ir::DType::i32, agent);
+    iota({0, 1, 0, grid[a]}, tiles);
+    list.push_back(ops::binary(Fn::modulo, rest, tiles, number("box" + axis)));
+    if (a == 0) break;
+    const ir::TileId above = number("above" + axis);
+    list.push_back(ops::binary(Fn::floor_divide, rest, tiles, above));
+    rest = above;
+  }
+  return list;
+}
+
 ir::TileId pages_tile(ProgramBuilder& b, const FusedContext& c, int agent) {
   if (c.schedule.trip_global_round_trips == 0) return ir::kNone;
   const int entries = c.plan.pages_per_tile(c.schedule.page_tokens);
@@ -212,6 +240,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
     c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, 0);
   }
   c.shared.pages = pages_tile(b, c, 0);
+  c.shared.box = box_ops(b, c, 0);
   c.tokens = shared_tokens(b, c);
   for (int w = 0; w < rule.consumers; ++w) {
     const ir::AxisId own = rule.split_columns ? part_axis(b, plan, w) : dv;

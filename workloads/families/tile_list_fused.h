@@ -59,6 +59,7 @@ struct SharedTiles {
   ir::TileId v = ir::kNone;
   ir::TileId metadata = ir::kNone;
   ir::TileId pages = ir::kNone;  // entries of the block table for one KV tile
+  ops::Ops box = {};             // integer code: which box of the layout a trip's KV tile is
 };
 
 // SMEM slots of K and V. In a joint ring of an odd number of slots, K(t) takes the slot of V(t - v) and V(t) that of K(t - k + 1).
@@ -97,8 +98,8 @@ struct PlacedRole {
 [[nodiscard]] ir::AxisId part_axis(ProgramBuilder& b, const TileListPlan& plan, int index);
 [[nodiscard]] ir::Access rows_access(ir::TensorId tensor, int row_offset);
 // Tiles for the results of code over [rows x kv], those of pairs that are kept in one tile `keep`.
-[[nodiscard]] std::vector<ir::TileId> code_tiles(ProgramBuilder& b, const TileListPlan& plan, const MaskCode& code, ir::AxisId rows,
-                                                 ir::AxisId kv, int agent, const std::string& name, const std::string& suffix = "");
+[[nodiscard]] std::vector<ir::TileId> code_tiles(ProgramBuilder& b, const MaskCode& code, ir::AxisId rows, ir::AxisId kv, int agent,
+                                                 const std::string& name, const std::string& suffix = "");
 // Its ops, but those of code that runs before the loop.
 [[nodiscard]] ops::Ops code_ops(const TileListPlan& plan, const TileListTensors& tensors, const MaskCode& code,
                                 const std::vector<ir::TileId>& tiles, int row_offset = 0);
@@ -117,6 +118,9 @@ struct PlacedRole {
 // The main loop of computing agent `index`, roles in the order of the schedule, tokens placed.
 [[nodiscard]] ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t index);
 // The tile of block-table entries, where a trip reads them.
+// A kernel that walks boxes turns the number of a trip into coordinates by numbers of tiles that it is told at launch, before each load
+// (NATTEN: crd2idx(ctr_offset(iter)), behind the wait for the slot). Nothing without boxes.
+[[nodiscard]] ops::Ops box_ops(ProgramBuilder& b, const FusedContext& c, int agent);
 [[nodiscard]] ir::TileId pages_tile(ProgramBuilder& b, const FusedContext& c, int agent);
 // Dependent reads before the first load: scheduler, lengths, block table.
 [[nodiscard]] ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips);

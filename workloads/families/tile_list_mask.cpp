@@ -33,6 +33,7 @@ ir::Op op_of(const MaskInstruction& i, const TileListPlan& plan, const TileListT
   op.scalar = i.scalar;
   op.relation = i.relation;
   op.immediate = i.immediate;
+  op.share = i.share;
   if (i.kind != ir::OpKind::load) return op;
   const int kv_tiles = static_cast<int>(plan.loop_tiles);
   if (i.by_row) {
@@ -49,15 +50,16 @@ ir::Op op_of(const MaskInstruction& i, const TileListPlan& plan, const TileListT
 
 }  // namespace
 
-std::vector<ir::TileId> code_tiles(ProgramBuilder& b, const TileListPlan& plan, const MaskCode& code, ir::AxisId rows, ir::AxisId kv,
-                                   int agent, const std::string& name, const std::string& suffix) {
+std::vector<ir::TileId> code_tiles(ProgramBuilder& b, const MaskCode& code, ir::AxisId rows, ir::AxisId kv, int agent,
+                                   const std::string& name, const std::string& suffix) {
   std::vector<ir::TileId> tiles;
   ir::TileId keep = ir::kNone;
   const auto any = [&](bool MaskInstruction::*what) {
     return std::any_of(code.instructions.begin(), code.instructions.end(), [what](const MaskInstruction& i) { return i.*what; });
   };
   const ir::AxisId trip = any(&MaskInstruction::by_trip) ? b.trip_columns("trip" + suffix, 1) : ir::kUnit;
-  const ir::AxisId place = any(&MaskInstruction::immediate) ? b.fixed("column" + suffix, plan.rule.tile_kv, plan.rule.tile_kv) : ir::kUnit;
+  const ir::AxisId item = any(&MaskInstruction::by_item) ? b.first_row("item" + suffix, rows) : ir::kUnit;
+  const ir::AxisId place = any(&MaskInstruction::immediate) ? b.fixed("column" + suffix, b.padded(kv), b.padded(kv)) : ir::kUnit;
   for (std::size_t n = 0; n < code.instructions.size(); ++n) {
     const MaskInstruction& i = code.instructions[n];
     if (only_kept(code, n)) {
@@ -65,7 +67,10 @@ std::vector<ir::TileId> code_tiles(ProgramBuilder& b, const TileListPlan& plan, 
       tiles.push_back(keep);
       continue;
     }
-    tiles.push_back(b.registers(name + std::to_string(n) + suffix, i.by_row ? rows : ir::kUnit,
+    tiles.push_back(b.registers(name + std::to_string(n) + suffix,
+                                i.by_row    ? rows
+                                : i.by_item ? item
+                                            : ir::kUnit,
                                 i.by_column   ? kv
                                 : i.immediate ? place
                                 : i.by_trip   ? trip
@@ -87,7 +92,7 @@ ops::Ops code_ops(const TileListPlan& plan, const TileListTensors& tensors, cons
 
 std::vector<ir::TileId> mask_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId rows, ir::AxisId kv, int agent,
                                    const std::string& suffix) {
-  return code_tiles(b, plan, plan.code, rows, kv, agent, "test", suffix);
+  return code_tiles(b, plan.code, rows, kv, agent, "test", suffix);
 }
 
 ops::Ops mask_start(const TileListPlan& plan, const TileListTensors& tensors, const std::vector<ir::TileId>& tiles, int row_offset) {

@@ -392,7 +392,7 @@ MaskCode code_of(const TileListPlan& plan) {
   if (!plan.cuts.other) return band_code(plan);
   std::vector<MaskTest> tests;
   for (const BatchGroup& group : plan.groups) tests.push_back(group.set.mask->test());
-  MaskCode code = mask_code(tests, plan.row_group, plan.rule.tile_kv);
+  MaskCode code = mask_code(tests, plan.row_group, plan.rule.tile_kv, plan.rule.tile_q);
   if (plan.cuts.extent) {
     code.keeps.push_back(static_cast<int>(code.instructions.size()));
     code.instructions.push_back(compare_pairs({0, 1, -1, plan.ragged ? -1 : plan.kv_len - 1, plan.ragged ? 1 : 0, 0}));
@@ -402,10 +402,7 @@ MaskCode code_of(const TileListPlan& plan) {
 
 }  // namespace
 
-namespace {
-
-// Rows and keys of the kernel become places of the boxes' orders.
-void hold_in_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& rule) {
+void take_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& rule) {
   const std::size_t rank = plan.groups.front().set.mask->rank();
   if (rank == 0)
     illegal("/variant", "a plain sequence", fmt::format("has no boxes, which {} works on", schedule.name), "a variant with a layout");
@@ -422,15 +419,13 @@ void hold_in_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule&
   plan.kv_len = plan.groups.front().set.kv_len();
 }
 
-}  // namespace
-
 TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule) {
   plan.rule = rule;
   if (!rule.q_boxes.empty()) {
     if (problem.score.alibi || !problem.score.bias_radius.empty())
       illegal("/score", "alibi and bias", fmt::format("are by places in a sequence; {} works on boxes", schedule.name),
               "softcap, or a schedule without boxes");
-    hold_in_boxes(plan, schedule, rule);
+    take_boxes(plan, schedule, rule);
   }
   plan.mma_pv = plan.mma;
   if (plan.mma == ir::MmaKind::wgmma_ss && !rule.p_in_smem) plan.mma_pv = ir::MmaKind::wgmma_rs;

@@ -34,6 +34,12 @@ ir::TileId widened(ops::Ops& list, ir::TileId stored, ir::TileId wide) {
   return wide;
 }
 
+// Warps issue instructions of one k-step; where no order between agents keeps them apart those of several agents alternate.
+ir::Op shared(const FusedContext& c, ir::Op mma) {
+  mma.by_steps = c.schedule.mma_by_steps && c.tokens.turn.empty() && c.compute.size() > 1 && ir::is_async(mma.mma);
+  return mma;
+}
+
 ops::Ops qk_role(const FusedContext& c, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   ops::Ops list{ops::when(q_loads(c), ops::await(c.tokens.q_full))};
@@ -44,7 +50,14 @@ ops::Ops qk_role(const FusedContext& c, std::size_t index) {
   }
   list.push_back(ops::await(c.tokens.k_full));
   if (!c.tokens.turn.empty()) list.push_back(ops::await(c.tokens.turn[index]));
-  list.push_back(ops::mma(q, widened(list, c.shared.k, t.k_wide), t.s, c.plan.mma, true, false));
+  const ir::Op mma = ops::mma(q, widened(list, c.shared.k, t.k_wide), t.s, c.plan.mma, true, false);
+  if (!shared(c, mma).by_steps) {
+    list.push_back(mma);
+    return list;
+  }
+  // The first products are issued in turn, so that the agents start apart.
+  list.push_back(ops::when(When::first_trip, mma));
+  list.push_back(ops::when(When::not_first_trip, shared(c, mma)));
   return list;
 }
 
@@ -92,7 +105,7 @@ ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
   if (!placed(spec, "await_v") && !c.plan.v_in_k) list.push_back(ops::await(c.tokens.v_full));
-  list.push_back(ops::mma(t.p, widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide), t.o, c.plan.mma_pv, false, true));
+  list.push_back(shared(c, ops::mma(t.p, widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide), t.o, c.plan.mma_pv, false, true)));
   if (c.schedule.o_in_memory) {
     list.push_back(ops::store(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain));
   }
@@ -107,6 +120,7 @@ ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::strin
   if (role == "convert_p") return {ops::convert(t.s, t.p)};
   if (role == "rescale") return rescale_role(c, index);
   if (role == "await_v") return c.plan.v_in_k ? ops::Ops{} : ops::Ops{ops::await(c.tokens.v_full)};
+  if (role == "release_v") return {};
   if (role == "pv") return pv_role(c, spec, index);
   return load_role(c, role, c.compute.size() > 1 ? static_cast<int>(index) : ir::kNone);
 }
@@ -127,10 +141,15 @@ void place_qk_release(const FusedContext& c, std::vector<PlacedRole>& roles, std
   at.ops.insert(&at == &roles[qk] ? at.ops.end() : at.ops.begin(), release.begin(), release.end());
 }
 
-// V is released where O or P is needed next: in the following trip when PV lags one trip behind, at once after the last.
-void place_pv_release(const FusedContext& c, std::vector<PlacedRole>& roles, std::size_t index) {
+// V is released where the schedule says; else where O or P is needed next: in the following trip when PV lags one trip behind, at once
+// after the last.
+void place_pv_release(const FusedContext& c, const AgentSpec& spec, std::vector<PlacedRole>& roles, std::size_t index) {
   if (!c.guard_slots) return;
   const ir::Op release = ops::signal(c.tokens.v_empty, {c.compute[index].o});
+  if (placed(spec, "release_v")) {
+    roles[find(roles, "release_v")].ops.push_back(release);
+    return;
+  }
   const std::size_t pv = find(roles, "pv");
   for (std::size_t i = pv + 1; i < roles.size(); ++i) {
     const bool reader = roles[i].role == "rescale" || roles[i].role == "convert_p";
@@ -182,6 +201,7 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
     for (int i = 0; i < c.schedule.trip_global_round_trips; ++i) list.push_back(ops::load(c.shared.pages, table, ir::CopyKind::plain));
     if (c.guard_slots && c.shared.k_pieces.empty())
       list.insert(list.begin(), ops::await(slots.crossed ? c.tokens.v_empty : c.tokens.k_empty, slots.k));
+    ops::append(list, c.shared.box);
     if (c.shared.k_pieces.empty()) list.push_back(ops::load(c.shared.k, keys, copy, {c.tokens.k_full}));
     for (const KPiece& piece : c.shared.k_pieces) {
       ir::Access part = keys;
@@ -192,6 +212,7 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
     if (c.plan.v_in_k) return {};
     if (c.tokens.o_stored != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.o_stored, 1)));
     if (c.guard_slots) list.push_back(slots.crossed ? ops::await(c.tokens.k_empty, slots.k - 1) : ops::await(c.tokens.v_empty, slots.v));
+    ops::append(list, c.shared.box);
     list.push_back(ops::load(c.shared.v, values, copy, {c.tokens.v_full}));
   }
   for (ir::Op& op : list)
@@ -211,7 +232,7 @@ ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t 
     roles.push_back({p.role, p.skew, role_ops(c, spec, p.role, index)});
   }
   place_qk_release(c, roles, index);
-  place_pv_release(c, roles, index);
+  place_pv_release(c, spec, roles, index);
   ops::Ops list;
   const std::size_t last_mma = std::max(find(roles, "qk"), find(roles, "pv"));
   for (std::size_t i = 0; i < roles.size(); ++i) {

@@ -200,6 +200,7 @@ ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x, int row_offset)
   ops::append(top, {ops::binary(Fn::subtract, t.m, t.m_safe, t.alpha), ops::binary(Fn::multiply, t.alpha, scale, t.alpha),
                     ops::unary(Fn::exp2, t.alpha, t.alpha), ops::binary(Fn::multiply, t.m_safe, scale, t.m_scaled),
                     ops::await(x.stats_empty, 1), ops::unary(Fn::copy, t.alpha, x.scale), ops::signal(x.stats)});
+  if (c.schedule.holds_factors) std::erase_if(top, [&](const ir::Op& op) { return op.token == x.stats_empty; });
   ops::append(list, ops::with_role(top, "softmax"));
   ir::Op exponential = ops::unary(Fn::exp2, t.s, t.s);
   exponential.polynomial = c.plan.exp2_polynomial;
@@ -207,6 +208,8 @@ ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x, int row_offset)
               ops::with_role({ops::binary(Fn::multiply, t.s, scale, t.s), ops::binary(Fn::subtract, t.s, t.m_scaled, t.s), exponential},
                              "softmax"));
   ops::append(list, ops::with_role({ops::convert(t.s, x.p), ops::signal(x.p_full)}, "convert_p"));
+  // The next trip's factors find their buffer free.
+  if (c.schedule.holds_factors) ops::append(list, ops::with_role({ops::await(x.stats_empty)}, "softmax"));
   ops::append(list, ops::with_role({ops::binary(Fn::multiply, t.l, t.alpha, t.l), ops::reduce_row(Fn::add, t.s, t.row_sum),
                                     ops::binary(Fn::add, t.l, t.row_sum, t.l), ops::unary(Fn::copy, t.m_new, t.m)},
                                    "softmax"));
@@ -215,12 +218,18 @@ ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x, int row_offset)
 
 ops::Ops correction_loop(const FusedContext& c, const std::vector<QueryTile>& tiles) {
   ops::Ops list;
-  for (const QueryTile& x : tiles) {
+  for (std::size_t w = 0; w < tiles.size(); ++w) {
+    const QueryTile& x = tiles[w];
+    const bool holds = c.schedule.holds_factors;
     ir::Op rescale = ops::when(When::not_first_trip, ops::binary(Fn::multiply, x.t.o, x.alpha, x.t.o));
     rescale.share = c.schedule.rescale_share;
-    ops::append(list, ops::with_role({ops::await(x.stats), ops::unary(Fn::copy, x.scale, x.alpha), ops::signal(x.stats_empty),
-                                      ops::when(When::not_first_trip, ops::await(x.pv_done)), rescale, ops::signal(x.o_ready)},
-                                     "rescale"));
+    ops::Ops one{ops::await(x.stats), ops::unary(Fn::copy, x.scale, x.alpha)};
+    if (!holds) one.push_back(ops::signal(x.stats_empty));
+    ops::append(one, {ops::when(When::not_first_trip, ops::await(x.pv_done)), rescale, ops::signal(x.o_ready)});
+    if (holds && w > 0) one.push_back(ops::signal(tiles[w - 1].stats_empty));
+    if (holds && w == 0) one.push_back(ops::when(When::not_first_trip, ops::signal(tiles.back().stats_empty)));
+    if (holds && w + 1 == tiles.size()) one.push_back(ops::when(When::last_trip, ops::signal(x.stats_empty)));
+    ops::append(list, ops::with_role(one, "rescale"));
   }
   return list;
 }
@@ -289,6 +298,7 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
     c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, agents.load);
   }
   c.shared.pages = pages_tile(b, c, agents.load);
+  c.shared.box = box_ops(b, c, agents.load);
   c.tokens.q_full = b.token("q_full", rule.consumers);
   if (plan.persistent()) c.tokens.q_empty = b.token("q_empty", rule.consumers);
   if (c.shared.k_pieces.empty()) {

@@ -55,7 +55,7 @@ class Expression {
 
 struct ExpressionNode {
   ExpressionKind kind = ExpressionKind::constant;
-  std::int64_t value = 0;
+  std::int64_t value = 0;      // of others than the above: what it costs, mask_code.h
   std::vector<Expression> of;  // operands
 };
 

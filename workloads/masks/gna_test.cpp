@@ -43,6 +43,15 @@ Expression launch_modulo(const Expression& e, std::int64_t by) {
   return at_launch(ExpressionKind::modulo, e, by);
 }
 
+// One of `times` results: the others repeat it (mask_code.h).
+Expression repeated(Expression e, std::int64_t times) {
+  ExpressionNode node = e.node();
+  const bool told = node.kind == ExpressionKind::divide || node.kind == ExpressionKind::modulo || node.of.empty();
+  if (told || times == 1) return e;
+  node.value = times;
+  return Expression(std::move(node));
+}
+
 // The window of a query at `x` of an axis with `tokens` tokens in its class: keys [begin, end).
 struct Window {
   Expression begin;
@@ -119,16 +128,19 @@ MaskTest GnaTileMask::test() const {
   const bool window = !natten_fully_block_sparse();
   if (!window && !kv_padding()) return {};
   std::vector<Expression> terms;
+  std::int64_t places = kv_order_.tile_volume();
   for (std::size_t a = 0; a < shape_.axes.size(); ++a) {
-    const Expression y = coordinate(kv_order_, a, key());
+    const Expression y = repeated(coordinate(kv_order_, a, key()), kv_order_.tile_volume() / kv_order_.tile()[a]);
     const Expression tokens = tokens_of(shape_, a, q_order_, query());
     if (!window) {
       terms.push_back(y < tokens);
       continue;
     }
     const Window w = window_at(shape_.axes[a], coordinate(q_order_, a, query()), tokens);
-    terms.push_back(w.begin <= y);
-    terms.push_back(y < w.end);
+    // Joined in order of axes, a pair of comparisons is the same along the axes that come after.
+    places /= kv_order_.tile()[a];
+    terms.push_back(repeated(w.begin <= y, places));
+    terms.push_back(repeated(y < w.end, places));
   }
   Expression kept = all_of(terms);
   if (shape_.extra_keys > 0) kept = kept || key() >= kv_order_.places();
