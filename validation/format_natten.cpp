@@ -34,6 +34,7 @@ void read_neighbourhood(CsvReader& reader, MeasuredRow& row, const Extents& layo
   const Extents window = extents(reader, "window", layout.size());
   const Extents stride = extents(reader, "stride", layout.size());
   row.variant = "gna";
+  if (row.pass == "bwd") row.params["tokens"] = "boxes";
   for (const char* name : {"layout", "window", "stride", "dilation"}) row.params[name] = reader.text(name);
   row.mask = MaskKind::other;
   row.mask_name = "gna " + row.params["layout"] + " w" + row.params["window"] + " s" + row.params["stride"];
