@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "sim/engine/sliding_queue.h"
+
 namespace attnsim {
 
 namespace {
@@ -21,32 +23,6 @@ struct Slot {
   int sm = 0;
   const ItemCost* cost = nullptr;
   [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
-};
-
-// Slots in order of their ends. A new end is mostly the latest or near it, so it is moved in from the back; the whole slides along
-// an array and returns to its start now and then.
-class SlotQueue {
- public:
-  explicit SlotQueue(std::size_t places) : slots_(places * 8 + 8) {}
-
-  [[nodiscard]] std::size_t size() const { return end_ - begin_; }
-  [[nodiscard]] const Slot& operator[](std::size_t i) const { return slots_[begin_ + i]; }
-  Slot pop() { return slots_[begin_++]; }
-  void push(const Slot& slot) {
-    if (end_ == slots_.size()) {
-      std::copy(slots_.begin() + static_cast<std::ptrdiff_t>(begin_), slots_.end(), slots_.begin());
-      end_ -= begin_;
-      begin_ = 0;
-    }
-    std::size_t hole = end_++;
-    for (; hole > begin_ && slot.before(slots_[hole - 1]); --hole) slots_[hole] = slots_[hole - 1];
-    slots_[hole] = slot;
-  }
-
- private:
-  std::vector<Slot> slots_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
 };
 
 // End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().
@@ -103,7 +79,7 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
   const std::size_t places = static_cast<std::size_t>(sms) * static_cast<std::size_t>(slots);
   std::int64_t even = even_items(kernel, costs, static_cast<std::int64_t>(places), slots);
   double done = 0;
-  SlotQueue queue(places);
+  SlidingQueue<Slot> queue(places);
   bool full = false;  // every place has been taken
   each_run(
       kernel, even,
@@ -126,7 +102,8 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
             full = queue.size() == places;
             continue;
           }
-          const Slot freed = queue.pop();
+          const Slot freed = queue.top();
+        queue.pop();
           queue.push({freed.end + held, freed.sm, &cost});
         }
       });

@@ -100,7 +100,8 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
   }
   for (std::size_t t = 0; t < program.tokens.size(); ++t) {
     const int signallers = std::max(1, program.signallers(static_cast<ir::TokenId>(t)));
-    plan.token_share.push_back(std::max(1, program.tokens[t].arrivals / signallers));
+    const ir::Token& token = program.tokens[t];
+    plan.tokens.push_back({token.arrivals, std::max(1, token.arrivals / signallers), token.scope == ir::TokenScope::kernel});
   }
   std::set<ir::TokenId> copy_tokens;
   for (const ir::Agent& agent : program.agents) {

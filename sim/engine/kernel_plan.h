@@ -52,6 +52,12 @@ struct PlannedAgent {
   std::vector<int> max_skew;  // by section
 };
 
+struct PlannedToken {
+  int arrivals = 1;
+  int share = 1;  // signals of one agent per phase
+  bool kernel_scope = false;
+};
+
 struct KernelPlan {
   ir::GridPolicy policy = ir::GridPolicy::one_item_per_cta;
   std::vector<PlannedAgent> agents;
@@ -59,7 +65,7 @@ struct KernelPlan {
   std::vector<char> is_peers;
   std::size_t step_count = 0;
   int cluster = 1;                   // CTAs launched together on SMs of one GPC
-  std::vector<int> token_share;      // signals of one agent per phase
+  std::vector<PlannedToken> tokens;
   std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;
   std::int64_t barrier_latency = 0;

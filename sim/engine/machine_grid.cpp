@@ -74,7 +74,6 @@ void Machine::launch(int sm, std::int64_t now) {
   std::int32_t slot = 0;
   if (free_slots_.empty()) {
     slot = static_cast<std::int32_t>(cta_count_++);
-    if (cta_count_ > ctas_.size()) ctas_.emplace_back();
   } else {
     slot = free_slots_.back();
     free_slots_.pop_back();
@@ -82,6 +81,7 @@ void Machine::launch(int sm, std::int64_t now) {
   CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
   cta.id = next_list_;
   cta.list = next_list_++;
+  cta.slot = slot;
   cta.sm = sm;
   cta.active = true;
   cta.launched = now;
@@ -97,12 +97,15 @@ void Machine::launch(int sm, std::int64_t now) {
   cta.agents.resize(plan_.agents.size());
   for (std::size_t a = 0; a < cta.agents.size(); ++a) {
     AgentState& agent = cta.agents[a];
+    agent.cta = &cta;
+    agent.slot = slot;
+    agent.index = static_cast<std::int16_t>(a);
     agent.start(cta.tokens.size(), kernel_.program.tiles.size(), now);
-    if (tally_) tally_->block(sm, slot, static_cast<std::int32_t>(a), agent, nullptr, Wait::start);
+    if (tally_) tally_->block(sm, slot, agent.index, agent, nullptr, Wait::start);
     const int offset = !config_.start_offsets ? 0 : config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
     const std::int64_t stagger =
         ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
-    push_outside(sm, now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
+    push_outside(sm, now + plan_.start_latency + stagger, Event::Kind::wake, slot, agent.index);
   }
   if (trace_) trace_->launch(slot, cta.id, sm, now);
   SmState& state = sms_[static_cast<std::size_t>(sm)];
@@ -149,11 +152,10 @@ void Machine::retire_if_done(std::int32_t slot, std::int64_t now) {
   free_place(cta.sm, now);
 }
 
-void Machine::finish_agent(std::int32_t slot, AgentState& agent, std::int64_t now) {
+void Machine::finish_agent(AgentState& agent, std::int64_t now) {
   agent.done = true;
-  CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
-  --cta.running_agents;
-  retire_if_done(slot, now);
+  --agent.cta->running_agents;
+  retire_if_done(agent.slot, now);
 }
 
 }  // namespace attnsim::machine

@@ -10,6 +10,7 @@
 #include "sim/engine/engine.h"
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine.h"
+#include "sim/engine/sliding_queue.h"
 
 namespace attnsim::machine {
 
@@ -21,52 +22,25 @@ struct Event {
   std::int64_t time = 0;
   std::uint64_t order = 0;
   std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
-  std::int32_t b = 0;  // wake: agent
+  std::int16_t b = 0;  // wake: agent
   Kind kind = Kind::wake;
 
   [[nodiscard]] static std::uint64_t order_of(Rank rank, std::uint64_t age) { return static_cast<std::uint64_t>(rank) << 56 | age; }
   [[nodiscard]] bool before(const Event& other) const { return time != other.time ? time < other.time : order < other.order; }
 };
 
-// Pending events of an SM, earliest first: a binary heap whose storage stays.
+// Pending events of an SM, earliest first.
 class EventQueue {
  public:
-  [[nodiscard]] bool empty() const { return heap_.empty(); }
-  [[nodiscard]] const Event& top() const { return heap_.front(); }
-  [[nodiscard]] std::int64_t next_time() const { return heap_.empty() ? INT64_MAX : heap_.front().time; }
-  void clear() { heap_.clear(); }
-
-  void push(const Event& event) {
-    std::size_t hole = heap_.size();
-    heap_.push_back(event);
-    while (hole > 0) {
-      const std::size_t parent = (hole - 1) / 2;
-      if (!event.before(heap_[parent])) break;
-      heap_[hole] = heap_[parent];
-      hole = parent;
-    }
-    heap_[hole] = event;
-  }
-
-  void pop() {
-    const Event last = heap_.back();
-    heap_.pop_back();
-    const std::size_t size = heap_.size();
-    if (size == 0) return;
-    std::size_t hole = 0;
-    while (true) {
-      std::size_t child = 2 * hole + 1;
-      if (child >= size) break;
-      if (child + 1 < size && heap_[child + 1].before(heap_[child])) ++child;
-      if (!heap_[child].before(last)) break;
-      heap_[hole] = heap_[child];
-      hole = child;
-    }
-    heap_[hole] = last;
-  }
+  [[nodiscard]] bool empty() const { return events_.empty(); }
+  [[nodiscard]] const Event& top() const { return events_.top(); }
+  [[nodiscard]] std::int64_t next_time() const { return events_.empty() ? INT64_MAX : events_.top().time; }
+  void clear() { events_.clear(); }
+  void push(const Event& event) { events_.push(event); }
+  void pop() { events_.pop(); }
 
  private:
-  std::vector<Event> heap_;
+  SlidingQueue<Event> events_;
 };
 
 // Which SM has the earliest event; of several the one with the lowest number.
@@ -92,10 +66,10 @@ class EarliestSm {
   [[nodiscard]] int first(std::int64_t& last_safe) const {
     last_safe = INT64_MAX;
     std::size_t node = 1;
-    while (node < leaves_) {
-      const bool left = times_[2 * node] == times_[node];
-      last_safe = std::min(last_safe, left ? times_[2 * node + 1] : times_[2 * node] - 1);
-      node = 2 * node + (left ? 0 : 1);
+    while (node < leaves_) {  // without a branch, which nothing could predict
+      const std::size_t right = times_[2 * node] != times_[node] ? 1 : 0;
+      last_safe = std::min(last_safe, times_[2 * node + 1 - right] - static_cast<std::int64_t>(right));
+      node = 2 * node + right;
     }
     return static_cast<int>(node - leaves_);
   }
@@ -109,10 +83,10 @@ class EarliestSm {
 using ItemGroup = std::tuple<std::ptrdiff_t, std::int64_t, std::int64_t>;  // family, slab, row_begin
 
 struct Waiter {
-  std::int32_t agent = 0;
+  std::int32_t slot = 0;
+  std::int16_t agent = 0;
   std::int64_t needed = 0;
   ir::TokenId token = 0;
-  ItemGroup group;  // kernel tokens
 };
 
 // Phases of a CTA token (program.h): which are complete, and how many signals of the later ones have come.
@@ -148,10 +122,18 @@ struct TokenState {
   }
 };
 
+struct CtaState;
+
 struct AgentState {
+  CtaState* cta = nullptr;
+  std::int32_t slot = 0;  // of the CTA
+  std::int16_t index = 0;
+  const PlannedStep* ops = nullptr;  // of the current section
+  std::size_t op_count = 0;
   bool done = false;
   bool last_arriver = false;
   bool blocked = false;
+  bool peers = false;  // the current section is a loop over peers
   Wait reason = Wait::start;
   int group = 0;
   std::int64_t item_index = 0;  // of the CTA's list
@@ -190,6 +172,7 @@ struct AgentState {
 struct CtaState {
   std::int64_t id = 0;
   int sm = 0;
+  std::int32_t slot = 0;
   int running_agents = 0;
   int stores_in_flight = 0;
   bool active = false;
@@ -235,8 +218,7 @@ struct SmGroup {
 };
 
 struct TransferState {
-  std::int32_t cta = 0;
-  std::int32_t agent = 0;
+  AgentState* agent = nullptr;
   const PlannedStep* step = nullptr;
   std::int64_t latency = 0;
   std::int64_t bytes = 0;  // of an asynchronous MMA: tick at which the tensor pipe is through with it

@@ -5,9 +5,8 @@
 
 namespace attnsim::machine {
 
-bool Machine::run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
-  AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
-  SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+  SmState& sm = sm_of(agent);
   const std::int64_t start = std::max(now, sm.vector_free);
   sm.vector_free = start + step.group_ticks;
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
@@ -24,46 +23,44 @@ bool Machine::run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, co
     end = std::max(end, sm.tmem_free);
   }
   if (trace_) {
-    trace_->hold(Unit::vector, slot, index, now, start, sm.vector_free);
-    hold_shared(slot, index, step, sm, now);
+    trace_->hold(Unit::vector, agent.slot, agent.index, now, start, sm.vector_free);
+    hold_shared(agent, step, sm, now);
   }
   if (++agent.group < step.groups) {
-    return go_on_at(slot, index, &step, now, end, Wait::pipe);
+    return go_on_at(agent, &step, now, end, Wait::pipe);
   }
   agent.group = 0;
   ++agent.op;
   end += step.latency;
   count_step(step, agent);
-  if (trace_) trace_->end(slot, index, end, end);
-  return go_on_at(slot, index, &step, now, end, start > now ? Wait::pipe : Wait::dependency);
+  if (trace_) trace_->end(agent.slot, agent.index, end, end);
+  return go_on_at(agent, &step, now, end, start > now ? Wait::pipe : Wait::dependency);
 }
 
-bool Machine::run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
-  AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
-  SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+  SmState& sm = sm_of(agent);
   sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
   (void)sm.use_smem(now, step.group_smem_ticks);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
   sm.sync_free = std::max(now, sm.sync_free) + step.group_sync_ticks;
   std::int64_t end = std::max({sm.tensor_free, sm.sync_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
   if (trace_) {
-    trace_->hold(Unit::tensor, slot, index, now, sm.tensor_free - step.group_ticks, sm.tensor_free);
-    hold_shared(slot, index, step, sm, now);
+    trace_->hold(Unit::tensor, agent.slot, agent.index, now, sm.tensor_free - step.group_ticks, sm.tensor_free);
+    hold_shared(agent, step, sm, now);
   }
   if (++agent.group < step.groups) {
-    return go_on_at(slot, index, &step, now, end, Wait::pipe);
+    return go_on_at(agent, &step, now, end, Wait::pipe);
   }
   agent.group = 0;
   ++agent.op;
   end += step.latency;
   count_step(step, agent);
-  if (trace_) trace_->end(slot, index, end, end);
-  return go_on_at(slot, index, &step, now, end, Wait::pipe);
+  if (trace_) trace_->end(agent.slot, agent.index, end, end);
+  return go_on_at(agent, &step, now, end, Wait::pipe);
 }
 
-bool Machine::issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
-  AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
-  SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+bool Machine::issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+  SmState& sm = sm_of(agent);
   const std::int64_t start = std::max(now, sm.tensor_free);
   sm.tensor_free = start + step.group_ticks * step.groups;
   const std::int64_t end = sm.tensor_free + step.latency;
@@ -71,36 +68,35 @@ bool Machine::issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, co
   ++agent.op;
   count_step(step, agent);
   end_ = std::max(end_, end);
-  const std::int64_t id = new_transfer(slot, index, step, agent);
+  const std::int64_t id = new_transfer(agent, step);
   TransferState& product = transfers_[static_cast<std::size_t>(id)];
   product.bytes = sm.tensor_free;
-  push(cta.sm, start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
+  push(agent.cta->sm, start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
-    trace_->hold(Unit::tensor, slot, index, now, start, sm.tensor_free);
-    trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks * step.groups, sm.issue_free);
-    trace_->pending(id, slot, index, step, now + step.issue_ticks);
+    trace_->hold(Unit::tensor, agent.slot, agent.index, now, start, sm.tensor_free);
+    trace_->hold(Unit::issue, agent.slot, agent.index, now, sm.issue_free - step.group_issue_ticks * step.groups, sm.issue_free);
+    trace_->pending(id, agent.slot, agent.index, step, now + step.issue_ticks);
   }
   if (step.issue_ticks == 0) return true;
-  return go_on_at(slot, index, &step, now, now + step.issue_ticks, Wait::pipe);
+  return go_on_at(agent, &step, now, now + step.issue_ticks, Wait::pipe);
 }
 
 void Machine::start_mma(std::int32_t id, std::int64_t now) {
   const TransferState& product = transfers_[static_cast<std::size_t>(id)];
   const PlannedStep& step = *product.step;
-  CtaState& cta = ctas_[static_cast<std::size_t>(product.cta)];
-  SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+  AgentState& agent = *product.agent;
+  SmState& sm = sm_of(agent);
   const std::int64_t smem_end = sm.use_smem(now, step.group_smem_ticks * step.groups);
   if (trace_) trace_->hold_transfer(Unit::smem, id, now, smem_end - step.group_smem_ticks * step.groups, smem_end);
   const std::int64_t end = std::max(product.bytes, smem_end) + step.latency;
   if (smem_end > product.bytes) {
-    AgentState& agent = cta.agents[static_cast<std::size_t>(product.agent)];
     for (ir::TileId t : step.busy_tiles) {
       std::int64_t& ready = agent.tile_ready[static_cast<std::size_t>(t)];
       ready = std::max(ready, end);
     }
   }
-  push(cta.sm, end, Event::Kind::arrive, id, 0);
+  push(agent.cta->sm, end, Event::Kind::arrive, id, 0);
 }
 
 void Machine::add_counts() {
@@ -116,9 +112,9 @@ void Machine::add_counts() {
   }
 }
 
-void Machine::hold_shared(std::int32_t slot, std::int32_t index, const PlannedStep& step, const SmState& sm, std::int64_t now) {
-  trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
-  if (step.group_smem_ticks > 0) trace_->hold(Unit::smem, slot, index, now, sm.smem_free - step.group_smem_ticks, sm.smem_free);
+void Machine::hold_shared(const AgentState& agent, const PlannedStep& step, const SmState& sm, std::int64_t now) {
+  trace_->hold(Unit::issue, agent.slot, agent.index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
+  if (step.group_smem_ticks > 0) trace_->hold(Unit::smem, agent.slot, agent.index, now, sm.smem_free - step.group_smem_ticks, sm.smem_free);
 }
 
 }  // namespace attnsim::machine

@@ -139,9 +139,11 @@ void MemorySystem::move_to(double now) {
 }
 
 void MemorySystem::start_head(int sm) {
-  const Transfer& head = ports_[static_cast<std::size_t>(sm)].front();
+  Port& port = ports_[static_cast<std::size_t>(sm)];
+  const Transfer& head = port.front();
   Class& c = flows_[head.flow];
-  c.active.push({c.served + head.bytes, sequence_++, sm});
+  port.head_finish = c.served + head.bytes;
+  c.active.push({port.head_finish, sm});
 }
 
 void MemorySystem::set_rates() {

@@ -4,10 +4,13 @@
 // of HBM while reads are active. Latency is added by the caller.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <queue>
+#include <limits>
 #include <vector>
+
+#include "sim/engine/sliding_queue.h"
 
 namespace attnsim {
 
@@ -51,6 +54,13 @@ class MemorySystem {
   [[nodiscard]] double next_end() { return next_end_ >= 0 ? next_end_ : find_next_end(); }
   // Moves time to next_end() and removes that transfer. Call only when next_end() is finite.
   std::int64_t pop(double& end);
+  // Tick before which no transfer of the SM ends: its first one can't move faster than its port.
+  [[nodiscard]] double earliest_end(int sm) const {
+    const Port& port = ports_[static_cast<std::size_t>(sm)];
+    if (port.size() == 0) return std::numeric_limits<double>::infinity();
+    const std::size_t flow = port.front().flow;
+    return now_ + std::max(0.0, port.head_finish - flows_[flow].served) / port_of(flow);
+  }
   // SM whose transfer ends next.
   [[nodiscard]] int next_sm();
 
@@ -99,17 +109,19 @@ class MemorySystem {
     std::vector<Transfer> ring_ = std::vector<Transfer>(8);
     std::size_t head_ = 0;
     std::size_t count_ = 0;
+
+   public:
+    double head_finish = 0;  // Active::finish of the first
   };
   struct Active {
     double finish = 0;  // of its class's virtual service
-    std::int64_t sequence = 0;
     int sm = 0;
-    bool operator>(const Active& other) const { return finish != other.finish ? finish > other.finish : sequence > other.sequence; }
+    [[nodiscard]] bool before(const Active& other) const { return finish < other.finish; }
   };
   struct Class {
     double served = 0;  // virtual service: bytes that each active flow has received
     double rate = 0;
-    std::priority_queue<Active, std::vector<Active>, std::greater<>> active;
+    SlidingQueue<Active> active;
   };
 
   double find_next_end();
@@ -131,7 +143,6 @@ class MemorySystem {
   double write_back_rate_ = 0;
   double next_end_ = -1;        // cached; < 0: unknown
   std::size_t next_class_ = 0;  // whose transfer it is
-  std::int64_t sequence_ = 0;
 };
 
 }  // namespace attnsim
