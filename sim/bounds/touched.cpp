@@ -117,14 +117,14 @@ class Collector {
     std::vector<Interval> intervals;
     VisitedTiles visited;
     std::int64_t width = 0;
-    std::vector<ir::TripRun> selected;
+    ir::TripRuns selected;
     const bool unconditional = op.when != ir::When::item_flag && op.when != ir::When::not_item_flag;
     const bool once = section.kind == ir::SectionKind::once && unconditional;
     if (once) selected = {ir::TripRun{0, 1, 1, false}};
     for (const ir::RowTile* tile : tiles) {
       const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when == ir::When::always;
       if (!as_it_is && !once) selected = acting_runs(*tile, section, op.when);
-      const std::vector<ir::TripRun>& acting = as_it_is ? tile->runs : selected;
+      const ir::TripRuns& acting = as_it_is ? tile->runs : selected;
       if (trip_count(acting) == 0) continue;
       for (const ir::TripRun& run : acting) {
         if (run.count <= 0) continue;
@@ -295,7 +295,8 @@ std::vector<TouchedBlock> of_one_stride(std::vector<TouchedBlock> blocks) {
 
 std::vector<Interval> merged(std::vector<Interval> intervals) {
   std::erase_if(intervals, [](const Interval& i) { return i.end <= i.begin; });
-  std::sort(intervals.begin(), intervals.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+  const auto earlier = [](const Interval& a, const Interval& b) { return a.begin < b.begin; };
+  if (!std::is_sorted(intervals.begin(), intervals.end(), earlier)) std::sort(intervals.begin(), intervals.end(), earlier);
   std::vector<Interval> out;
   for (const Interval& i : intervals) {
     if (!out.empty() && i.begin <= out.back().end) {

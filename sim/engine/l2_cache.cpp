@@ -180,7 +180,9 @@ std::int64_t L2Cache::evict_to_capacity() {
     index_.erase(block.key);
     free_.push_back(victim);
     blocks_[static_cast<std::size_t>(victim)].last_use = 0;
-    used_bytes_ -= bytes_of(block.key, block.present);
+    const std::int64_t left = bytes_of(block.key, block.present);
+    used_bytes_ -= left;
+    evicted_bytes_ += left;
     written_back += bytes_of(block.key, block.dirty);
   }
   return written_back;

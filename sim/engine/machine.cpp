@@ -78,6 +78,7 @@ MachineResult Machine::run() {
   std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
   result_.spread = spread();
   result_.wait_cycles = wait_cycles();
+  if (waves_->left_out() > 0) add_missing();
   if (config_.count_work) add_counts();
   if (tally_) finish_books();
   if (trace_) trace_->finish(result_.ticks);
@@ -152,7 +153,7 @@ void Machine::advance(AgentState& agent, std::int64_t now) {
   while (true) {
     if (agent.position < 0) {
       if (!in_order(now)) return put_off(agent, now);
-      agent.position = item_of(*agent.cta, agent.item_index);
+      agent.position = item_of(*agent.cta, agent.item_index, now);
       if (agent.position < 0) {
         finish_agent(agent, now);
         return;

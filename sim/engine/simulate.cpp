@@ -155,8 +155,10 @@ class Simulator {
       : pipeline_(pipeline), chip_(without_effects(chip, conditions)), conditions_(conditions), options_(options) {
     for (const ir::Node& node : pipeline.nodes()) {
       const auto* kernel = std::get_if<ir::Kernel>(&node.work);
+      kernels_ += kernel != nullptr ? 1 : 0;
       selected_.push_back(kernel != nullptr ? select_instructions(*kernel, chip_) : SelectedKernel{});
     }
+    footprint_bytes_ = L2Cache::footprint_bytes(pipeline.tensors());
     trips_ = loop_trips(pipeline);
     kind_ = options.kind;
     if (kind_ == EngineKind::automatic) kind_ = trips_ <= kDetailedTripLimit ? EngineKind::detailed : EngineKind::fast;
@@ -211,12 +213,11 @@ class Simulator {
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
   Pass settle(double clock, bool watched) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
-    const double footprint = L2Cache::footprint_bytes(pipeline_.tensors());
-    const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
+    const bool warm = conditions_.l2 == L2Start::warm && footprint_bytes_ < kWarmFootprintLimit * l2_bytes;
     // At another clock the end state of the call before is as good a start.
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
     cache_.emplace(Bytes(chip_.l2_effective().count() / parts_), pipeline_.tensors());
-    all_resident_ = warm && kind_ == EngineKind::fast && footprint <= l2_bytes;  // then nothing ever leaves L2
+    all_resident_ = warm && kind_ == EngineKind::fast && footprint_bytes_ <= l2_bytes;  // then nothing ever leaves L2
     if (warm && keeps_cache() && !all_resident_) (void)play_all(*cache_, clock, false);
     return play_all(*cache_, clock, watched);
   }
@@ -244,6 +245,10 @@ class Simulator {
           config.hit_fraction = all_resident_ ? 1 : 0;
         }
         if (kind_ == EngineKind::fast) {
+          const bool in_model = config.cache != nullptr;  // L2 is, block by block
+          config.fills_l2 = in_model && footprint_bytes_ > static_cast<double>(chip_.l2_effective().count());
+          config.shares_l2 = in_model && kernels_ > 1;
+          config.leave_out_waves = !in_model || (conditions_.l2 == L2Start::cold && (config.fills_l2 || !config.shares_l2));
           played = fast_[n]->play(config);
         } else {
           played = play(selected_[n], pipeline_.tensors(), chip_, config);
@@ -302,6 +307,8 @@ class Simulator {
   std::optional<L2Cache> cache_;
   bool all_resident_ = false;
   double trips_ = 0;
+  double footprint_bytes_ = 0;
+  int kernels_ = 0;
   EngineKind kind_ = EngineKind::detailed;
 };
 

@@ -11,7 +11,7 @@ namespace attnsim {
 namespace {
 
 // Takes the first trip off the first run and marks it partial.
-void mask_first(std::vector<ir::TripRun>& runs) {
+void mask_first(ir::TripRuns& runs) {
   if (runs.empty() || runs.front().partial) return;
   ir::TripRun& front = runs.front();
   const ir::TripRun first{front.first, 1, front.step, true};
@@ -19,7 +19,7 @@ void mask_first(std::vector<ir::TripRun>& runs) {
   if (--front.count == 0) {
     front = first;
   } else {
-    runs.insert(runs.begin(), first);
+    runs.push_front(first);
   }
 }
 
@@ -31,8 +31,8 @@ std::vector<TileRun> visited(const IndexSet& set, const Tiling& t, std::int64_t 
 
 }  // namespace
 
-std::vector<ir::TripRun> trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
-  std::vector<ir::TripRun> runs;
+ir::TripRuns trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
+  ir::TripRuns runs;
   runs.reserve(tiles.size() + 1);
   for (const TileRun& run : tiles) {
     const auto step = static_cast<int>(run.step);
