@@ -21,6 +21,8 @@ struct PlannedStep {
   bool from_registers = false;  // a store whose tile lies in registers
   bool kernel_scope = false;
   bool awaits_copy = false;  // the token is completed by copies
+  bool whole_tile = false;
+  bool atomic = false;
   int skew = 0;
   int groups = 1;
   int distance = 0;
@@ -41,7 +43,8 @@ struct PlannedStep {
   std::int64_t latency = 0;
   std::int64_t issue_ticks = 0;
   double smem_ticks_per_byte = 0;  // arriving data written to SMEM
-  std::vector<ir::TileId> waits;
+  ir::Access access;               // of a copy
+  std::vector<ir::TileId> waits;   // tiles that some asynchronous mma keeps pending
   std::vector<ir::TileId> busy_tiles;  // pending until an asynchronous mma completes
   const ir::Op* op = nullptr;
   const Step* step = nullptr;

@@ -27,7 +27,9 @@ L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capac
   for (const ir::Tensor& tensor : tensors) {
     const std::int64_t row_bytes = std::max<std::int64_t>(1, tensor.cols * ir::bits_of(tensor.dtype) / 8);
     row_bytes_.push_back(row_bytes);
-    block_rows_.push_back(std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, kMostRows));
+    const std::int64_t rows = std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, kMostRows);
+    block_rows_.push_back(rows);
+    block_shift_.push_back(std::has_single_bit(static_cast<std::uint64_t>(rows)) ? std::countr_zero(static_cast<std::uint64_t>(rows)) : -1);
     SharedMemory shared;
     if (tensor.same_memory != ir::kNone) {
       const ir::Tensor& other = tensors[static_cast<std::size_t>(tensor.same_memory)];
@@ -64,7 +66,7 @@ L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t r
   if (shared_[t].tensor != ir::kNone) return access_shared(shared_[t], slab * shared_[t].own_rows + row, rows, write);
   const std::int64_t end = row + rows;
   while (row < end) {
-    const std::int64_t block = row / block_rows_[t];
+    const std::int64_t block = block_shift_[t] >= 0 ? row >> block_shift_[t] : row / block_rows_[t];
     const std::int64_t next = std::min(end, (block + 1) * block_rows_[t]);
     const std::int32_t index = find_or_insert(block_key(tensor, slab, block));
     Block& entry = blocks_[static_cast<std::size_t>(index)];

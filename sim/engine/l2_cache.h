@@ -57,6 +57,7 @@ class L2Cache {
   std::int64_t evicted_bytes_ = 0;
   std::vector<std::int64_t> row_bytes_;   // by tensor
   std::vector<std::int64_t> block_rows_;  // by tensor
+  std::vector<int> block_shift_;          // their binary logarithm; -1: not whole
   std::vector<SharedMemory> shared_;      // by tensor
   // Block of a key, by open addressing: never iterated.
   class Index {

@@ -27,13 +27,13 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
                  const MachineConfig& config)
     : kernel_(*selected.kernel),
       plan_(plan),
-      tensors_(tensors),
       config_(config),
       sequence_(kernel_),
       memory_(config.sms, config.rates, config.attribute),
       sms_(static_cast<std::size_t>(config.sms)),
       earliest_(config.sms) {
   std::swap(storage_, spare_storage());
+  for (const ir::Tensor& tensor : tensors) row_bytes_.push_back(tensor.cols * ir::bits_of(tensor.dtype) / 8);
   step_counts_.resize(plan_.step_count);
   events_.resize(std::max(events_.size(), sms_.size()));
   for (EventQueue& events : events_) events.clear();
@@ -250,7 +250,7 @@ bool Machine::await(AgentState& agent, const PlannedStep& step, std::int64_t tri
   CtaState& cta = *agent.cta;
   const ItemGroup group = step.kernel_scope ? group_of(agent.item) : ItemGroup{};
   std::int64_t& awaited =
-      step.kernel_scope ? kernel_awaited_[{cta.id, agent.index, step.token, group}] : agent.awaited[static_cast<std::size_t>(step.token)];
+      step.kernel_scope ? kernel_awaited_[{cta.id, agent.index, step.token, group}] : agent.counts[static_cast<std::size_t>(step.token)].awaited;
   const std::int64_t phases = awaited + 1 - step.distance;
   const std::int64_t needed = step.kernel_scope ? phases * step.arrivals : phases;
   const std::int64_t reached =

@@ -8,23 +8,25 @@ namespace attnsim::machine {
 
 bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
   CtaState& cta = *agent.cta;
-  const ir::Access& access = step.op->access;
+  const ir::Access& access = step.access;
   const VisitedTile visited = plan_.is_loop[agent.section] ? visit(agent, trip) : VisitedTile{};
   const TileAddress address = address_of(access, step.rows_axis, kernel_.program, agent.item, visited);
-  const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(access.tensor)];
-  // CTAs of a cluster fetch a shared tile in parts of its rows.
-  const std::int64_t rank = cta.id % step.sharers;
-  const std::int64_t first_row = rank * address.rows / step.sharers;
-  const std::int64_t part_rows = (rank + 1) * address.rows / step.sharers - first_row;
-  const std::int64_t row_bytes = tensor.cols * ir::bits_of(tensor.dtype) / 8;
+  std::int64_t first_row = 0;
+  std::int64_t part_rows = address.rows;
+  if (step.sharers > 1) {  // CTAs of a cluster fetch a shared tile in parts of its rows
+    const std::int64_t rank = cta.id % step.sharers;
+    first_row = rank * address.rows / step.sharers;
+    part_rows = (rank + 1) * address.rows / step.sharers - first_row;
+  }
+  const std::int64_t row_bytes = row_bytes_[static_cast<std::size_t>(access.tensor)];
   const std::int64_t valid_bytes = part_rows * row_bytes;
-  const std::int64_t tile_bytes = (step.op->whole_tile ? step.padded_rows : address.rows) * row_bytes;
-  const std::int64_t bytes = step.op->whole_tile ? tile_bytes / step.sharers : valid_bytes;
+  const std::int64_t tile_bytes = (step.whole_tile ? step.padded_rows : address.rows) * row_bytes;
+  const std::int64_t bytes = step.whole_tile ? tile_bytes / step.sharers : valid_bytes;
   const std::int64_t id = new_transfer(agent, step);
   TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
   transfer.bytes = step.arrives ? tile_bytes : bytes;
   transfer.is_store = step.kind == StepKind::store;
-  const bool atomic = step.op->kind == ir::OpKind::atomic;
+  const bool atomic = step.atomic;
   transfer.blocks_agent = !step.async;
   transfer.latency = transfer.is_store ? plan_.store_latency : plan_.l2_latency + step.latency;
   std::int64_t hit = bytes;

@@ -130,6 +130,14 @@ class Machine {
   void arrive(std::int32_t id, std::int64_t now);
 
   // --- shared by all ---
+  // Tick up to which, not included, nothing else happens on the running SM.
+  [[nodiscard]] std::int64_t alone_until() {
+    const double memory = std::min(memory_.next_end(), 0x1p62);
+    const std::int64_t ordered = std::min(last_safe_, static_cast<std::int64_t>(memory)) + 1;
+    return std::min(events_[static_cast<std::size_t>(running_sm_)].next_time(), std::max(horizon_, ordered));
+  }
+  // Groups of a step that are over before anything else happens on the SM, the last left out, done at once where all units are free.
+  void run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now);
   [[nodiscard]] SmState& sm_of(const AgentState& agent) { return sms_[static_cast<std::size_t>(agent.cta->sm)]; }
   [[nodiscard]] AgentState& agent_at(std::int32_t slot, std::int16_t index) {
     return ctas_[static_cast<std::size_t>(slot)].agents[static_cast<std::size_t>(index)];
@@ -178,7 +186,9 @@ class Machine {
   }
   // The phase that the agent's next signal on the token belongs to.
   std::int64_t take_phase(AgentState& agent, ir::TokenId token) const {
-    return agent.signalled[static_cast<std::size_t>(token)]++ / plan_.tokens[static_cast<std::size_t>(token)].share;
+    const std::int64_t signal = agent.counts[static_cast<std::size_t>(token)].signalled++;
+    const int share = plan_.tokens[static_cast<std::size_t>(token)].share;
+    return share == 1 ? signal : signal / share;
   }
   [[nodiscard]] ItemGroup group_of(const ir::Item& item) const {
     return {item.family - kernel_.families.data(), item.slab, item.tile->row_begin};
@@ -187,7 +197,7 @@ class Machine {
 
   const ir::Kernel& kernel_;
   const KernelPlan& plan_;
-  const std::vector<ir::Tensor>& tensors_;
+  std::vector<std::int64_t> row_bytes_;  // by tensor
   const MachineConfig& config_;
   ir::ItemSequence sequence_;
   MemorySystem memory_;

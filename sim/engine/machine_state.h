@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <tuple>
 #include <vector>
@@ -43,40 +45,50 @@ class EventQueue {
   SlidingQueue<Event> events_;
 };
 
-// Which SM has the earliest event; of several the one with the lowest number.
+// Which SM has the earliest event; of several the one with the lowest number. A tree of four branches, whose keys are a time and an SM.
 class EarliestSm {
  public:
-  explicit EarliestSm(int sms) {
-    while (leaves_ < static_cast<std::size_t>(sms)) leaves_ *= 2;
-    times_.assign(2 * leaves_, INT64_MAX);
+  explicit EarliestSm(int sms) : bits_(std::bit_width(static_cast<unsigned>(sms))) {
+    std::size_t width = kBranches;
+    while (width < static_cast<std::size_t>(sms)) width *= kBranches;
+    for (; width >= kBranches; width /= kBranches) levels_.emplace_back(width, kNone);
   }
-  [[nodiscard]] std::int64_t time() const { return times_[1]; }
-  [[nodiscard]] std::int64_t time_of(int sm) const { return times_[leaves_ + static_cast<std::size_t>(sm)]; }
+  [[nodiscard]] std::int64_t time() const { return time_in(top_); }
+  [[nodiscard]] std::int64_t time_of(int sm) const { return time_in(levels_.front()[static_cast<std::size_t>(sm)]); }
   void set(int sm, std::int64_t time) {
-    std::size_t node = leaves_ + static_cast<std::size_t>(sm);
-    times_[node] = time;
-    while (node > 1) {
-      node /= 2;
-      const std::int64_t earlier = std::min(times_[2 * node], times_[2 * node + 1]);
-      if (times_[node] == earlier) break;
-      times_[node] = earlier;
+    auto node = static_cast<std::size_t>(sm);
+    std::int64_t key = time == INT64_MAX ? kNone : time << bits_ | sm;
+    for (std::vector<std::int64_t>& level : levels_) {
+      level[node] = key;
+      node /= kBranches;
+      key = least(level.data() + node * kBranches);
     }
+    top_ = key;
   }
   // `last_safe`: up to which tick, included, no event of another SM comes before one of this SM.
   [[nodiscard]] int first(std::int64_t& last_safe) const {
-    last_safe = INT64_MAX;
-    std::size_t node = 1;
-    while (node < leaves_) {  // without a branch, which nothing could predict
-      const std::size_t right = times_[2 * node] != times_[node] ? 1 : 0;
-      last_safe = std::min(last_safe, times_[2 * node + 1 - right] - static_cast<std::int64_t>(right));
-      node = 2 * node + right;
+    const auto sm = static_cast<std::size_t>(top_ & ((std::int64_t{1} << bits_) - 1));
+    std::int64_t second = kNone;
+    std::size_t node = sm;
+    for (const std::vector<std::int64_t>& level : levels_) {
+      const std::size_t begin = node / kBranches * kBranches;
+      for (std::size_t i = begin; i < begin + kBranches; ++i) second = std::min(second, i == node ? kNone : level[i]);
+      node /= kBranches;
     }
-    return static_cast<int>(node - leaves_);
+    const auto other = static_cast<std::size_t>(second & ((std::int64_t{1} << bits_) - 1));
+    last_safe = second == kNone ? kNone : (second >> bits_) - (other < sm ? 1 : 0);
+    return static_cast<int>(sm);
   }
 
  private:
-  std::size_t leaves_ = 1;
-  std::vector<std::int64_t> times_;  // of node n: the earlier of those of 2 n and 2 n + 1
+  static constexpr std::size_t kBranches = 4;
+  static constexpr std::int64_t kNone = INT64_MAX;
+  [[nodiscard]] std::int64_t time_in(std::int64_t key) const { return key == kNone ? kNone : key >> bits_; }
+  static std::int64_t least(const std::int64_t* keys) { return std::min(std::min(keys[0], keys[1]), std::min(keys[2], keys[3])); }
+
+  int bits_ = 0;
+  std::int64_t top_ = kNone;
+  std::vector<std::vector<std::int64_t>> levels_;  // from the SMs up
 };
 
 // Items that share kernel tokens: pieces of one row tile.
@@ -93,16 +105,20 @@ struct Waiter {
 struct TokenState {
   std::int64_t complete = 0;  // the initial ones included
   std::int64_t initial = 0;
-  std::vector<int> pending = std::vector<int>(4, 0);  // a ring: signals of phase n at n % size
+  std::uint32_t mask = kFew - 1;
+  std::array<int, 4> few{};  // a ring: signals of phase n at n % size
+  std::vector<int> many;     // in its place, where phases run further ahead
 
   void start(std::int64_t phases) {
     complete = phases;
     initial = phases;
-    std::fill(pending.begin(), pending.end(), 0);
+    mask = kFew - 1;
+    few.fill(0);
+    many.clear();
   }
   void arrive(std::int64_t phase, int arrivals) {
     const std::int64_t n = initial + phase;
-    while (n - complete >= static_cast<std::int64_t>(pending.size())) grow();
+    while (n - complete > static_cast<std::int64_t>(mask)) grow();
     ++at(n);
     while (at(complete) >= arrivals) {
       at(complete) = 0;
@@ -111,14 +127,17 @@ struct TokenState {
   }
 
  private:
-  [[nodiscard]] int& at(std::int64_t n) { return pending[static_cast<std::size_t>(n) & (pending.size() - 1)]; }
+  static constexpr std::uint32_t kFew = 4;
+  [[nodiscard]] int& at(std::int64_t n) {
+    const auto place = static_cast<std::size_t>(n) & mask;
+    return mask < kFew ? few[place] : many[place];
+  }
   void grow() {
-    std::vector<int> wider(pending.size() * 2, 0);
-    for (std::size_t i = 0; i < pending.size(); ++i) {
-      const auto n = static_cast<std::size_t>(complete) + i;
-      wider[n & (wider.size() - 1)] = pending[n & (pending.size() - 1)];
-    }
-    pending.swap(wider);
+    const std::uint32_t wider_mask = 2 * mask + 1;
+    std::vector<int> wider(wider_mask + 1, 0);
+    for (std::int64_t n = complete; n <= complete + static_cast<std::int64_t>(mask); ++n) wider[static_cast<std::size_t>(n) & wider_mask] = at(n);
+    many.swap(wider);
+    mask = wider_mask;
   }
 };
 
@@ -145,8 +164,11 @@ struct AgentState {
   std::int64_t steps = 0;  // loop steps of the current section
   std::int64_t trips = 0;  // of the current section
   std::int64_t blocked_since = 0;
-  std::vector<std::int64_t> awaited;     // per token
-  std::vector<std::int64_t> signalled;   // per token: signals issued
+  struct TokenCounts {
+    std::int64_t awaited = 0;
+    std::int64_t signalled = 0;  // signals issued
+  };
+  std::vector<TokenCounts> counts;       // per token
   std::vector<std::int64_t> tile_ready;  // per tile: pending asynchronous op completes
 
   void start(std::size_t tokens, std::size_t tiles, std::int64_t now) {
@@ -163,8 +185,7 @@ struct AgentState {
     steps = 0;
     trips = 0;
     blocked_since = now;
-    awaited.assign(tokens, 0);
-    signalled.assign(tokens, 0);
+    counts.assign(tokens, {});
     tile_ready.assign(tiles, 0);
   }
 };

@@ -5,8 +5,42 @@
 
 namespace attnsim::machine {
 
+namespace {
+
+constexpr int kFewGroups = 2;  // which are done one by one
+
+}  // namespace
+
+void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+  SmState& sm = sm_of(agent);
+  const bool chain = step.kind == StepKind::chain;
+  std::int64_t& unit = chain ? sm.vector_free : sm.tensor_free;
+  const bool all_free = unit <= now && sm.issue_free <= now && sm.sync_free <= now && sm.smem_free <= now && sm.tmem_free <= now;
+  if (!all_free || tally_ || trace_) return;
+  const std::int64_t each = std::max({chain ? step.group_own_ticks : std::max(step.group_ticks, step.group_own_ticks), step.group_ticks,
+                                      step.group_issue_ticks, step.group_sync_ticks, step.group_smem_ticks,
+                                      chain ? step.group_tmem_ticks : 0});
+  if (each <= 0) return;
+  const std::int64_t times = std::min<std::int64_t>(step.groups - agent.group - 1, (alone_until() - 1 - now) / each);
+  if (times <= 1) return;
+  const std::int64_t last = now + (times - 1) * each;
+  unit = last + step.group_ticks;
+  sm.issue_free = last + step.group_issue_ticks;
+  if (step.group_sync_ticks > 0) sm.sync_free = last + step.group_sync_ticks;
+  if (step.group_smem_ticks > 0) {
+    sm.smem_free = last + step.group_smem_ticks;
+    sm.smem_all_free = std::max(sm.smem_all_free + times * step.group_smem_ticks, last + step.group_smem_ticks);
+  }
+  if (chain && step.group_tmem_ticks > 0) sm.tmem_free = last + step.group_tmem_ticks;
+  agent.group += static_cast<int>(times);
+  now = last + each;
+  add_wait(Wait::pipe, times * each);
+  end_ = std::max(end_, now);
+}
+
 bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
   SmState& sm = sm_of(agent);
+  if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
   const std::int64_t start = std::max(now, sm.vector_free);
   sm.vector_free = start + step.group_ticks;
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
@@ -39,6 +73,7 @@ bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t
 
 bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
   SmState& sm = sm_of(agent);
+  if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
   sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
   (void)sm.use_smem(now, step.group_smem_ticks);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;

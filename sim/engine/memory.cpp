@@ -154,6 +154,13 @@ void MemorySystem::set_rates() {
     count[i] = static_cast<double>(flows_[i].active.size());
     rate[i] = port_of(i);
   }
+  double demand = 0;
+  for (std::size_t i = 0; i < kFlows; ++i) demand += count[i] * rate[i];
+  if (write_back_bytes_ == 0 && demand <= rates_.l2 && demand <= rates_.hbm) {  // hits and misses alike
+    write_back_rate_ = 0;
+    for (std::size_t i = 0; i < kFlows; ++i) flows_[i].rate = rate[i];
+    return;
+  }
   const std::array<double, 2> misses{count[flow(true, false)], count[flow(true, true)]};
   const bool reads = misses[0] + misses[1] > 0;
   write_back_rate_ = write_back_bytes_ > 0 ? (reads ? rates_.hbm / 2 : rates_.hbm) : 0;

@@ -44,7 +44,9 @@ struct MemoryTotals {
 class MemorySystem {
  public:
   MemorySystem(int sms, MemoryRates rates, bool keep_totals = false)
-      : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {}
+      : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {
+    for (std::size_t i = 0; i < kFlows; ++i) ticks_per_byte_[i] = 1 / port_of(i);
+  }
 
   void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast = false);
   void write_back(double now, double bytes);
@@ -59,7 +61,7 @@ class MemorySystem {
     const Port& port = ports_[static_cast<std::size_t>(sm)];
     if (port.size() == 0) return std::numeric_limits<double>::infinity();
     const std::size_t flow = port.front().flow;
-    return now_ + std::max(0.0, port.head_finish - flows_[flow].served) / port_of(flow);
+    return now_ + std::max(0.0, port.head_finish - flows_[flow].served) * ticks_per_byte_[flow];
   }
   // SM whose transfer ends next.
   [[nodiscard]] int next_sm();
@@ -136,6 +138,7 @@ class MemorySystem {
   [[nodiscard]] static constexpr bool is_miss(std::size_t flow) { return flow % 2 == 1; }
   [[nodiscard]] double port_of(std::size_t flow) const { return flow >= 2 ? rates_.port / rates_.receivers : rates_.port; }
   std::array<Class, kFlows> flows_;
+  std::array<double, kFlows> ticks_per_byte_{};  // at the port's rate
   double now_ = 0;
   double l2_unused_ = 0;
   double hbm_unused_ = 0;

@@ -210,10 +210,14 @@ class Simulator {
                        [this](const SelectedKernel& s) { return s.kernel != nullptr && plays_steps(*s.kernel, parts_); });
   }
 
+  [[nodiscard]] bool starts_warm() const {
+    return conditions_.l2 == L2Start::warm && footprint_bytes_ < kWarmFootprintLimit * static_cast<double>(chip_.l2_effective().count());
+  }
+
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
   Pass settle(double clock, bool watched) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
-    const bool warm = conditions_.l2 == L2Start::warm && footprint_bytes_ < kWarmFootprintLimit * l2_bytes;
+    const bool warm = starts_warm();
     // At another clock the end state of the call before is as good a start.
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
     cache_.emplace(Bytes(chip_.l2_effective().count() / parts_), pipeline_.tensors());
@@ -248,7 +252,7 @@ class Simulator {
           const bool in_model = config.cache != nullptr;  // L2 is, block by block
           config.fills_l2 = in_model && footprint_bytes_ > static_cast<double>(chip_.l2_effective().count());
           config.shares_l2 = in_model && kernels_ > 1;
-          config.leave_out_waves = !in_model || (conditions_.l2 == L2Start::cold && (config.fills_l2 || !config.shares_l2));
+          config.leave_out_waves = !in_model || (!starts_warm() && (config.fills_l2 || !config.shares_l2));
           played = fast_[n]->play(config);
         } else {
           played = play(selected_[n], pipeline_.tensors(), chip_, config);

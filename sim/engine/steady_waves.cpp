@@ -10,7 +10,7 @@ namespace attnsim::machine {
 namespace {
 
 // Stretches count as alike when time and bytes differ by no more than this.
-constexpr double kDrift = 0.005;
+constexpr double kDrift = 0.01;
 // Periods that the grid must have at least: fewer would leave nothing to leave out.
 constexpr std::int64_t kLeastPeriods = 6;
 // Periods at the start that count for nothing.
