@@ -59,6 +59,24 @@ namespace {
 
 constexpr std::array kAxes{&ItemClass::full, &ItemClass::partial, &ItemClass::peers};
 
+// Where an axis knows only a few short lengths they are played as they are.
+constexpr std::size_t kFewLengths = 2;
+
+std::vector<std::int64_t> played_lengths(const ir::Kernel& kernel, std::int64_t ItemClass::*axis) {
+  std::vector<std::int64_t> lengths;
+  const std::vector<std::int64_t> usual(kPlayedTrips.begin(), kPlayedTrips.end());
+  for (const ir::ItemFamily& family : kernel.families) {
+    for (const ir::RowTile& tile : family.tiles) {
+      const std::int64_t length = class_of(tile).*axis;
+      if (std::find(lengths.begin(), lengths.end(), length) != lengths.end()) continue;
+      lengths.push_back(length);
+      if (lengths.size() > kFewLengths || length > kPlayedTrips.back()) return usual;
+    }
+  }
+  std::sort(lengths.begin(), lengths.end());
+  return lengths;
+}
+
 // Part of the full trips, up to which items of fewer than kSlopeFrom of them need no plays of their own.
 constexpr double kNoWeight = 0.01;
 
@@ -97,6 +115,7 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
     : tensors_(tensors), selected_(without_flags(selected)), slice_(whole) {
   const ir::Kernel& kernel = *selected.kernel;
   exact_ = few_short_classes(kernel);
+  for (std::size_t i = 0; i < kAxes.size(); ++i) lengths_[i] = played_lengths(kernel, kAxes[i]);
   few_short_ = short_loops_are_few(kernel);
   kernel_.name = kernel.name;
   kernel_.program = kernel.program;
@@ -153,12 +172,13 @@ ItemCost ClassCosts::estimate(const ItemClass& c) {
     if (row.slope == nullptr) row.slope = &slope(from, &ItemClass::full);
     return prolonged(c, from, &ItemClass::full, *row.slope);
   }
-  for (const auto axis : kAxes) {
+  for (std::size_t i = 0; i < kAxes.size(); ++i) {
+    const auto axis = kAxes[i];
     const std::int64_t trips = c.*axis;
-    const auto* upper = std::lower_bound(kPlayedTrips.begin(), kPlayedTrips.end(), trips);
-    if (upper != kPlayedTrips.end() && *upper == trips) continue;
+    const auto upper = std::lower_bound(lengths_[i].begin(), lengths_[i].end(), trips);
+    if (upper != lengths_[i].end() && *upper == trips) continue;
     ItemClass from = c;
-    if (upper == kPlayedTrips.end()) {
+    if (upper == lengths_[i].end()) {
       from.*axis = kPlayedTrips.back();
       return prolonged(c, from, axis, slope(from, axis));
     }

@@ -2,9 +2,8 @@
 #include "sim/engine/distribution.h"
 
 #include <algorithm>
-#include <limits>
-
-#include "sim/engine/sliding_queue.h"
+#include <bit>
+#include <cstdint>
 
 namespace attnsim {
 
@@ -23,6 +22,62 @@ struct Slot {
   int sm = 0;
   const ItemCost* cost = nullptr;
   [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
+};
+
+// Slots by their ends, to within a small part of the longest item: a ring of buckets, first come first served in each.
+class SlotCalendar {
+ public:
+  SlotCalendar(std::size_t places, double longest)
+      : per_longest_(std::clamp<std::size_t>(std::bit_ceil(places), 64, 1024)), first_(2 * per_longest_, kNone), last_(2 * per_longest_, kNone) {
+    scale_ = longest > 0 ? static_cast<double>(per_longest_) / longest : 0;
+    slots_.reserve(places);
+  }
+
+  [[nodiscard]] std::size_t size() const { return slots_.size(); }
+  [[nodiscard]] const std::vector<Slot>& slots() const { return slots_; }
+  void add(const Slot& slot) { slots_.push_back(slot); }
+  // The first slot to be free takes an item. All have been added.
+  void take(const ItemCost& cost, double held) {
+    if (next_.empty()) enter_all();
+    while (first_[at(now_)] == kNone) ++now_;
+    std::uint32_t& first = first_[at(now_)];
+    const std::uint32_t index = first;
+    first = next_[index];
+    Slot& slot = slots_[index];
+    slot.end += held;
+    slot.cost = &cost;
+    enter(index);
+  }
+
+ private:
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  [[nodiscard]] std::uint64_t bucket_of(double end) const { return static_cast<std::uint64_t>(end * scale_); }
+  [[nodiscard]] std::size_t at(std::uint64_t bucket) const { return bucket & (first_.size() - 1); }
+  // Of slots that end together those of one SM follow one another.
+  void enter_all() {
+    std::sort(slots_.begin(), slots_.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
+    next_.assign(slots_.size(), kNone);
+    now_ = bucket_of(slots_.front().end);
+    for (std::size_t i = 0; i < slots_.size(); ++i) enter(static_cast<std::uint32_t>(i));
+  }
+  void enter(std::uint32_t index) {
+    const std::size_t bucket = at(bucket_of(slots_[index].end));
+    next_[index] = kNone;
+    if (first_[bucket] == kNone) {
+      first_[bucket] = index;
+    } else {
+      next_[last_[bucket]] = index;
+    }
+    last_[bucket] = index;
+  }
+
+  std::size_t per_longest_;
+  double scale_ = 0;
+  std::uint64_t now_ = 0;             // bucket
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> next_;   // by slot: the one behind it in its bucket
+  std::vector<std::uint32_t> first_;  // by bucket
+  std::vector<std::uint32_t> last_;
 };
 
 // End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().
@@ -78,8 +133,12 @@ CostTable cost_table(const ir::Kernel& kernel, ClassCosts& costs) {
 double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int slots) {
   const std::size_t places = static_cast<std::size_t>(sms) * static_cast<std::size_t>(slots);
   std::int64_t even = even_items(kernel, costs, static_cast<std::int64_t>(places), slots);
+  double longest = 0;
+  for (const auto& row : costs) {
+    for (const ItemCost* cost : row) longest = std::max(longest, duration(*cost, static_cast<std::size_t>(slots), slots));
+  }
   double done = 0;
-  SlidingQueue<Slot> queue(places);
+  SlotCalendar queue(places, longest);
   bool full = false;  // every place has been taken
   each_run(
       kernel, even,
@@ -98,23 +157,21 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
         count -= spread;
         for (; count > 0; --count) {
           if (queue.size() < places) {
-            queue.push({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+            queue.add({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
             full = queue.size() == places;
             continue;
           }
-          const Slot freed = queue.top();
-        queue.pop();
-          queue.push({freed.end + held, freed.sm, &cost});
+          queue.take(cost, held);
         }
       });
   std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));
-  for (std::size_t i = 0; i < queue.size(); ++i) left[static_cast<std::size_t>(queue[i].sm)].push_back(queue[i]);
+  for (const Slot& slot : queue.slots()) left[static_cast<std::size_t>(slot.sm)].push_back(slot);
   double end = 0;
   for (std::vector<Slot>& running : left) {
     if (!full) {
       for (Slot& slot : running) slot.end = duration(*slot.cost, running.size(), slots);
-      std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
     }
+    std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
     end = std::max(end, drain(std::move(running), slots));
   }
   return end;
