@@ -69,6 +69,7 @@ MachineResult Machine::run() {
       run_sm(sm);
       running_sm_ = -1;
       earliest_.set(sm, events_[static_cast<std::size_t>(sm)].next_time());
+      if (look_at_loops_) skip_trips();
     }
   }
   check_finished();
@@ -78,7 +79,7 @@ MachineResult Machine::run() {
   std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
   result_.spread = spread();
   result_.wait_cycles = wait_cycles();
-  if (waves_->left_out() > 0) add_missing();
+  if (missing_.ticks > 0) add_missing();
   if (config_.count_work) add_counts();
   if (tally_) finish_books();
   if (trace_) trace_->finish(result_.ticks);
@@ -194,6 +195,7 @@ void Machine::enter_section(AgentState& agent, std::size_t section) {
 
 void Machine::next_step(AgentState& agent, std::int64_t now) {
   agent.op = 0;
+  if (loops_->enabled() && agent.op_count > 0) look_at_loops_ = loops_->is_mark(agent.section) || look_at_loops_;
   if (++agent.step < agent.steps) return;
   if (agent.section + 1 < plan_.is_loop.size()) {
     enter_section(agent, agent.section + 1);

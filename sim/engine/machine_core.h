@@ -16,6 +16,7 @@
 #include "sim/engine/machine.h"
 #include "sim/engine/machine_state.h"
 #include "sim/engine/recorder.h"
+#include "sim/engine/steady_loops.h"
 #include "sim/engine/steady_waves.h"
 #include "sim/engine/tally.h"
 
@@ -93,6 +94,9 @@ class Machine {
   // One more item has found its CTA. `next`: the first position that no CTA has yet.
   void handed_out(std::int64_t next, std::int64_t now);
   [[nodiscard]] Progress progress(std::int64_t now) const;
+  void skip_trips();
+  // What is left out has happened in the meantime.
+  void leave_out(const Progress& missing);
   void add_missing();
   // Items that are played, and the place in the grid of one of them.
   [[nodiscard]] std::int64_t item_count() const { return sequence_.size() - waves_->left_out(); }
@@ -235,6 +239,9 @@ class Machine {
   std::array<double, kStartOffsets> offset_cycles_{};  // resident SM cycles and trips by start offset
   std::array<double, kStartOffsets> offset_trips_{};
   std::optional<SteadyWaves> waves_;
+  std::optional<SteadyLoops> loops_;
+  bool look_at_loops_ = false;
+  Progress missing_;  // of all that was left out
   std::int64_t handed_out_ = 0;
   std::int64_t left_out_from_ = kNever;
   std::int64_t lists_ = 0;

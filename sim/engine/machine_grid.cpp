@@ -18,6 +18,7 @@ void Machine::setup_grid() {
   }
   result_.ctas = lists_;
   waves_.emplace(kernel_, config_, slots);
+  loops_.emplace(kernel_, plan_, config_, slots);
   // Round-robin over SMs: the dispatcher picks the SM with the most free slots.
   for (int slot = 0; slot < config_.ctas_per_sm; ++slot) {
     for (std::size_t group = 0; group < groups_.size(); ++group) {
@@ -109,6 +110,7 @@ void Machine::launch(int sm, std::int64_t now) {
         ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
     push_outside(sm, now + plan_.start_latency + stagger, Event::Kind::wake, slot, agent.index);
   }
+  loops_->restart();
   if (trace_) trace_->launch(slot, cta.id, sm, now);
   SmState& state = sms_[static_cast<std::size_t>(sm)];
   if (state.resident++ == 0) state.resident_since = now;
@@ -121,6 +123,7 @@ void Machine::handed_out(std::int64_t next, std::int64_t now) {
   const std::int64_t left_out = waves_->leave_out(from, sequence_.size(), progress(now));
   if (left_out == 0) return;
   left_out_from_ = from;
+  leave_out(waves_->missing());
   if (plan_.policy == ir::GridPolicy::one_item_per_cta) lists_ -= left_out;
 }
 
@@ -142,8 +145,27 @@ Progress Machine::progress(std::int64_t now) const {
   return out;
 }
 
+void Machine::skip_trips() {
+  look_at_loops_ = false;
+  const std::int64_t trips = loops_->leave_out(ctas_, progress(end_));
+  if (trips == 0) return;
+  loops_->jump(ctas_, trips);
+  Progress missing = loops_->missing();
+  for (CtaState& cta : ctas_) cta.launched -= cta.active ? missing.ticks : 0;
+  missing.cta_cycles = 0;  // of CTAs that ended
+  leave_out(missing);
+}
+
+void Machine::leave_out(const Progress& missing) {
+  missing_ = missing_ + missing;
+  for (SmState& sm : sms_) {
+    sm.resident_since -= missing.ticks;
+    sm.empty_since -= missing.ticks;
+  }
+}
+
 void Machine::add_missing() {
-  const Progress& missing = waves_->missing();
+  const Progress& missing = missing_;
   result_.ticks += missing.ticks;
   result_.l2_bytes += missing.l2_bytes;
   result_.hbm_bytes += missing.hbm_bytes;
@@ -152,11 +174,7 @@ void Machine::add_missing() {
   result_.hit_bytes += missing.hit_bytes;
   result_.cta_cycles += missing.cta_cycles;
   for (std::size_t i = 0; i < kWaitCount; ++i) result_.wait_cycles[i] += missing.wait_ticks[i] / static_cast<double>(kTicksPerCycle);
-  // Every SM has gone on as before.
-  const double cycles = to_cycles(Ticks(missing.ticks)).count();
-  result_.resident_cycles += cycles * static_cast<double>(groups_.size()) * cluster_;
   for (std::size_t i = 0; i < offset_trips_.size(); ++i) offset_trips_[i] += missing.offset_trips[i];
-  for (int sm = 0; sm < config_.sms; ++sm) offset_cycles_[static_cast<std::size_t>(sm % kStartOffsets)] += cycles;
   result_.spread = spread();
 }
 
@@ -197,6 +215,7 @@ void Machine::retire_if_done(std::int32_t slot, std::int64_t now) {
   CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
   if (!cta.active || cta.running_agents > 0 || cta.stores_in_flight > 0) return;
   cta.active = false;
+  loops_->restart();
   result_.cta_cycles += to_cycles(Ticks(now - cta.launched)).count();
   if (trace_) trace_->retire(slot, now);
   SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];

@@ -253,6 +253,7 @@ class Simulator {
           config.fills_l2 = in_model && footprint_bytes_ > static_cast<double>(chip_.l2_effective().count());
           config.shares_l2 = in_model && kernels_ > 1;
           config.leave_out_waves = !in_model || (!starts_warm() && (config.fills_l2 || !config.shares_l2));
+          config.leave_out_trips = !in_model || (!starts_warm() && !config.shares_l2);
           played = fast_[n]->play(config);
         } else {
           played = play(selected_[n], pipeline_.tensors(), chip_, config);

@@ -20,12 +20,6 @@ bool alike(double a, double b) {
   return std::abs(a - b) <= kDrift * std::max(std::abs(a), std::abs(b));
 }
 
-bool alike(const Progress& a, const Progress& b) {
-  return alike(static_cast<double>(a.ticks), static_cast<double>(b.ticks)) && alike(a.l2_bytes, b.l2_bytes) &&
-         std::abs(a.hbm_bytes - b.hbm_bytes) <= kDrift * std::max(a.l2_bytes, b.l2_bytes) &&
-         std::abs(a.hbm_written_bytes - b.hbm_written_bytes) <= kDrift * std::max(a.l2_bytes, b.l2_bytes);
-}
-
 // Items after which the grid repeats with other slabs; 0: it does not.
 std::int64_t repeated_items(const ir::Kernel& kernel) {
   if (kernel.families.size() != 1 || kernel.grid.interleave > 1 || kernel.grid.policy == ir::GridPolicy::lists) return 0;
@@ -47,6 +41,12 @@ std::int64_t repeated_items(const ir::Kernel& kernel) {
 
 }  // namespace
 
+bool alike(const Progress& a, const Progress& b) {
+  return alike(static_cast<double>(a.ticks), static_cast<double>(b.ticks)) && alike(a.l2_bytes, b.l2_bytes) &&
+         std::abs(a.hbm_bytes - b.hbm_bytes) <= kDrift * std::max(a.l2_bytes, b.l2_bytes) &&
+         std::abs(a.hbm_written_bytes - b.hbm_written_bytes) <= kDrift * std::max(a.l2_bytes, b.l2_bytes);
+}
+
 Progress operator-(const Progress& a, const Progress& b) {
   Progress out{a.ticks - b.ticks,
                a.l2_inserted_bytes - b.l2_inserted_bytes,
@@ -62,6 +62,10 @@ Progress operator-(const Progress& a, const Progress& b) {
   for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_ticks[i] = a.wait_ticks[i] - b.wait_ticks[i];
   for (std::size_t i = 0; i < a.offset_trips.size(); ++i) out.offset_trips[i] = a.offset_trips[i] - b.offset_trips[i];
   return out;
+}
+
+Progress operator+(const Progress& a, const Progress& b) {
+  return a - b * -1;
 }
 
 Progress operator*(const Progress& a, double times) {

@@ -26,8 +26,11 @@ struct Progress {
   std::array<double, kWaitCount> wait_ticks{};
   std::array<double, kStartOffsets> offset_trips{};
 };
+[[nodiscard]] Progress operator+(const Progress& a, const Progress& b);
 [[nodiscard]] Progress operator-(const Progress& a, const Progress& b);
 [[nodiscard]] Progress operator*(const Progress& a, double times);
+// The same time and bytes, to within what counts as steady.
+[[nodiscard]] bool alike(const Progress& a, const Progress& b);
 
 class SteadyWaves {
  public:
