@@ -74,8 +74,9 @@ MachineResult Machine::run() {
   }
   check_finished();
   for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
-  result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
+  result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end() + missing_.owed_ticks)));
   for (const SmState& sm : sms_) result_.drain_ticks.push_back(result_.ticks - sm.empty_since);
+  result_.ticks += static_cast<std::int64_t>(missing_.ticks);
   std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
   result_.spread = spread();
   result_.wait_cycles = wait_cycles();

@@ -129,10 +129,11 @@ void Machine::handed_out(std::int64_t next, std::int64_t now) {
 
 Progress Machine::progress(std::int64_t now) const {
   Progress out;
-  out.ticks = now;
+  out.ticks = static_cast<double>(now);
+  out.owed_ticks = memory_.write_back_ticks();
   if (config_.cache != nullptr) {
-    out.l2_inserted_bytes = config_.cache->inserted_bytes();
-    out.l2_evicted_bytes = config_.cache->evicted_bytes();
+    out.l2_inserted_bytes = static_cast<double>(config_.cache->inserted_bytes());
+    out.l2_evicted_bytes = static_cast<double>(config_.cache->evicted_bytes());
   }
   out.l2_bytes = result_.l2_bytes;
   out.hbm_bytes = result_.hbm_bytes;
@@ -142,6 +143,7 @@ Progress Machine::progress(std::int64_t now) const {
   out.cta_cycles = result_.cta_cycles;
   for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_ticks[i] = static_cast<double>(wait_ticks_[i]);
   out.offset_trips = offset_trips_;
+  out.add(missing_);
   return out;
 }
 
@@ -151,22 +153,22 @@ void Machine::skip_trips() {
   if (trips == 0) return;
   loops_->jump(ctas_, trips);
   Progress missing = loops_->missing();
-  for (CtaState& cta : ctas_) cta.launched -= cta.active ? missing.ticks : 0;
+  for (CtaState& cta : ctas_) cta.launched -= cta.active ? static_cast<std::int64_t>(missing.ticks) : 0;
   missing.cta_cycles = 0;  // of CTAs that ended
   leave_out(missing);
 }
 
 void Machine::leave_out(const Progress& missing) {
-  missing_ = missing_ + missing;
+  missing_.add(missing);
   for (SmState& sm : sms_) {
-    sm.resident_since -= missing.ticks;
-    sm.empty_since -= missing.ticks;
+    sm.resident_since -= static_cast<std::int64_t>(missing.ticks);
+    sm.empty_since -= static_cast<std::int64_t>(missing.ticks);
   }
+  if (config_.cache != nullptr) config_.cache->pass(static_cast<std::int64_t>(missing.l2_inserted_bytes));
 }
 
 void Machine::add_missing() {
   const Progress& missing = missing_;
-  result_.ticks += missing.ticks;
   result_.l2_bytes += missing.l2_bytes;
   result_.hbm_bytes += missing.hbm_bytes;
   result_.hbm_written_bytes += missing.hbm_written_bytes;

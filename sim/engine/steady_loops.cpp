@@ -8,7 +8,7 @@ namespace attnsim::machine {
 namespace {
 
 // Trips of a stretch, those before the first stretch, and those that are played behind what is left out.
-constexpr std::int64_t kStretch = 4;
+constexpr std::int64_t kStretch = 3;
 constexpr std::int64_t kWarming = 3;
 constexpr std::int64_t kKept = 4;
 
@@ -82,9 +82,10 @@ std::int64_t SteadyLoops::leave_out(const std::vector<CtaState>& ctas, const Pro
     return 0;
   }
   marks_.push_back(now);
-  const std::size_t n = marks_.size();
-  if (n < 3 || least < kStretch || !alike(now - marks_[n - 2], marks_[n - 2] - marks_[n - 3])) return 0;
-  missing_ = (now - marks_[n - 3]) * (static_cast<double>(least) / static_cast<double>(2 * kStretch));
+  const double more = static_cast<double>(least) / static_cast<double>(kStretch);
+  if (more < 1 || !is_steady(marks_, more)) return 0;
+  missing_ = {};
+  missing_.add(marks_.back() - marks_.front(), more / static_cast<double>(marks_.size() - 1));
   marks_.clear();
   return least;
 }

@@ -9,7 +9,7 @@
 
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine_state.h"
-#include "sim/engine/steady_waves.h"
+#include "sim/engine/steadiness.h"
 
 namespace attnsim::machine {
 

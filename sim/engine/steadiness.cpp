@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim/engine/steadiness.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace attnsim::machine {
+
+namespace {
+
+// Amounts of work that are compared at least: two could agree by chance.
+constexpr std::size_t kLeast = 3;
+// By how much the halves may differ, and the error that the whole time may be expected to have.
+constexpr double kDrift = 0.01;
+constexpr double kError = 0.003;
+
+bool alike(double a, double b, double scale) {
+  return std::abs(a - b) <= kDrift * scale;
+}
+
+}  // namespace
+
+void Progress::add(const Progress& other, double times) {
+  ticks += other.ticks * times;
+  owed_ticks += other.owed_ticks * times;
+  l2_inserted_bytes += other.l2_inserted_bytes * times;
+  l2_evicted_bytes += other.l2_evicted_bytes * times;
+  l2_bytes += other.l2_bytes * times;
+  hbm_bytes += other.hbm_bytes * times;
+  hbm_written_bytes += other.hbm_written_bytes * times;
+  loaded_bytes += other.loaded_bytes * times;
+  hit_bytes += other.hit_bytes * times;
+  cta_cycles += other.cta_cycles * times;
+  for (std::size_t i = 0; i < wait_ticks.size(); ++i) wait_ticks[i] += other.wait_ticks[i] * times;
+  for (std::size_t i = 0; i < offset_trips.size(); ++i) offset_trips[i] += other.offset_trips[i] * times;
+}
+
+Progress operator-(Progress a, const Progress& b) {
+  a.add(b, -1);
+  return a;
+}
+
+bool is_steady(const std::vector<Progress>& marks, double more) {
+  if (marks.size() < kLeast + 1) return false;
+  const std::size_t amounts = marks.size() - 1;
+  const std::size_t half = amounts / 2;
+  const Progress early = marks[half] - marks.front();
+  const Progress late = marks.back() - marks[amounts - half];
+  const double time = late.ticks;
+  const double bytes = std::max(late.l2_bytes, early.l2_bytes);
+  const bool same = alike(early.ticks, late.ticks, time) && alike(early.hbm_bytes, late.hbm_bytes, bytes) &&
+                    alike(early.hbm_written_bytes, late.hbm_written_bytes, bytes) && alike(early.owed_ticks, late.owed_ticks, time);
+  if (!same) return false;
+  const double mean = (marks.back().ticks - marks.front().ticks) / static_cast<double>(amounts);
+  double squares = 0;
+  for (std::size_t i = 0; i < amounts; ++i) {
+    const double off = marks[i + 1].ticks - marks[i].ticks - mean;
+    squares += off * off;
+  }
+  const double of_mean = std::sqrt(squares / static_cast<double>(amounts - 1) / static_cast<double>(amounts));
+  return of_mean * more <= kError * (marks.back().ticks + mean * more);
+}
+
+}  // namespace attnsim::machine
