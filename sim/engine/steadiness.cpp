@@ -18,6 +18,12 @@ bool alike(double a, double b, double scale) {
   return std::abs(a - b) <= kDrift * scale;
 }
 
+// Parts of what moves between SMs and L2, not the amounts, which copies under way let swing.
+bool alike_in_bytes(const Progress& a, const Progress& b) {
+  const auto part = [](double bytes, const Progress& p) { return p.l2_bytes > 0 ? bytes / p.l2_bytes : 0; };
+  return alike(part(a.hbm_bytes, a), part(b.hbm_bytes, b), 1) && alike(part(a.hbm_written_bytes, a), part(b.hbm_written_bytes, b), 1);
+}
+
 }  // namespace
 
 void Progress::add(const Progress& other, double times) {
@@ -47,10 +53,7 @@ bool is_steady(const std::vector<Progress>& marks, double more) {
   const Progress early = marks[half] - marks.front();
   const Progress late = marks.back() - marks[amounts - half];
   const double time = late.ticks;
-  const double bytes = std::max(late.l2_bytes, early.l2_bytes);
-  const bool same = alike(early.ticks, late.ticks, time) && alike(early.hbm_bytes, late.hbm_bytes, bytes) &&
-                    alike(early.hbm_written_bytes, late.hbm_written_bytes, bytes) && alike(early.owed_ticks, late.owed_ticks, time);
-  if (!same) return false;
+  if (!alike(early.ticks, late.ticks, time) || !alike(early.owed_ticks, late.owed_ticks, time) || !alike_in_bytes(early, late)) return false;
   const double mean = (marks.back().ticks - marks.front().ticks) / static_cast<double>(amounts);
   double squares = 0;
   for (std::size_t i = 0; i < amounts; ++i) {

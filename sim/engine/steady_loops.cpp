@@ -8,8 +8,8 @@ namespace attnsim::machine {
 namespace {
 
 // Trips of a stretch, those before the first stretch, and those that are played behind what is left out.
-constexpr std::int64_t kStretch = 3;
-constexpr std::int64_t kWarming = 3;
+constexpr std::int64_t kStretch = 4;
+constexpr std::int64_t kWarming = 4;
 constexpr std::int64_t kKept = 4;
 
 // Rows that a loop brings to L2 are of no use to items that come later: there are none, or they walk others.
