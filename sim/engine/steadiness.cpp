@@ -24,6 +24,24 @@ bool alike_in_bytes(const Progress& a, const Progress& b) {
   return alike(part(a.hbm_bytes, a), part(b.hbm_bytes, b), 1) && alike(part(a.hbm_written_bytes, a), part(b.hbm_written_bytes, b), 1);
 }
 
+// `marks`: one more than there are amounts.
+bool is_steady(const Progress* marks, std::size_t amounts, double more) {
+  const Progress& end = marks[amounts];
+  const std::size_t half = amounts / 2;
+  const Progress early = marks[half] - marks[0];
+  const Progress late = end - marks[amounts - half];
+  const double time = late.ticks;
+  if (!alike(early.ticks, late.ticks, time) || !alike(early.owed_ticks, late.owed_ticks, time) || !alike_in_bytes(early, late)) return false;
+  const double mean = (end.ticks - marks[0].ticks) / static_cast<double>(amounts);
+  double squares = 0;
+  for (std::size_t i = 0; i < amounts; ++i) {
+    const double off = marks[i + 1].ticks - marks[i].ticks - mean;
+    squares += off * off;
+  }
+  const double of_mean = std::sqrt(squares / static_cast<double>(amounts - 1) / static_cast<double>(amounts));
+  return of_mean * more <= kError * (end.ticks + mean * more);
+}
+
 }  // namespace
 
 void Progress::add(const Progress& other, double times) {
@@ -46,22 +64,13 @@ Progress operator-(Progress a, const Progress& b) {
   return a;
 }
 
-bool is_steady(const std::vector<Progress>& marks, double more) {
-  if (marks.size() < kLeast + 1) return false;
-  const std::size_t amounts = marks.size() - 1;
-  const std::size_t half = amounts / 2;
-  const Progress early = marks[half] - marks.front();
-  const Progress late = marks.back() - marks[amounts - half];
-  const double time = late.ticks;
-  if (!alike(early.ticks, late.ticks, time) || !alike(early.owed_ticks, late.owed_ticks, time) || !alike_in_bytes(early, late)) return false;
-  const double mean = (marks.back().ticks - marks.front().ticks) / static_cast<double>(amounts);
-  double squares = 0;
-  for (std::size_t i = 0; i < amounts; ++i) {
-    const double off = marks[i + 1].ticks - marks[i].ticks - mean;
-    squares += off * off;
+std::size_t steady_amounts(const std::vector<Progress>& marks, double more) {
+  // The first may still belong to the start.
+  for (std::size_t first = 0; first < 2 && first + kLeast < marks.size(); ++first) {
+    const std::size_t amounts = marks.size() - 1 - first;
+    if (is_steady(marks.data() + first, amounts, more)) return amounts;
   }
-  const double of_mean = std::sqrt(squares / static_cast<double>(amounts - 1) / static_cast<double>(amounts));
-  return of_mean * more <= kError * (marks.back().ticks + mean * more);
+  return 0;
 }
 
 }  // namespace attnsim::machine

@@ -30,8 +30,9 @@ struct Progress {
 };
 [[nodiscard]] Progress operator-(Progress a, const Progress& b);
 
-// `marks`: after equal amounts of work. True when what follows, `more` such amounts, may be taken for their mean: the mean of the first
-// half is that of the second, and the spread lets expect a small error of the whole time.
-[[nodiscard]] bool is_steady(const std::vector<Progress>& marks, double more);
+// `marks`: after equal amounts of work. Over how many of the last of these amounts the play was steady, so that what follows, `more` such
+// amounts, may be taken for their mean; 0: it was not. Steady means that the mean of the first half is that of the second, and that
+// the spread lets expect a small error of the whole time.
+[[nodiscard]] std::size_t steady_amounts(const std::vector<Progress>& marks, double more);
 
 }  // namespace attnsim::machine

@@ -11,6 +11,7 @@ namespace {
 constexpr std::int64_t kStretch = 4;
 constexpr std::int64_t kWarming = 4;
 constexpr std::int64_t kKept = 4;
+constexpr std::int64_t kSeenTimes = 4;
 
 // Rows that a loop brings to L2 are of no use to items that come later: there are none, or they walk others.
 bool nothing_is_found_later(const ir::Kernel& kernel, std::int64_t slots) {
@@ -82,12 +83,15 @@ std::int64_t SteadyLoops::leave_out(const std::vector<CtaState>& ctas, const Pro
     return 0;
   }
   marks_.push_back(now);
-  const double more = static_cast<double>(least) / static_cast<double>(kStretch);
-  if (more < 1 || !is_steady(marks_, more)) return 0;
+  if (least < kStretch) return 0;
+  const std::size_t steady = steady_amounts(marks_, static_cast<double>(least) / static_cast<double>(kStretch));
+  if (steady == 0) return 0;
+  // Far ahead loops may fall into another step: what is left out is no more than some times what has been seen.
+  const std::int64_t trips = std::min(least, kSeenTimes * kStretch * static_cast<std::int64_t>(steady));
   missing_ = {};
-  missing_.add(marks_.back() - marks_.front(), more / static_cast<double>(marks_.size() - 1));
+  missing_.add(now - marks_[marks_.size() - 1 - steady], static_cast<double>(trips) / static_cast<double>(kStretch) / static_cast<double>(steady));
   marks_.clear();
-  return least;
+  return trips;
 }
 
 void SteadyLoops::jump(std::vector<CtaState>& ctas, std::int64_t trips) const {

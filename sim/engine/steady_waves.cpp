@@ -56,9 +56,10 @@ std::int64_t SteadyWaves::leave_out(std::int64_t next, std::int64_t items, const
   if (config_.fills_l2 && now.l2_evicted_bytes == 0) return 0;
   marks_.push_back(now);
   const std::int64_t periods = (items - next) / period_ - kept();
-  if (periods < 1 || !is_steady(marks_, static_cast<double>(periods))) return 0;
+  const std::size_t steady = periods < 1 ? 0 : steady_amounts(marks_, static_cast<double>(periods));
+  if (steady == 0) return 0;
   left_out_ = periods * period_;
-  missing_.add(marks_.back() - marks_.front(), static_cast<double>(periods) / static_cast<double>(marks_.size() - 1));
+  missing_.add(now - marks_[marks_.size() - 1 - steady], static_cast<double>(periods) / static_cast<double>(steady));
   return left_out_;
 }
 
