@@ -118,10 +118,15 @@ class Collector {
     VisitedTiles visited;
     std::int64_t width = 0;
     ir::TripRuns selected;
+    const Walk walk{&family, &section, split, op.when};
+    const bool even = cols == nullptr || cols->kind == ir::AxisKind::fixed;  // one width in all trips
+    const bool known = trip_rows && even && walk == last_walk_;              // V is walked as K is
     const bool unconditional = op.when != ir::When::item_flag && op.when != ir::When::not_item_flag;
     const bool once = section.kind == ir::SectionKind::once && unconditional;
     if (once) selected = {ir::TripRun{0, 1, 1, false}};
+    if (known) width = last_visited_.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
     for (const ir::RowTile* tile : tiles) {
+      if (known) break;
       const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when == ir::When::always;
       if (!as_it_is && !once) selected = acting_runs(*tile, section, op.when);
       const ir::TripRuns& acting = as_it_is ? tile->runs : selected;
@@ -139,7 +144,9 @@ class Collector {
     }
     if (trip_rows && !tiles.empty()) {
       const std::int64_t padded = rows == nullptr ? 1 : rows->padded;
-      for (const Interval& span : visited.intervals()) {
+      if (!known) last_visited_ = visited.intervals();
+      last_walk_ = walk;
+      for (const Interval& span : last_visited_) {
         const std::int64_t last = span.end - 1;
         intervals.push_back(
             {op.access.row_offset + span.begin * padded, op.access.row_offset + last * padded + valid(rows, family, *tiles.front(), last)});
@@ -220,6 +227,15 @@ class Collector {
   const ir::Kernel& kernel_;
   const std::vector<ir::Tensor>& tensors_;
   std::vector<TensorTouch> touch_;
+  struct Walk {
+    const ir::ItemFamily* family = nullptr;
+    const ir::Section* section = nullptr;
+    int split = 0;
+    ir::When when = ir::When::always;
+    bool operator==(const Walk&) const = default;
+  };
+  Walk last_walk_;  // of a loop's rows, and what it visits
+  std::vector<Interval> last_visited_;
   const ir::ItemFamily* last_ = nullptr;
   Groups all_;  // of the last family
 };

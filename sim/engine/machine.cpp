@@ -37,7 +37,6 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
   step_counts_.resize(plan_.step_count);
   events_.resize(std::max(events_.size(), sms_.size()));
   for (EventQueue& events : events_) events.clear();
-  for (CtaState& cta : ctas_) cta.active = false;
   ctas_.resize(std::max(ctas_.size(), sms_.size() * static_cast<std::size_t>(config.ctas_per_sm)));  // and never moved
   if (config.attribute) tally_.emplace(plan_, kernel_.program, config);
   if (config.listener == nullptr) return;
@@ -341,7 +340,8 @@ std::array<double, kWaitCount> Machine::wait_cycles() const {
 
 void Machine::check_finished() const {
   std::string stuck;
-  for (const CtaState& cta : ctas_) {
+  for (std::size_t c = 0; c < cta_count_; ++c) {
+    const CtaState& cta = ctas_[c];
     if (!cta.active) continue;
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       const AgentState& agent = cta.agents[a];

@@ -149,11 +149,11 @@ Progress Machine::progress(std::int64_t now) const {
 
 void Machine::skip_trips() {
   look_at_loops_ = false;
-  const std::int64_t trips = loops_->leave_out(ctas_, progress(end_));
+  const std::int64_t trips = loops_->leave_out({ctas_.data(), cta_count_}, progress(end_));
   if (trips == 0) return;
-  loops_->jump(ctas_, trips);
+  loops_->jump({ctas_.data(), cta_count_}, trips);
   Progress missing = loops_->missing();
-  for (CtaState& cta : ctas_) cta.launched -= cta.active ? static_cast<std::int64_t>(missing.ticks) : 0;
+  for (std::size_t c = 0; c < cta_count_; ++c) ctas_[c].launched -= static_cast<std::int64_t>(missing.ticks);
   missing.cta_cycles = 0;  // of CTAs that ended
   leave_out(missing);
 }

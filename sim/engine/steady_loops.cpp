@@ -65,7 +65,7 @@ std::int64_t SteadyLoops::room(const AgentState& agent) const {
   return 0;
 }
 
-std::int64_t SteadyLoops::leave_out(const std::vector<CtaState>& ctas, const Progress& now) {
+std::int64_t SteadyLoops::leave_out(std::span<const CtaState> ctas, const Progress& now) {
   std::int64_t least = INT64_MAX;
   std::int64_t walking = 0;
   for (const CtaState& cta : ctas) {
@@ -94,7 +94,7 @@ std::int64_t SteadyLoops::leave_out(const std::vector<CtaState>& ctas, const Pro
   return trips;
 }
 
-void SteadyLoops::jump(std::vector<CtaState>& ctas, std::int64_t trips) const {
+void SteadyLoops::jump(std::span<CtaState> ctas, std::int64_t trips) const {
   for (CtaState& cta : ctas) {
     if (!cta.active) continue;
     for (AgentState& agent : cta.agents) agent.step += walks(agent) ? trips : 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "sim/engine/kernel_plan.h"
@@ -26,10 +27,10 @@ class SteadyLoops {
     return static_cast<int>(section) == section_ && ++trips_ >= next_mark_;
   }
   // Trips that each of the CTAs leaves out from now on; mostly 0.
-  std::int64_t leave_out(const std::vector<CtaState>& ctas, const Progress& now);
+  std::int64_t leave_out(std::span<const CtaState> ctas, const Progress& now);
   // What they would have added.
   [[nodiscard]] const Progress& missing() const { return missing_; }
-  void jump(std::vector<CtaState>& ctas, std::int64_t trips) const;
+  void jump(std::span<CtaState> ctas, std::int64_t trips) const;
 
  private:
   // Trips that the agent may leave out; negative before its loop has settled.

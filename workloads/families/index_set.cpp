@@ -82,7 +82,9 @@ std::vector<ir::RowTile> row_tiles(const IndexSet& set, const Tiling& tiling) {
     for (std::int64_t split = 0; split < tiling.splits; ++split) {
       const std::int64_t begin = std::min(split * per_split, count);
       const std::int64_t end = std::min(begin + per_split, count);
-      const std::vector<TileRun> piece = tiling.splits == 1 ? runs : slice_of(runs, begin, end);
+      std::vector<TileRun> slice;
+      if (tiling.splits > 1) slice = slice_of(runs, begin, end);
+      const std::vector<TileRun>& piece = tiling.splits > 1 ? slice : runs;
       ir::RowTile tile;
       tile.row_begin = row;
       tile.rows = row_end - row;
