@@ -53,9 +53,7 @@ ir::TripRuns only(const ir::TripRuns& runs, bool partial) {
 double kept_pairs(const ItemView& item, const ir::Section& section, When when, const ir::TripRuns& acting, int columns) {
   const auto kept = static_cast<double>(item.tile->kept);
   const auto rows = static_cast<double>(item.tile->rows);
-  const auto pairs = [&](const ir::TripRuns& runs) {
-    return rows * sum_of_valid_columns(runs, item.family->loop_extent, {columns});
-  };
+  const auto pairs = [&](const ir::TripRuns& runs) { return rows * sum_of_valid_columns(runs, item.family->loop_extent, {columns}); };
   if (when == When::full_trip || when == When::partial_trip) {
     const double full = std::min(kept, pairs(acting_runs(*item.tile, section, When::full_trip)));
     return when == When::full_trip ? full : kept - full;
@@ -70,8 +68,7 @@ ir::TripRuns acting_runs(const ir::RowTile& tile, const ir::Section& section, Wh
   if (when == When::item_flag && !tile.flag) return {};
   if (when == When::not_item_flag && tile.flag) return {};
   if (section.kind == ir::SectionKind::once) return {ir::TripRun{0, 1, 1, false}};
-  const ir::TripRuns runs =
-      section.trips == ir::TripSource::runs ? tile.runs : ir::TripRuns{ir::TripRun{0, tile.peers, 1, false}};
+  const ir::TripRuns runs = section.trips == ir::TripSource::runs ? tile.runs : ir::TripRuns{ir::TripRun{0, tile.peers, 1, false}};
   switch (when) {
     case When::first_trip: return only_first(runs);
     case When::not_first_trip: return without_first(runs);

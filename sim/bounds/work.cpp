@@ -126,9 +126,18 @@ class Counter {
         shape = reaches_ragged ? 1 : 0;
         masked_ragged = 0;
       }
-      const Key key{tile.rows, tile.partial_trips(), tile.kept - full * tile.rows * columns, tile.peers, tile.flag ? 1 : 0,
-                    tile.split == 0 ? 1 : 0, sharers[t], shape, masked_ragged, alone ? full : -1,
-                    alone ? static_cast<std::int64_t>(tile.runs.size()) : 0, alone ? tile.kept : 0};
+      const Key key{tile.rows,
+                    tile.partial_trips(),
+                    tile.kept - full * tile.rows * columns,
+                    tile.peers,
+                    tile.flag ? 1 : 0,
+                    tile.split == 0 ? 1 : 0,
+                    sharers[t],
+                    shape,
+                    masked_ragged,
+                    alone ? full : -1,
+                    alone ? static_cast<std::int64_t>(tile.runs.size()) : 0,
+                    alone ? tile.kept : 0};
       if (at == groups.end() || at->first != key) at = groups.try_emplace(key).first;
       at->second.push_back(t);
     }

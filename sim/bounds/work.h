@@ -33,7 +33,7 @@ struct ItemClass {
   const ir::RowTile* tile = nullptr;
   ServerCycles servers{};
   SmallVector<double, 4> agent_cycles;  // by agent: steps that hold it up one after the other
-  double latency_cycles = 0;         // of a CTA's first item: longest chain through one agent, first load included
+  double latency_cycles = 0;            // of a CTA's first item: longest chain through one agent, first load included
 };
 
 struct KernelWork {

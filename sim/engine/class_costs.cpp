@@ -115,7 +115,8 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
     : tensors_(tensors), selected_(without_flags(selected)), slice_(whole) {
   const ir::Kernel& kernel = *selected.kernel;
   exact_ = few_short_classes(kernel);
-  for (std::size_t i = 0; i < kAxes.size(); ++i) lengths_[i] = played_lengths(kernel, kAxes[i]);
+  lengths_[0].assign(kPlayedTrips.begin(), kPlayedTrips.end());
+  for (std::size_t i = 1; i < kAxes.size(); ++i) lengths_[i] = played_lengths(kernel, kAxes[i]);
   few_short_ = short_loops_are_few(kernel);
   kernel_.name = kernel.name;
   kernel_.program = kernel.program;
@@ -177,7 +178,7 @@ ItemCost ClassCosts::estimate(const ItemClass& c) {
     const auto axis = kAxes[i];
     const std::int64_t trips = c.*axis;
     const auto upper = std::lower_bound(lengths_[i].begin(), lengths_[i].end(), trips);
-    if (upper != lengths_[i].end() && *upper == trips) continue;
+    if (upper == lengths_[i].begin() || (upper != lengths_[i].end() && *upper == trips)) continue;
     ItemClass from = c;
     if (upper == lengths_[i].end()) {
       from.*axis = kPlayedTrips.back();

@@ -80,9 +80,9 @@ class ClassCosts {
   MachineConfig slice_;
   KernelPlan plan_;
   std::vector<Checkpoint> checkpoints_;
-  bool exact_ = false;  // so few short classes that each is played
+  bool exact_ = false;                                // so few short classes that each is played
   std::array<std::vector<std::int64_t>, 3> lengths_;  // that are played, of full, partial and peer trips
-  bool few_short_ = false;  // items of short loops are of no weight
+  bool few_short_ = false;                            // items of short loops are of no weight
   std::deque<Row> rows_;
   std::size_t last_row_ = 0;
   std::deque<ItemCost> costs_;

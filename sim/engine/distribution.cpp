@@ -2,7 +2,6 @@
 #include "sim/engine/distribution.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 
 namespace attnsim {
@@ -24,12 +23,11 @@ struct Slot {
   [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
 };
 
-// Slots by their ends, to within a small part of the longest item: a ring of buckets, first come first served in each.
+// Slots in order of their ends: a ring of buckets, each in order.
 class SlotCalendar {
  public:
-  SlotCalendar(std::size_t places, double longest)
-      : per_longest_(std::clamp<std::size_t>(std::bit_ceil(places), 64, 1024)), first_(2 * per_longest_, kNone), last_(2 * per_longest_, kNone) {
-    scale_ = longest > 0 ? static_cast<double>(per_longest_) / longest : 0;
+  SlotCalendar(std::size_t places, double longest) {
+    scale_ = longest > 0 ? static_cast<double>(kPerLongest) / longest : 0;
     slots_.reserve(places);
   }
 
@@ -51,6 +49,7 @@ class SlotCalendar {
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr std::size_t kPerLongest = 1024;  // buckets
   [[nodiscard]] std::uint64_t bucket_of(double end) const { return static_cast<std::uint64_t>(end * scale_); }
   [[nodiscard]] std::size_t at(std::uint64_t bucket) const { return bucket & (first_.size() - 1); }
   // Of slots that end together those of one SM follow one another.
@@ -62,22 +61,20 @@ class SlotCalendar {
   }
   void enter(std::uint32_t index) {
     const std::size_t bucket = at(bucket_of(slots_[index].end));
-    next_[index] = kNone;
-    if (first_[bucket] == kNone) {
-      first_[bucket] = index;
-    } else {
-      next_[last_[bucket]] = index;
-    }
-    last_[bucket] = index;
+    std::uint32_t* place = &first_[bucket];
+    if (*place != kNone && !slots_[index].before(slots_[last_[bucket]])) place = &next_[last_[bucket]];
+    while (*place != kNone && !slots_[index].before(slots_[*place])) place = &next_[*place];
+    next_[index] = *place;
+    if (*place == kNone) last_[bucket] = index;
+    *place = index;
   }
 
-  std::size_t per_longest_;
   double scale_ = 0;
-  std::uint64_t now_ = 0;             // bucket
+  std::uint64_t now_ = 0;  // bucket
   std::vector<Slot> slots_;
-  std::vector<std::uint32_t> next_;   // by slot: the one behind it in its bucket
-  std::vector<std::uint32_t> first_;  // by bucket
-  std::vector<std::uint32_t> last_;
+  std::vector<std::uint32_t> next_;                                                        // by slot: the one behind it in its bucket
+  std::vector<std::uint32_t> first_ = std::vector<std::uint32_t>(2 * kPerLongest, kNone);  // by bucket
+  std::vector<std::uint32_t> last_ = first_;
 };
 
 // End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().

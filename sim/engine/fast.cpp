@@ -83,7 +83,8 @@ std::int64_t section_of_part(const ir::Kernel& kernel, int parts) {
   for (const ir::Agent& agent : kernel.program.agents) {
     for (const auto& section : agent.sections) {
       for (const ir::Op& op : section) {
-        if (op.kind == ir::OpKind::load && op.access.row_from == ir::RowFrom::trip) group = std::max<std::int64_t>(group, op.access.slab_divisor);
+        if (op.kind == ir::OpKind::load && op.access.row_from == ir::RowFrom::trip)
+          group = std::max<std::int64_t>(group, op.access.slab_divisor);
       }
     }
   }

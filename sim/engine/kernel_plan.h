@@ -42,9 +42,9 @@ struct PlannedStep {
   std::int64_t group_issue_ticks = 0;
   std::int64_t latency = 0;
   std::int64_t issue_ticks = 0;
-  double smem_ticks_per_byte = 0;  // arriving data written to SMEM
-  ir::Access access;               // of a copy
-  std::vector<ir::TileId> waits;   // tiles that some asynchronous mma keeps pending
+  double smem_ticks_per_byte = 0;      // arriving data written to SMEM
+  ir::Access access;                   // of a copy
+  std::vector<ir::TileId> waits;       // tiles that some asynchronous mma keeps pending
   std::vector<ir::TileId> busy_tiles;  // pending until an asynchronous mma completes
   const ir::Op* op = nullptr;
   const Step* step = nullptr;
@@ -67,7 +67,7 @@ struct KernelPlan {
   std::vector<char> is_loop;  // by section
   std::vector<char> is_peers;
   std::size_t step_count = 0;
-  int cluster = 1;                   // CTAs launched together on SMs of one GPC
+  int cluster = 1;  // CTAs launched together on SMs of one GPC
   std::vector<PlannedToken> tokens;
   std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;

@@ -251,8 +251,8 @@ bool Machine::execute(AgentState& agent, const PlannedStep& step, std::int64_t t
 bool Machine::await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
   CtaState& cta = *agent.cta;
   const ItemGroup group = step.kernel_scope ? group_of(agent.item) : ItemGroup{};
-  std::int64_t& awaited =
-      step.kernel_scope ? kernel_awaited_[{cta.id, agent.index, step.token, group}] : agent.counts[static_cast<std::size_t>(step.token)].awaited;
+  std::int64_t& awaited = step.kernel_scope ? kernel_awaited_[{cta.id, agent.index, step.token, group}]
+                                            : agent.counts[static_cast<std::size_t>(step.token)].awaited;
   const std::int64_t phases = awaited + 1 - step.distance;
   const std::int64_t needed = step.kernel_scope ? phases * step.arrivals : phases;
   const std::int64_t reached =

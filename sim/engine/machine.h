@@ -55,7 +55,7 @@ struct MachineConfig {
   bool leave_out_trips = false;  // likewise of long loops (steady_loops.h)
   bool fills_l2 = false;         // the pipeline's tensors exceed L2: waves are alike only once blocks leave it
   bool shares_l2 = false;        // other kernels find in L2 what this one leaves
-  bool attribute = false;  // book the reasons of idle ticks
+  bool attribute = false;        // book the reasons of idle ticks
   EngineListener* listener = nullptr;
   int node = 0;         // for the listener
   double start_us = 0;  // for the listener: of the kernel in the pipeline

@@ -130,8 +130,8 @@ void Machine::finish_transfer() {
     trace_->rates(end, memory_.use());
   }
   if (--transfer.parts > 0) return;
-  push_outside(transfer.agent->cta->sm, static_cast<std::int64_t>(std::ceil(end)) + transfer.latency,
-               Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+  push_outside(transfer.agent->cta->sm, static_cast<std::int64_t>(std::ceil(end)) + transfer.latency, Event::Kind::arrive,
+               static_cast<std::int32_t>(id), 0);
 }
 
 void Machine::arrive(std::int32_t id, std::int64_t now) {
@@ -150,8 +150,7 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
   free_transfers_.push_back(id);
   if (tally_ && transfer.step->kind == StepKind::load) tally_->loads(cta.sm, -1);
   if (trace_) trace_->arrive(id, now);
-  for (std::size_t i = 0; i < transfer.phases.size(); ++i)
-    signal(agent, transfer.step->op->completes[i], transfer.phases[i], now);
+  for (std::size_t i = 0; i < transfer.phases.size(); ++i) signal(agent, transfer.step->op->completes[i], transfer.phases[i], now);
   if (transfer.is_store) {
     --cta.stores_in_flight;
     --sm.stores_in_flight;

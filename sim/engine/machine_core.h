@@ -182,9 +182,7 @@ class Machine {
     push(running_sm_, time, Event::Kind::wake, agent.slot, agent.index);
     return false;
   }
-  void add_wait(Wait reason, std::int64_t ticks) {
-    wait_ticks_[static_cast<std::size_t>(reason)] += ticks;
-  }
+  void add_wait(Wait reason, std::int64_t ticks) { wait_ticks_[static_cast<std::size_t>(reason)] += ticks; }
   [[nodiscard]] VisitedTile visit(const AgentState& agent, std::int64_t trip) const {
     return visited_tile(*agent.item.tile, agent.peers, trip);
   }

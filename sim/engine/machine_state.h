@@ -135,7 +135,8 @@ struct TokenState {
   void grow() {
     const std::uint32_t wider_mask = 2 * mask + 1;
     std::vector<int> wider(wider_mask + 1, 0);
-    for (std::int64_t n = complete; n <= complete + static_cast<std::int64_t>(mask); ++n) wider[static_cast<std::size_t>(n) & wider_mask] = at(n);
+    for (std::int64_t n = complete; n <= complete + static_cast<std::int64_t>(mask); ++n)
+      wider[static_cast<std::size_t>(n) & wider_mask] = at(n);
     many.swap(wider);
     mask = wider_mask;
   }

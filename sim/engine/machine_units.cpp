@@ -17,9 +17,9 @@ void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::i
   std::int64_t& unit = chain ? sm.vector_free : sm.tensor_free;
   const bool all_free = unit <= now && sm.issue_free <= now && sm.sync_free <= now && sm.smem_free <= now && sm.tmem_free <= now;
   if (!all_free || tally_ || trace_) return;
-  const std::int64_t each = std::max({chain ? step.group_own_ticks : std::max(step.group_ticks, step.group_own_ticks), step.group_ticks,
-                                      step.group_issue_ticks, step.group_sync_ticks, step.group_smem_ticks,
-                                      chain ? step.group_tmem_ticks : 0});
+  const std::int64_t each =
+      std::max({chain ? step.group_own_ticks : std::max(step.group_ticks, step.group_own_ticks), step.group_ticks, step.group_issue_ticks,
+                step.group_sync_ticks, step.group_smem_ticks, chain ? step.group_tmem_ticks : 0});
   if (each <= 0) return;
   const std::int64_t times = std::min<std::int64_t>(step.groups - agent.group - 1, (alone_until() - 1 - now) / each);
   if (times <= 1) return;

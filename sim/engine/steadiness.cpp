@@ -31,7 +31,8 @@ bool is_steady(const Progress* marks, std::size_t amounts, double more) {
   const Progress early = marks[half] - marks[0];
   const Progress late = end - marks[amounts - half];
   const double time = late.ticks;
-  if (!alike(early.ticks, late.ticks, time) || !alike(early.owed_ticks, late.owed_ticks, time) || !alike_in_bytes(early, late)) return false;
+  if (!alike(early.ticks, late.ticks, time) || !alike(early.owed_ticks, late.owed_ticks, time) || !alike_in_bytes(early, late))
+    return false;
   const double mean = (end.ticks - marks[0].ticks) / static_cast<double>(amounts);
   double squares = 0;
   for (std::size_t i = 0; i < amounts; ++i) {

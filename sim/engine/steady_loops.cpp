@@ -28,7 +28,8 @@ bool nothing_is_found_later(const ir::Kernel& kernel, std::int64_t slots) {
       for (const auto& section : agent.sections) {
         for (const ir::Op& op : section) {
           if (op.kind != ir::OpKind::load || op.access.row_from != ir::RowFrom::trip) continue;
-          if (slots % (op.access.slab_divisor * static_cast<std::int64_t>(family.tiles.size())) != 0 && op.access.slab_divisor > 1) return false;
+          if (slots % (op.access.slab_divisor * static_cast<std::int64_t>(family.tiles.size())) != 0 && op.access.slab_divisor > 1)
+            return false;
         }
       }
     }
@@ -89,7 +90,8 @@ std::int64_t SteadyLoops::leave_out(std::span<const CtaState> ctas, const Progre
   // Far ahead loops may fall into another step: what is left out is no more than some times what has been seen.
   const std::int64_t trips = std::min(least, kSeenTimes * kStretch * static_cast<std::int64_t>(steady));
   missing_ = {};
-  missing_.add(now - marks_[marks_.size() - 1 - steady], static_cast<double>(trips) / static_cast<double>(kStretch) / static_cast<double>(steady));
+  missing_.add(now - marks_[marks_.size() - 1 - steady],
+               static_cast<double>(trips) / static_cast<double>(kStretch) / static_cast<double>(steady));
   marks_.clear();
   return trips;
 }

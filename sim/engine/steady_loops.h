@@ -23,9 +23,7 @@ class SteadyLoops {
   // A CTA came or went.
   void restart() { marks_.clear(); }
   // One more trip of a loop is through. True when it is time to look.
-  [[nodiscard]] bool is_mark(std::size_t section) {
-    return static_cast<int>(section) == section_ && ++trips_ >= next_mark_;
-  }
+  [[nodiscard]] bool is_mark(std::size_t section) { return static_cast<int>(section) == section_ && ++trips_ >= next_mark_; }
   // Trips that each of the CTAs leaves out from now on; mostly 0.
   std::int64_t leave_out(std::span<const CtaState> ctas, const Progress& now);
   // What they would have added.
@@ -38,9 +36,9 @@ class SteadyLoops {
   [[nodiscard]] bool walks(const AgentState& agent) const;
 
   const KernelPlan& plan_;
-  int section_ = -1;             // the loop; -1: none is left out
-  std::size_t agents_ = 0;       // that walk it, of one CTA
-  std::int64_t trips_ = 0;       // of all agents so far
+  int section_ = -1;        // the loop; -1: none is left out
+  std::size_t agents_ = 0;  // that walk it, of one CTA
+  std::int64_t trips_ = 0;  // of all agents so far
   std::int64_t next_mark_ = 0;
   std::vector<Progress> marks_;  // of the CTAs at hand
   Progress missing_;
