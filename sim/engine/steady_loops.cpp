@@ -12,6 +12,7 @@ constexpr std::int64_t kStretch = 4;
 constexpr std::int64_t kWarming = 4;
 constexpr std::int64_t kKept = 4;
 constexpr std::int64_t kSeenTimes = 4;
+constexpr double kFewHits = 0.02;
 
 // Rows that a loop brings to L2 are of no use to items that come later: there are none, or they walk others.
 bool nothing_is_found_later(const ir::Kernel& kernel, std::int64_t slots) {
@@ -39,7 +40,8 @@ bool nothing_is_found_later(const ir::Kernel& kernel, std::int64_t slots) {
 
 }  // namespace
 
-SteadyLoops::SteadyLoops(const ir::Kernel& kernel, const KernelPlan& plan, const MachineConfig& config, std::int64_t slots) : plan_(plan) {
+SteadyLoops::SteadyLoops(const ir::Kernel& kernel, const KernelPlan& plan, const MachineConfig& config, std::int64_t slots)
+    : plan_(plan), config_(config) {
   if (!config.leave_out_trips || (config.cache != nullptr && !nothing_is_found_later(kernel, slots))) return;
   for (std::size_t s = 0; s < kernel.program.sections.size(); ++s) {
     const ir::Section& section = kernel.program.sections[s];
@@ -87,11 +89,12 @@ std::int64_t SteadyLoops::leave_out(std::span<const CtaState> ctas, const Progre
   if (least < kStretch) return 0;
   const std::size_t steady = steady_amounts(marks_, static_cast<double>(least) / static_cast<double>(kStretch));
   if (steady == 0) return 0;
+  const Progress seen = now - marks_[marks_.size() - 1 - steady];
+  if (config_.fills_l2 && seen.hit_bytes > kFewHits * seen.loaded_bytes) return 0;  // CTAs that share rows may drift apart
   // Far ahead loops may fall into another step: what is left out is no more than some times what has been seen.
   const std::int64_t trips = std::min(least, kSeenTimes * kStretch * static_cast<std::int64_t>(steady));
   missing_ = {};
-  missing_.add(now - marks_[marks_.size() - 1 - steady],
-               static_cast<double>(trips) / static_cast<double>(kStretch) / static_cast<double>(steady));
+  missing_.add(seen, static_cast<double>(trips) / static_cast<double>(kStretch) / static_cast<double>(steady));
   marks_.clear();
   return trips;
 }

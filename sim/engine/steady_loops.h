@@ -36,6 +36,7 @@ class SteadyLoops {
   [[nodiscard]] bool walks(const AgentState& agent) const;
 
   const KernelPlan& plan_;
+  const MachineConfig& config_;
   int section_ = -1;        // the loop; -1: none is left out
   std::size_t agents_ = 0;  // that walk it, of one CTA
   std::int64_t trips_ = 0;  // of all agents so far
