@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast predictions are made: every point of the list once, with all rungs and nothing kept between points, on one core.
 //
-//   attnsim_bench_points [--repeat N] [--slowest N] [--list FILE] [--only N] [--values FILE] [--stages 1]
+//   attnsim_bench_points [--repeat N] [--slowest N] [--list FILE] [--only N] [--values FILE] [--stages 1] [--detailed TRIPS]
 //   200 points   geometric mean 0.41 ms   slowest 5 % above 3.9 ms   1290 points/s
 //
 // A point's time is the least CPU time of N passes over the shuffled list (default 1), so that what else the machine does
@@ -33,6 +33,7 @@ struct Options {
   int slowest = 0;
   int only = -1;        // this point alone, for a profiler
   bool stages = false;  // where the time goes
+  double detailed = 0;  // points of up to so many loop trips times agents are played in detail too, and compared
   std::string values;   // file for the predicted times, to compare two builds
   std::string list = ATTNSIM_SOURCE_DIR "/bench/points.csv";
 };
@@ -86,6 +87,18 @@ void print_stages(const std::vector<bench::Point>& points) {
   }
   constexpr std::array<const char*, 5> kNames{"lower", "bounds", "simulate", "identity", "standing"};
   for (std::size_t i = 0; i < ms.size(); ++i) fmt::print("{:9} {:.3f} ms\n", kNames[i], ms[i] / static_cast<double>(points.size()));
+}
+
+// fast / detailed - 1 of the points that are short enough, in the list's order.
+void print_agreement(const std::vector<bench::Point>& points, double trips) {
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const Request& r = points[i].request;
+    const ir::Pipeline pipeline = lower(*r.variant, r.problem, r.schedule, r.chip, r.conditions.extra_kernels);
+    if (loop_trips(pipeline) > trips) continue;
+    const double fast = simulate(pipeline, r.chip, r.conditions, {.kind = EngineKind::fast}).time_us;
+    const double detailed = simulate(pipeline, r.chip, r.conditions, {.kind = EngineKind::detailed}).time_us;
+    fmt::print("{:+8.3f} %  {:.6g} us  #{} {}\n", 100 * (fast / detailed - 1), detailed, i, points[i].label);
+  }
 }
 
 double least_ms(const Request& request, int passes) {
@@ -183,6 +196,7 @@ Options parse(int argc, char** argv) {
     if (name == "--only") options.only = std::atoi(value.c_str());
     if (name == "--list") options.list = value;
     if (name == "--values") options.values = value;
+    if (name == "--detailed") options.detailed = std::atof(value.c_str());
     if (name == "--stages") options.stages = value != "0";
   }
   return options;
@@ -198,6 +212,10 @@ int main(int argc, char** argv) {
     if (options.only >= 0) {
       const bench::Point& point = points.at(static_cast<std::size_t>(options.only));
       fmt::print("{:.3f} ms  {}\n", least_ms(point.request, options.repeat), point.label);
+      return 0;
+    }
+    if (options.detailed > 0) {
+      print_agreement(points, options.detailed);
       return 0;
     }
     if (options.stages) {

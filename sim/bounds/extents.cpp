@@ -20,7 +20,7 @@ const ir::Tile& tile_of(const ir::Program& program, ir::TileId id) {
   return program.tiles.at(static_cast<std::size_t>(id));
 }
 
-std::vector<ir::TripRun> without_first(std::vector<ir::TripRun> runs) {
+ir::TripRuns without_first(ir::TripRuns runs) {
   const auto run = std::find_if(runs.begin(), runs.end(), [](const ir::TripRun& r) { return r.count > 0; });
   if (run != runs.end()) {
     run->first += run->step;
@@ -29,33 +29,31 @@ std::vector<ir::TripRun> without_first(std::vector<ir::TripRun> runs) {
   return runs;
 }
 
-std::vector<ir::TripRun> only_first(const std::vector<ir::TripRun>& runs) {
+ir::TripRuns only_first(const ir::TripRuns& runs) {
   for (const ir::TripRun& run : runs) {
     if (run.count > 0) return {ir::TripRun{run.first, 1, run.step, run.partial}};
   }
   return {};
 }
 
-std::vector<ir::TripRun> only_last(const std::vector<ir::TripRun>& runs) {
+ir::TripRuns only_last(const ir::TripRuns& runs) {
   for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
     if (run->count > 0) return {ir::TripRun{run->first + (run->count - 1) * run->step, 1, run->step, run->partial}};
   }
   return {};
 }
 
-std::vector<ir::TripRun> only(const std::vector<ir::TripRun>& runs, bool partial) {
-  std::vector<ir::TripRun> kept;
+ir::TripRuns only(const ir::TripRuns& runs, bool partial) {
+  ir::TripRuns kept;
   std::copy_if(runs.begin(), runs.end(), std::back_inserter(kept), [&](const ir::TripRun& r) { return r.partial == partial; });
   return kept;
 }
 
 // Kept pairs of the whole row tile in the trips for which `when` holds.
-double kept_pairs(const ItemView& item, const ir::Section& section, When when, const std::vector<ir::TripRun>& acting, int columns) {
+double kept_pairs(const ItemView& item, const ir::Section& section, When when, const ir::TripRuns& acting, int columns) {
   const auto kept = static_cast<double>(item.tile->kept);
   const auto rows = static_cast<double>(item.tile->rows);
-  const auto pairs = [&](const std::vector<ir::TripRun>& runs) {
-    return rows * sum_of_valid_columns(runs, item.family->loop_extent, {columns});
-  };
+  const auto pairs = [&](const ir::TripRuns& runs) { return rows * sum_of_valid_columns(runs, item.family->loop_extent, {columns}); };
   if (when == When::full_trip || when == When::partial_trip) {
     const double full = std::min(kept, pairs(acting_runs(*item.tile, section, When::full_trip)));
     return when == When::full_trip ? full : kept - full;
@@ -66,12 +64,11 @@ double kept_pairs(const ItemView& item, const ir::Section& section, When when, c
 
 }  // namespace
 
-std::vector<ir::TripRun> acting_runs(const ir::RowTile& tile, const ir::Section& section, When when) {
+ir::TripRuns acting_runs(const ir::RowTile& tile, const ir::Section& section, When when) {
   if (when == When::item_flag && !tile.flag) return {};
   if (when == When::not_item_flag && tile.flag) return {};
   if (section.kind == ir::SectionKind::once) return {ir::TripRun{0, 1, 1, false}};
-  const std::vector<ir::TripRun> runs =
-      section.trips == ir::TripSource::runs ? tile.runs : std::vector<ir::TripRun>{ir::TripRun{0, tile.peers, 1, false}};
+  const ir::TripRuns runs = section.trips == ir::TripSource::runs ? tile.runs : ir::TripRuns{ir::TripRun{0, tile.peers, 1, false}};
   switch (when) {
     case When::first_trip: return only_first(runs);
     case When::not_first_trip: return without_first(runs);
@@ -86,13 +83,13 @@ std::vector<ir::TripRun> acting_runs(const ir::RowTile& tile, const ir::Section&
   throw Invariant("unknown condition");
 }
 
-double trip_count(const std::vector<ir::TripRun>& runs) {
+double trip_count(const ir::TripRuns& runs) {
   std::int64_t count = 0;
   for (const ir::TripRun& run : runs) count += run.count;
   return static_cast<double>(count);
 }
 
-double sum_of_valid_columns(const std::vector<ir::TripRun>& runs, std::int64_t loop_extent, const std::vector<int>& padded) {
+double sum_of_valid_columns(const ir::TripRuns& runs, std::int64_t loop_extent, const std::vector<int>& padded) {
   if (padded.empty()) return trip_count(runs);
   const auto product = [&](std::int64_t visited) {
     double value = 1;
@@ -145,7 +142,7 @@ bool spans_loop(const ir::Program& program, const ir::Op& op) {
 }
 
 OpExtent op_extent(const ir::Program& program, const ir::Section& section, const ir::Op& op, const ItemView& item) {
-  const std::vector<ir::TripRun> acting = acting_runs(*item.tile, section, op.when);
+  const ir::TripRuns acting = acting_runs(*item.tile, section, op.when);
   OpExtent extent{trip_count(acting), 1};
   std::vector<int> columns;
   const ir::Axis* rows = nullptr;
@@ -194,7 +191,7 @@ double copy_bytes(const ir::Program& program, const ir::Section& section, const 
     if (axis->kind == AxisKind::item_rows) width = static_cast<double>(valid_rows(*axis, *item.tile));
     if (axis->kind == AxisKind::trip_cols) columns.push_back(axis->padded);
   }
-  const std::vector<ir::TripRun> acting = acting_runs(*item.tile, section, op.when);
+  const ir::TripRuns acting = acting_runs(*item.tile, section, op.when);
   return rows * width * sum_of_valid_columns(acting, item.family->loop_extent, columns) * ir::bits_of(tensor.dtype) / 8.0;
 }
 

@@ -17,11 +17,11 @@ struct ItemView {
 
 // The trips of the section for which the condition holds; a `once` section has one trip. Trips of a peers loop visit 0, 1, ...
 // Under When::last_arriver all trips are returned: which item arrives last is known at run time only.
-[[nodiscard]] std::vector<ir::TripRun> acting_runs(const ir::RowTile& tile, const ir::Section& section, ir::When when);
-[[nodiscard]] double trip_count(const std::vector<ir::TripRun>& runs);
+[[nodiscard]] ir::TripRuns acting_runs(const ir::RowTile& tile, const ir::Section& section, ir::When when);
+[[nodiscard]] double trip_count(const ir::TripRuns& runs);
 
 // Sum over the trips of the product of the valid columns of trip_cols axes with these padded sizes (an empty list: the trips).
-[[nodiscard]] double sum_of_valid_columns(const std::vector<ir::TripRun>& runs, std::int64_t loop_extent, const std::vector<int>& padded);
+[[nodiscard]] double sum_of_valid_columns(const ir::TripRuns& runs, std::int64_t loop_extent, const std::vector<int>& padded);
 [[nodiscard]] std::int64_t valid_rows(const ir::Axis& axis, const ir::RowTile& tile);
 
 // The axes over which an op iterates: m, n, k of an mma; of a reduction its operand's; else its first result's (or operand's).

@@ -117,14 +117,19 @@ class Collector {
     std::vector<Interval> intervals;
     VisitedTiles visited;
     std::int64_t width = 0;
-    std::vector<ir::TripRun> selected;
+    ir::TripRuns selected;
+    const Walk walk{&family, &section, split, op.when};
+    const bool even = cols == nullptr || cols->kind == ir::AxisKind::fixed;  // one width in all trips
+    const bool known = trip_rows && even && walk == last_walk_;              // V is walked as K is
     const bool unconditional = op.when != ir::When::item_flag && op.when != ir::When::not_item_flag;
     const bool once = section.kind == ir::SectionKind::once && unconditional;
     if (once) selected = {ir::TripRun{0, 1, 1, false}};
+    if (known) width = last_visited_.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
     for (const ir::RowTile* tile : tiles) {
+      if (known) break;
       const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when == ir::When::always;
       if (!as_it_is && !once) selected = acting_runs(*tile, section, op.when);
-      const std::vector<ir::TripRun>& acting = as_it_is ? tile->runs : selected;
+      const ir::TripRuns& acting = as_it_is ? tile->runs : selected;
       if (trip_count(acting) == 0) continue;
       for (const ir::TripRun& run : acting) {
         if (run.count <= 0) continue;
@@ -139,7 +144,9 @@ class Collector {
     }
     if (trip_rows && !tiles.empty()) {
       const std::int64_t padded = rows == nullptr ? 1 : rows->padded;
-      for (const Interval& span : visited.intervals()) {
+      if (!known) last_visited_ = visited.intervals();
+      last_walk_ = walk;
+      for (const Interval& span : last_visited_) {
         const std::int64_t last = span.end - 1;
         intervals.push_back(
             {op.access.row_offset + span.begin * padded, op.access.row_offset + last * padded + valid(rows, family, *tiles.front(), last)});
@@ -220,6 +227,15 @@ class Collector {
   const ir::Kernel& kernel_;
   const std::vector<ir::Tensor>& tensors_;
   std::vector<TensorTouch> touch_;
+  struct Walk {
+    const ir::ItemFamily* family = nullptr;
+    const ir::Section* section = nullptr;
+    int split = 0;
+    ir::When when = ir::When::always;
+    bool operator==(const Walk&) const = default;
+  };
+  Walk last_walk_;  // of a loop's rows, and what it visits
+  std::vector<Interval> last_visited_;
   const ir::ItemFamily* last_ = nullptr;
   Groups all_;  // of the last family
 };
@@ -295,7 +311,8 @@ std::vector<TouchedBlock> of_one_stride(std::vector<TouchedBlock> blocks) {
 
 std::vector<Interval> merged(std::vector<Interval> intervals) {
   std::erase_if(intervals, [](const Interval& i) { return i.end <= i.begin; });
-  std::sort(intervals.begin(), intervals.end(), [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
+  const auto earlier = [](const Interval& a, const Interval& b) { return a.begin < b.begin; };
+  if (!std::is_sorted(intervals.begin(), intervals.end(), earlier)) std::sort(intervals.begin(), intervals.end(), earlier);
   std::vector<Interval> out;
   for (const Interval& i : intervals) {
     if (!out.empty() && i.begin <= out.back().end) {

@@ -24,12 +24,13 @@ struct TensorHistory {
   double written_bytes = 0;
 };
 
-// Grows the union by `blocks` and returns by how many bytes.
-double grow(std::vector<TouchedBlock>& all, double& bytes, const std::vector<TouchedBlock>& blocks, const ir::Tensor& tensor) {
+// Grows the union by `blocks`, which take `own` bytes, and returns by how many bytes.
+double grow(std::vector<TouchedBlock>& all, double& bytes, const std::vector<TouchedBlock>& blocks, double own, const ir::Tensor& tensor) {
   if (blocks.empty()) return 0;
+  const bool first = all.empty();
   append(all, blocks);
   const double before = bytes;
-  bytes = union_bytes(all, tensor);
+  bytes = first ? own : union_bytes(all, tensor);
   return bytes - before;
 }
 
@@ -56,8 +57,8 @@ PipelineTraffic compute_traffic(const ir::Pipeline& pipeline, Bytes l2_effective
     for (std::size_t t = 0; t < tensors.size(); ++t) {
       const double reads = union_bytes(touch[t].read, tensors[t]);
       const double writes = union_bytes(touch[t].written, tensors[t]);
-      const double fresh = grow(history[t].read, history[t].read_bytes, touch[t].read, tensors[t]);
-      grow(history[t].written, history[t].written_bytes, touch[t].written, tensors[t]);
+      const double fresh = grow(history[t].read, history[t].read_bytes, touch[t].read, reads, tensors[t]);
+      grow(history[t].written, history[t].written_bytes, touch[t].written, writes, tensors[t]);
       own.touched_bytes += reads + writes;
       written += writes;
       if (tensors[t].role == ir::TensorRole::input) {

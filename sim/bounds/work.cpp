@@ -83,18 +83,13 @@ class Counter {
 
   // By tile: items that share its rows, of which one arrives last. Such tiles stand side by side.
   static std::vector<int> group_sizes(const ir::ItemFamily& family) {
-    std::map<std::int64_t, int> sizes;
-    auto at = sizes.end();
-    for (const ir::RowTile& tile : family.tiles) {
-      if (at == sizes.end() || at->first != tile.row_begin) at = sizes.try_emplace(sizes.end(), tile.row_begin, 0);
-      ++at->second;
-    }
-    std::vector<int> of_tile;
-    of_tile.reserve(family.tiles.size());
-    at = sizes.end();
-    for (const ir::RowTile& tile : family.tiles) {
-      if (at == sizes.end() || at->first != tile.row_begin) at = sizes.find(tile.row_begin);
-      of_tile.push_back(at->second);
+    std::vector<int> of_tile(family.tiles.size(), 1);
+    for (std::size_t begin = 0; begin < of_tile.size();) {
+      std::size_t end = begin + 1;
+      while (end < of_tile.size() && family.tiles[end].row_begin == family.tiles[begin].row_begin) ++end;
+      std::fill(of_tile.begin() + static_cast<std::ptrdiff_t>(begin), of_tile.begin() + static_cast<std::ptrdiff_t>(end),
+                static_cast<int>(end - begin));
+      begin = end;
     }
     return of_tile;
   }
@@ -110,6 +105,7 @@ class Counter {
     const std::int64_t ragged = family.loop_extent / columns;  // tiles from here on are not full
     using Key = std::array<std::int64_t, 12>;
     std::map<Key, std::vector<std::size_t>> groups;
+    auto at = groups.end();  // of the tile before, which the next is mostly like
     for (std::size_t t = 0; t < family.tiles.size(); ++t) {
       const ir::RowTile& tile = family.tiles[t];
       const std::int64_t full = full_trips(tile);
@@ -130,15 +126,25 @@ class Counter {
         shape = reaches_ragged ? 1 : 0;
         masked_ragged = 0;
       }
-      groups[Key{tile.rows, tile.partial_trips(), tile.kept - full * tile.rows * columns, tile.peers, tile.flag ? 1 : 0,
-                 tile.split == 0 ? 1 : 0, sharers[t], shape, masked_ragged, alone ? full : -1,
-                 alone ? static_cast<std::int64_t>(tile.runs.size()) : 0, alone ? tile.kept : 0}]
-          .push_back(t);
+      const Key key{tile.rows,
+                    tile.partial_trips(),
+                    tile.kept - full * tile.rows * columns,
+                    tile.peers,
+                    tile.flag ? 1 : 0,
+                    tile.split == 0 ? 1 : 0,
+                    sharers[t],
+                    shape,
+                    masked_ragged,
+                    alone ? full : -1,
+                    alone ? static_cast<std::int64_t>(tile.runs.size()) : 0,
+                    alone ? tile.kept : 0};
+      if (at == groups.end() || at->first != key) at = groups.try_emplace(key).first;
+      at->second.push_back(t);
     }
     std::vector<std::vector<std::size_t>> out;
     for (auto& [key, tiles] : groups) {
-      std::stable_sort(tiles.begin(), tiles.end(),
-                       [&](std::size_t a, std::size_t b) { return full_trips(family.tiles[a]) < full_trips(family.tiles[b]); });
+      const auto shorter = [&](std::size_t a, std::size_t b) { return full_trips(family.tiles[a]) < full_trips(family.tiles[b]); };
+      if (!std::is_sorted(tiles.begin(), tiles.end(), shorter)) std::stable_sort(tiles.begin(), tiles.end(), shorter);
       out.push_back(std::move(tiles));
     }
     return out;

@@ -6,6 +6,7 @@
 #include <array>
 #include <vector>
 
+#include "sim/core/small_vector.h"
 #include "sim/result/result.h"
 #include "sim/select/select.h"
 
@@ -31,8 +32,8 @@ struct ItemClass {
   const ir::ItemFamily* family = nullptr;
   const ir::RowTile* tile = nullptr;
   ServerCycles servers{};
-  std::vector<double> agent_cycles;  // by agent: steps that hold it up one after the other
-  double latency_cycles = 0;         // of a CTA's first item: longest chain through one agent, first load included
+  SmallVector<double, 4> agent_cycles;  // by agent: steps that hold it up one after the other
+  double latency_cycles = 0;            // of a CTA's first item: longest chain through one agent, first load included
 };
 
 struct KernelWork {

@@ -59,6 +59,40 @@ namespace {
 
 constexpr std::array kAxes{&ItemClass::full, &ItemClass::partial, &ItemClass::peers};
 
+// Where an axis knows only a few short lengths they are played as they are.
+constexpr std::size_t kFewLengths = 2;
+
+std::vector<std::int64_t> played_lengths(const ir::Kernel& kernel, std::int64_t ItemClass::*axis) {
+  std::vector<std::int64_t> lengths;
+  const std::vector<std::int64_t> usual(kPlayedTrips.begin(), kPlayedTrips.end());
+  for (const ir::ItemFamily& family : kernel.families) {
+    for (const ir::RowTile& tile : family.tiles) {
+      const std::int64_t length = class_of(tile).*axis;
+      if (std::find(lengths.begin(), lengths.end(), length) != lengths.end()) continue;
+      lengths.push_back(length);
+      if (lengths.size() > kFewLengths || length > kPlayedTrips.back()) return usual;
+    }
+  }
+  std::sort(lengths.begin(), lengths.end());
+  return lengths;
+}
+
+// Part of the full trips, up to which items of fewer than kSlopeFrom of them need no plays of their own.
+constexpr double kNoWeight = 0.01;
+
+bool short_loops_are_few(const ir::Kernel& kernel) {
+  double few = 0;
+  double all = 0;
+  for (const ir::ItemFamily& family : kernel.families) {
+    for (const ir::RowTile& tile : family.tiles) {
+      const auto full = static_cast<double>(tile.trips() - tile.partial_trips()) * static_cast<double>(family.slab_count);
+      all += full;
+      if (tile.trips() - tile.partial_trips() < kSlopeFrom) few += full + static_cast<double>(family.slab_count);
+    }
+  }
+  return few <= kNoWeight * all;
+}
+
 bool few_short_classes(const ir::Kernel& kernel) {
   std::vector<ItemClass> classes;
   std::int64_t trips = 0;
@@ -81,6 +115,9 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
     : tensors_(tensors), selected_(without_flags(selected)), slice_(whole) {
   const ir::Kernel& kernel = *selected.kernel;
   exact_ = few_short_classes(kernel);
+  lengths_[0].assign(kPlayedTrips.begin(), kPlayedTrips.end());
+  for (std::size_t i = 1; i < kAxes.size(); ++i) lengths_[i] = played_lengths(kernel, kAxes[i]);
+  few_short_ = short_loops_are_few(kernel);
   kernel_.name = kernel.name;
   kernel_.program = kernel.program;
   kernel_.grid.policy = kernel.grid.policy == ir::GridPolicy::lists ? ir::GridPolicy::persistent_dynamic : kernel.grid.policy;
@@ -89,38 +126,69 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
   slice_.cache = nullptr;
   slice_.listener = nullptr;
   slice_.count_work = false;
+  slice_.leave_out_waves = false;
+  slice_.leave_out_trips = false;
   slice_.hit_fraction = hit_fraction;
   // An SM's transfers run at its port's rate: SMs take turns at L2 and HBM, whose totals bound the whole kernel instead. A
   // fixed share per SM would waste what an SM leaves unused while it computes.
   plan_ = plan_kernel(selected_, chip, slice_);
 }
 
+ClassCosts::Row& ClassCosts::row_of(const ItemClass& c) {
+  ItemClass key = c;
+  key.full = 0;
+  if (last_row_ < rows_.size() && rows_[last_row_].key == key) return rows_[last_row_];
+  for (last_row_ = 0; last_row_ < rows_.size(); ++last_row_) {
+    if (rows_[last_row_].key == key) return rows_[last_row_];
+  }
+  return rows_.emplace_back(Row{key, {}, nullptr});
+}
+
 const ItemCost& ClassCosts::cost(const ItemClass& c) {
-  const auto found = costs_.find(c);
-  if (found != costs_.end()) return found->second;
-  return costs_.emplace(c, exact_ ? played(c) : estimate(c)).first->second;
+  Row& row = row_of(c);
+  const auto full = static_cast<std::size_t>(c.full);
+  if (full < row.by_full.size() && row.by_full[full] != nullptr) return *row.by_full[full];
+  const ItemCost& made = costs_.emplace_back(exact_ ? played(c) : estimate(c));
+  if (full >= row.by_full.size()) row.by_full.resize(std::max(full + 1, 2 * row.by_full.size()), nullptr);
+  row.by_full[full] = &made;
+  return made;
+}
+
+ItemCost ClassCosts::prolonged(const ItemClass& c, const ItemClass& from, std::int64_t ItemClass::*axis, const ItemCost& per_trip) {
+  const ItemCost& settled = cost(from);
+  ItemCost out = settled + per_trip * static_cast<double>(c.*axis - from.*axis);
+  out.start_ticks = settled.start_ticks;
+  out.shared_ticks = std::max(1.0, out.shared_ticks);  // below the loop's settled length the line may leave what is possible
+  out.alone_ticks = std::max(1.0, out.alone_ticks);
+  for (double& cycles : out.wait_cycles) cycles = std::max(0.0, cycles);
+  return out;
 }
 
 // The first axis whose length is not among the played ones is interpolated or prolonged, the others after it.
 ItemCost ClassCosts::estimate(const ItemClass& c) {
-  for (const auto axis : kAxes) {
-    const std::int64_t trips = c.*axis;
-    const auto* upper = std::lower_bound(kPlayedTrips.begin(), kPlayedTrips.end(), trips);
-    if (upper != kPlayedTrips.end() && *upper == trips) continue;
+  // Items without a full trip are played all the same: the first of a grid says how a kernel starts.
+  if (few_short_ && c.full > 0 ? c.full != kPlayedTrips.back() : c.full > kPlayedTrips.back()) {
     ItemClass from = c;
-    if (upper == kPlayedTrips.end()) {
+    from.full = kPlayedTrips.back();
+    Row& row = row_of(c);  // stays where it is
+    if (row.slope == nullptr) row.slope = &slope(from, &ItemClass::full);
+    return prolonged(c, from, &ItemClass::full, *row.slope);
+  }
+  for (std::size_t i = 0; i < kAxes.size(); ++i) {
+    const auto axis = kAxes[i];
+    const std::int64_t trips = c.*axis;
+    const auto upper = std::lower_bound(lengths_[i].begin(), lengths_[i].end(), trips);
+    if (upper == lengths_[i].begin() || (upper != lengths_[i].end() && *upper == trips)) continue;
+    ItemClass from = c;
+    if (upper == lengths_[i].end()) {
       from.*axis = kPlayedTrips.back();
-      ItemCost out = estimate(from);
-      const double start = out.start_ticks;
-      out = out + slope(from, axis) * static_cast<double>(trips - kPlayedTrips.back());
-      out.start_ticks = start;
-      return out;
+      return prolonged(c, from, axis, slope(from, axis));
     }
     ItemClass to = c;
     from.*axis = *(upper - 1);
     to.*axis = *upper;
     const double share = static_cast<double>(trips - from.*axis) / static_cast<double>(to.*axis - from.*axis);
-    return estimate(from) * (1 - share) + estimate(to) * share;
+    return cost(from) * (1 - share) + cost(to) * share;
   }
   return played(c);
 }

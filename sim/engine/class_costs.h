@@ -11,6 +11,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <vector>
@@ -50,9 +51,18 @@ class ClassCosts {
   [[nodiscard]] double spread() const { return spread_; }
 
  private:
+  // Classes that differ in full trips alone.
+  struct Row {
+    ItemClass key;  // full = 0
+    std::vector<const ItemCost*> by_full;
+    const ItemCost* slope = nullptr;  // per full trip
+  };
+  Row& row_of(const ItemClass& c);
   const ItemCost& played(const ItemClass& c);
   const ItemCost& slope(const ItemClass& c, std::int64_t ItemClass::*axis);
   ItemCost estimate(const ItemClass& c);
+  // On from a class whose loop has settled.
+  ItemCost prolonged(const ItemClass& c, const ItemClass& from, std::int64_t ItemClass::*axis, const ItemCost& per_trip);
   ItemCost play_offset(const ItemClass& c, std::optional<double>& alone_ticks);
   MachineResult play_items(const ItemClass& c, std::int64_t items, int ctas_per_sm);
   // `ticks` of items that have the SM to themselves: with a single agent the start offset is none of their business.
@@ -70,8 +80,12 @@ class ClassCosts {
   MachineConfig slice_;
   KernelPlan plan_;
   std::vector<Checkpoint> checkpoints_;
-  bool exact_ = false;  // so few short classes that each is played
-  std::map<ItemClass, ItemCost> costs_;
+  bool exact_ = false;                                // so few short classes that each is played
+  std::array<std::vector<std::int64_t>, 3> lengths_;  // that are played, of full, partial and peer trips
+  bool few_short_ = false;                            // items of short loops are of no weight
+  std::deque<Row> rows_;
+  std::size_t last_row_ = 0;
+  std::deque<ItemCost> costs_;
   std::map<ItemClass, ItemCost> played_;
   std::map<ItemClass, ItemCost> slopes_;
   double spread_ = 0;

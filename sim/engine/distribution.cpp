@@ -2,7 +2,7 @@
 #include "sim/engine/distribution.h"
 
 #include <algorithm>
-#include <limits>
+#include <cstdint>
 
 namespace attnsim {
 
@@ -23,30 +23,58 @@ struct Slot {
   [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
 };
 
-// Slots in order of their ends. A new end is mostly the latest or near it, so it is moved in from the back; the whole slides along
-// an array and returns to its start now and then.
-class SlotQueue {
+// Slots in order of their ends: a ring of buckets, each in order.
+class SlotCalendar {
  public:
-  explicit SlotQueue(std::size_t places) : slots_(places * 8 + 8) {}
+  SlotCalendar(std::size_t places, double longest) {
+    scale_ = longest > 0 ? static_cast<double>(kPerLongest) / longest : 0;
+    slots_.reserve(places);
+  }
 
-  [[nodiscard]] std::size_t size() const { return end_ - begin_; }
-  [[nodiscard]] const Slot& operator[](std::size_t i) const { return slots_[begin_ + i]; }
-  Slot pop() { return slots_[begin_++]; }
-  void push(const Slot& slot) {
-    if (end_ == slots_.size()) {
-      std::copy(slots_.begin() + static_cast<std::ptrdiff_t>(begin_), slots_.end(), slots_.begin());
-      end_ -= begin_;
-      begin_ = 0;
-    }
-    std::size_t hole = end_++;
-    for (; hole > begin_ && slot.before(slots_[hole - 1]); --hole) slots_[hole] = slots_[hole - 1];
-    slots_[hole] = slot;
+  [[nodiscard]] std::size_t size() const { return slots_.size(); }
+  [[nodiscard]] const std::vector<Slot>& slots() const { return slots_; }
+  void add(const Slot& slot) { slots_.push_back(slot); }
+  // The first slot to be free takes an item. All have been added.
+  void take(const ItemCost& cost, double held) {
+    if (next_.empty()) enter_all();
+    while (first_[at(now_)] == kNone) ++now_;
+    std::uint32_t& first = first_[at(now_)];
+    const std::uint32_t index = first;
+    first = next_[index];
+    Slot& slot = slots_[index];
+    slot.end += held;
+    slot.cost = &cost;
+    enter(index);
   }
 
  private:
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  static constexpr std::size_t kPerLongest = 1024;  // buckets
+  [[nodiscard]] std::uint64_t bucket_of(double end) const { return static_cast<std::uint64_t>(end * scale_); }
+  [[nodiscard]] std::size_t at(std::uint64_t bucket) const { return bucket & (first_.size() - 1); }
+  // Of slots that end together those of one SM follow one another.
+  void enter_all() {
+    std::sort(slots_.begin(), slots_.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
+    next_.assign(slots_.size(), kNone);
+    now_ = bucket_of(slots_.front().end);
+    for (std::size_t i = 0; i < slots_.size(); ++i) enter(static_cast<std::uint32_t>(i));
+  }
+  void enter(std::uint32_t index) {
+    const std::size_t bucket = at(bucket_of(slots_[index].end));
+    std::uint32_t* place = &first_[bucket];
+    if (*place != kNone && !slots_[index].before(slots_[last_[bucket]])) place = &next_[last_[bucket]];
+    while (*place != kNone && !slots_[index].before(slots_[*place])) place = &next_[*place];
+    next_[index] = *place;
+    if (*place == kNone) last_[bucket] = index;
+    *place = index;
+  }
+
+  double scale_ = 0;
+  std::uint64_t now_ = 0;  // bucket
   std::vector<Slot> slots_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
+  std::vector<std::uint32_t> next_;                                                        // by slot: the one behind it in its bucket
+  std::vector<std::uint32_t> first_ = std::vector<std::uint32_t>(2 * kPerLongest, kNone);  // by bucket
+  std::vector<std::uint32_t> last_ = first_;
 };
 
 // End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().
@@ -102,8 +130,12 @@ CostTable cost_table(const ir::Kernel& kernel, ClassCosts& costs) {
 double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int slots) {
   const std::size_t places = static_cast<std::size_t>(sms) * static_cast<std::size_t>(slots);
   std::int64_t even = even_items(kernel, costs, static_cast<std::int64_t>(places), slots);
+  double longest = 0;
+  for (const auto& row : costs) {
+    for (const ItemCost* cost : row) longest = std::max(longest, duration(*cost, static_cast<std::size_t>(slots), slots));
+  }
   double done = 0;
-  SlotQueue queue(places);
+  SlotCalendar queue(places, longest);
   bool full = false;  // every place has been taken
   each_run(
       kernel, even,
@@ -122,22 +154,21 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
         count -= spread;
         for (; count > 0; --count) {
           if (queue.size() < places) {
-            queue.push({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+            queue.add({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
             full = queue.size() == places;
             continue;
           }
-          const Slot freed = queue.pop();
-          queue.push({freed.end + held, freed.sm, &cost});
+          queue.take(cost, held);
         }
       });
   std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));
-  for (std::size_t i = 0; i < queue.size(); ++i) left[static_cast<std::size_t>(queue[i].sm)].push_back(queue[i]);
+  for (const Slot& slot : queue.slots()) left[static_cast<std::size_t>(slot.sm)].push_back(slot);
   double end = 0;
   for (std::vector<Slot>& running : left) {
     if (!full) {
       for (Slot& slot : running) slot.end = duration(*slot.cost, running.size(), slots);
-      std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
     }
+    std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
     end = std::max(end, drain(std::move(running), slots));
   }
   return end;

@@ -76,6 +76,21 @@ bool keeps_sharing(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tens
   return true;
 }
 
+// A section of slabs is what L2 holds at a time, and a part has 1/n of L2: it keeps whole groups of slabs that share K and V.
+std::int64_t section_of_part(const ir::Kernel& kernel, int parts) {
+  if (kernel.grid.section_slabs <= 0) return 0;
+  std::int64_t group = 1;
+  for (const ir::Agent& agent : kernel.program.agents) {
+    for (const auto& section : agent.sections) {
+      for (const ir::Op& op : section) {
+        if (op.kind == ir::OpKind::load && op.access.row_from == ir::RowFrom::trip)
+          group = std::max<std::int64_t>(group, op.access.slab_divisor);
+      }
+    }
+  }
+  return std::max<std::int64_t>(1, kernel.grid.section_slabs / parts / group) * group;
+}
+
 // A part keeps whole groups of the slabs that share a tensor's rows, and the grid's order.
 bool divides(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, const Chip& chip, int parts) {
   if (kernel.grid.policy == ir::GridPolicy::lists || !keeps_sharing(kernel, tensors, chip, parts)) return false;
@@ -158,6 +173,7 @@ MachineResult FastKernel::play_steps(const MachineConfig& whole, MachineResult o
     ir::Kernel kernel = *selected_.kernel;  // the steps go on to point to the whole kernel's ops, which are the same
     if (!kernel.families.empty()) kernel.grid.interleave = ways_of_part(kernel.grid.interleave, kernel.families.front().slab_count, parts_);
     for (ir::ItemFamily& family : kernel.families) family.slab_count /= parts_;
+    kernel.grid.section_slabs = section_of_part(kernel, parts_);
     SelectedKernel part = selected_;
     part.kernel = &kernel;
     played = attnsim::play(part, plan, tensors_, config);

@@ -69,6 +69,9 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     }
     return out;
   }
+  out.access = op.access;
+  out.whole_tile = op.whole_tile;
+  out.atomic = op.kind == ir::OpKind::atomic;
   const bool load = step.kind == StepKind::load;
   const ir::TileId tile_id = load ? op.out.front() : op.in.front();
   const ir::Tile& tile = program.tiles[static_cast<std::size_t>(tile_id)];
@@ -89,6 +92,18 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   return out;
 }
 
+// Tiles are pending through asynchronous MMAs alone.
+void keep_pending_waits(KernelPlan& plan) {
+  std::set<ir::TileId> pending;
+  const auto each_step = [&](auto visit) {
+    for (PlannedAgent& agent : plan.agents) {
+      for (auto& section : agent.sections) std::for_each(section.begin(), section.end(), visit);
+    }
+  };
+  each_step([&](const PlannedStep& step) { pending.insert(step.busy_tiles.begin(), step.busy_tiles.end()); });
+  each_step([&](PlannedStep& step) { std::erase_if(step.waits, [&](ir::TileId t) { return pending.count(t) == 0; }); });
+}
+
 }  // namespace
 
 KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const MachineConfig& config) {
@@ -102,7 +117,8 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
   }
   for (std::size_t t = 0; t < program.tokens.size(); ++t) {
     const int signallers = std::max(1, program.signallers(static_cast<ir::TokenId>(t)));
-    plan.token_share.push_back(std::max(1, program.tokens[t].arrivals / signallers));
+    const ir::Token& token = program.tokens[t];
+    plan.tokens.push_back({token.arrivals, std::max(1, token.arrivals / signallers), token.scope == ir::TokenScope::kernel});
   }
   std::set<ir::TokenId> copy_tokens;
   for (const ir::Agent& agent : program.agents) {
@@ -131,6 +147,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
       out.max_skew.push_back(max_skew);
     }
   }
+  keep_pending_waits(plan);
   plan.launch_interval = config.cta_start ? ticks(1 / chip.launch.ctas_per_clk) : 0;
   plan.start_latency = config.cta_start ? ticks(chip.launch.cta_start_cycles) : 0;
   plan.barrier_latency = config.dependent_latency ? ticks(chip.latency.barrier_cycles) : 0;

@@ -22,6 +22,8 @@ struct PlannedStep {
   bool from_registers = false;  // a store whose tile lies in registers
   bool kernel_scope = false;
   bool awaits_copy = false;  // the token is completed by copies
+  bool whole_tile = false;
+  bool atomic = false;
   int skew = 0;
   int groups = 1;
   int distance = 0;
@@ -42,8 +44,9 @@ struct PlannedStep {
   std::int64_t group_issue_ticks = 0;
   std::int64_t latency = 0;
   std::int64_t issue_ticks = 0;
-  double smem_ticks_per_byte = 0;  // arriving data written to SMEM
-  std::vector<ir::TileId> waits;
+  double smem_ticks_per_byte = 0;      // arriving data written to SMEM
+  ir::Access access;                   // of a copy
+  std::vector<ir::TileId> waits;       // tiles that some asynchronous mma keeps pending
   std::vector<ir::TileId> busy_tiles;  // pending until an asynchronous mma completes
   const ir::Op* op = nullptr;
   const Step* step = nullptr;
@@ -54,14 +57,20 @@ struct PlannedAgent {
   std::vector<int> max_skew;  // by section
 };
 
+struct PlannedToken {
+  int arrivals = 1;
+  int share = 1;  // signals of one agent per phase
+  bool kernel_scope = false;
+};
+
 struct KernelPlan {
   ir::GridPolicy policy = ir::GridPolicy::one_item_per_cta;
   std::vector<PlannedAgent> agents;
   std::vector<char> is_loop;  // by section
   std::vector<char> is_peers;
   std::size_t step_count = 0;
-  int cluster = 1;                   // CTAs launched together on SMs of one GPC
-  std::vector<int> token_share;      // signals of one agent per phase
+  int cluster = 1;  // CTAs launched together on SMs of one GPC
+  std::vector<PlannedToken> tokens;
   std::int64_t launch_interval = 0;  // ticks between CTA launches, chip-wide
   std::int64_t start_latency = 0;
   std::int64_t barrier_latency = 0;

@@ -27,7 +27,9 @@ L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capac
   for (const ir::Tensor& tensor : tensors) {
     const std::int64_t row_bytes = std::max<std::int64_t>(1, tensor.cols * ir::bits_of(tensor.dtype) / 8);
     row_bytes_.push_back(row_bytes);
-    block_rows_.push_back(std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, kMostRows));
+    const std::int64_t rows = std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, kMostRows);
+    block_rows_.push_back(rows);
+    block_shift_.push_back(std::has_single_bit(static_cast<std::uint64_t>(rows)) ? std::countr_zero(static_cast<std::uint64_t>(rows)) : -1);
     SharedMemory shared;
     if (tensor.same_memory != ir::kNone) {
       const ir::Tensor& other = tensors[static_cast<std::size_t>(tensor.same_memory)];
@@ -35,14 +37,17 @@ L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capac
     }
     shared_.push_back(shared);
   }
+  row_bytes_.push_back(kBlockBytes / kMostRows);  // of what passes
+  block_rows_.push_back(kMostRows);
+  block_shift_.push_back(std::countr_zero(static_cast<std::uint64_t>(kMostRows)));
+  shared_.emplace_back();
 }
 
-double L2Cache::footprint_bytes(const std::vector<ir::Tensor>& tensors) {
-  double bytes = 0;
-  for (const ir::Tensor& tensor : tensors) {
-    if (tensor.same_memory == ir::kNone) bytes += static_cast<double>(tensor.bytes().count());
-  }
-  return bytes;
+void L2Cache::pass(std::int64_t bytes) {
+  constexpr std::int64_t kTurnovers = 2;  // which leave hardly anything of what was there
+  const auto nobody = static_cast<ir::TensorId>(row_bytes_.size() - 1);
+  const std::int64_t blocks = std::min(bytes, kTurnovers * capacity_bytes_) / kBlockBytes;
+  for (std::int64_t i = 0; i < blocks; ++i) (void)access(nobody, passed_blocks_++, 0, kMostRows, false);
 }
 
 L2Outcome L2Cache::access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write) {
@@ -64,7 +69,7 @@ L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t r
   if (shared_[t].tensor != ir::kNone) return access_shared(shared_[t], slab * shared_[t].own_rows + row, rows, write);
   const std::int64_t end = row + rows;
   while (row < end) {
-    const std::int64_t block = row / block_rows_[t];
+    const std::int64_t block = block_shift_[t] >= 0 ? row >> block_shift_[t] : row / block_rows_[t];
     const std::int64_t next = std::min(end, (block + 1) * block_rows_[t]);
     const std::int32_t index = find_or_insert(block_key(tensor, slab, block));
     Block& entry = blocks_[static_cast<std::size_t>(index)];
@@ -180,7 +185,9 @@ std::int64_t L2Cache::evict_to_capacity() {
     index_.erase(block.key);
     free_.push_back(victim);
     blocks_[static_cast<std::size_t>(victim)].last_use = 0;
-    used_bytes_ -= bytes_of(block.key, block.present);
+    const std::int64_t left = bytes_of(block.key, block.present);
+    used_bytes_ -= left;
+    evicted_bytes_ += left;
     written_back += bytes_of(block.key, block.dirty);
   }
   return written_back;

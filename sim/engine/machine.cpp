@@ -27,17 +27,25 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
                  const MachineConfig& config)
     : kernel_(*selected.kernel),
       plan_(plan),
-      tensors_(tensors),
       config_(config),
       sequence_(kernel_),
       memory_(config.sms, config.rates, config.attribute),
       sms_(static_cast<std::size_t>(config.sms)),
       earliest_(config.sms) {
   std::swap(storage_, spare_storage());
+  row_bytes_.resize(plan_.step_count);
+  for (const PlannedAgent& agent : plan_.agents) {
+    for (const auto& section : agent.sections) {
+      for (const PlannedStep& step : section) {
+        if (step.copied == ir::kNone || step.access.tensor == ir::kNone) continue;
+        row_bytes_[step.id] = row_bytes(kernel_.program, step.copied, tensors[static_cast<std::size_t>(step.access.tensor)]);
+      }
+    }
+  }
   step_counts_.resize(plan_.step_count);
   events_.resize(std::max(events_.size(), sms_.size()));
   for (EventQueue& events : events_) events.clear();
-  for (CtaState& cta : ctas_) cta.active = false;
+  ctas_.resize(std::max(ctas_.size(), sms_.size() * static_cast<std::size_t>(config.ctas_per_sm)));  // and never moved
   if (config.attribute) tally_.emplace(plan_, kernel_.program, config);
   if (config.listener == nullptr) return;
   trace_ = std::make_unique<Recorder>(
@@ -52,6 +60,7 @@ MachineResult Machine::run() {
   setup_grid();
   // CTAs of a cluster are launched by what happens on any of its SMs.
   load_lead_ = cluster_ > 1 ? std::min(plan_.least_load_latency, plan_.start_latency) : plan_.least_load_latency;
+  outside_acts_ = cluster_ > 1 || std::any_of(plan_.tokens.begin(), plan_.tokens.end(), [](const auto& t) { return t.kernel_scope; });
   store_lead_ = plan_.store_latency;
   if (config_.checkpoints != nullptr) agents_through_.assign(static_cast<std::size_t>(sequence_.size()), 0);
   result_.items = sequence_.size();
@@ -67,14 +76,18 @@ MachineResult Machine::run() {
       run_sm(sm);
       running_sm_ = -1;
       earliest_.set(sm, events_[static_cast<std::size_t>(sm)].next_time());
+      if (look_at_loops_) skip_trips();
     }
   }
   check_finished();
   for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
-  result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
+  result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end() + missing_.owed_ticks)));
   for (const SmState& sm : sms_) result_.drain_ticks.push_back(result_.ticks - sm.empty_since);
+  result_.ticks += static_cast<std::int64_t>(missing_.ticks);
   std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
   result_.spread = spread();
+  result_.wait_cycles = wait_cycles();
+  if (missing_.ticks > 0) add_missing();
   if (config_.count_work) add_counts();
   if (tally_) finish_books();
   if (trace_) trace_->finish(result_.ticks);
@@ -85,8 +98,8 @@ void Machine::run_sm(int sm) {
   EventQueue& events = events_[static_cast<std::size_t>(sm)];
   horizon_ = 0;
   if (!tally_ && !trace_) {  // which are told in order of time
-    const std::int64_t lead = sms_[static_cast<std::size_t>(sm)].stores_in_flight > 0 ? std::min(load_lead_, store_lead_) : load_lead_;
-    horizon_ = events.top().time + lead;
+    horizon_ = reached_at(sm);
+    if (outside_acts_) horizon_ = std::min(horizon_, events.top().time + load_lead_);
   }
   while (!events.empty()) {
     const Event event = events.top();
@@ -96,6 +109,14 @@ void Machine::run_sm(int sm) {
     if (tally_) close_books(sm, event.time);
     handle(event);
   }
+}
+
+std::int64_t Machine::reached_at(int sm) const {
+  constexpr double kRounding = 1;
+  const double end = memory_.earliest_end(sm);
+  if (!std::isfinite(end)) return kNever;
+  const std::int64_t lead = sms_[static_cast<std::size_t>(sm)].stores_in_flight > 0 ? std::min(load_lead_, store_lead_) : load_lead_;
+  return static_cast<std::int64_t>(end - kRounding) + lead;
 }
 
 bool Machine::stays_inside(const Event& event) const {
@@ -110,18 +131,18 @@ bool Machine::stays_inside(const Event& event) const {
 
 void Machine::handle(const Event& event) {
   switch (event.kind) {
-    case Event::Kind::wake: advance(event.a, event.b, event.time); break;
+    case Event::Kind::wake: advance(agent_at(event.a, event.b), event.time); break;
     case Event::Kind::arrive: arrive(event.a, event.time); break;
     case Event::Kind::launch: launch_cluster(event.a, event.time); break;
     case Event::Kind::mma_start: start_mma(event.a, event.time); break;
   }
 }
 
-void Machine::book_wait(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t until, Wait reason) {
-  const CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
-  tally_->block(cta.sm, slot, index, cta.agents[static_cast<std::size_t>(index)], step, reason);
-  close_books(cta.sm, until);
-  tally_->unblock(cta.sm, slot, index);
+void Machine::book_wait(const AgentState& agent, const PlannedStep* step, std::int64_t until, Wait reason) {
+  const int sm = agent.cta->sm;
+  tally_->block(sm, agent.slot, agent.index, agent, step, reason);
+  close_books(sm, until);
+  tally_->unblock(sm, agent.slot, agent.index);
 }
 
 void Machine::finish_books() {
@@ -129,62 +150,63 @@ void Machine::finish_books() {
   result_.attribution = tally_->finish(result_.l2_bytes, result_.hbm_bytes, result_.hbm_written_bytes);
 }
 
-void Machine::advance(std::int32_t slot, std::int32_t index, std::int64_t now) {
-  CtaState* cta = &ctas_[static_cast<std::size_t>(slot)];
-  AgentState* agent = &cta->agents[static_cast<std::size_t>(index)];
-  if (agent->blocked) {
-    add_wait(agent->reason, now - agent->blocked_since);
-    agent->blocked = false;
-    if (tally_) tally_->unblock(cta->sm, slot, index);
+void Machine::advance(AgentState& agent, std::int64_t now) {
+  if (agent.blocked) {
+    add_wait(agent.reason, now - agent.blocked_since);
+    agent.blocked = false;
+    if (tally_) tally_->unblock(agent.cta->sm, agent.slot, agent.index);
   }
-  while (agent->group > 0) {
-    const PlannedStep& step = plan_.agents[static_cast<std::size_t>(index)].sections[agent->section][agent->op];
-    if (!run_groups(*cta, slot, index, step, now)) return;
+  while (agent.group > 0) {
+    if (!run_groups(agent, agent.ops[agent.op], now)) return;
   }
   while (true) {
-    if (agent->position < 0) {
-      if (!in_order(now)) return put_off(slot, index, now);
-      agent->position = item_of(*cta, agent->item_index);
-      if (agent->position < 0) {
-        finish_agent(slot, *agent, now);
+    if (agent.position < 0) {
+      if (!in_order(now)) return put_off(agent, now);
+      agent.position = item_of(*agent.cta, agent.item_index, now);
+      if (agent.position < 0) {
+        finish_agent(agent, now);
         return;
       }
-      agent->item = sequence_.at(agent->position);
-      if (index == 0)
-        offset_trips_[static_cast<std::size_t>(cta->sm % kStartOffsets)] += static_cast<double>(agent->item.tile->trips() + 1);
-      agent->last_arriver = false;
-      enter_section(*agent, static_cast<std::size_t>(index), 0);
+      agent.item = sequence_.at(agent.position);
+      if (agent.index == 0)
+        offset_trips_[static_cast<std::size_t>(agent.cta->sm % kStartOffsets)] += static_cast<double>(agent.item.tile->trips() + 1);
+      agent.last_arriver = false;
+      enter_section(agent, 0);
     }
-    const auto& steps = plan_.agents[static_cast<std::size_t>(index)].sections[agent->section];
-    if (agent->op >= steps.size() || agent->step >= agent->steps) {
-      next_step(*agent, static_cast<std::size_t>(index), now);
+    if (agent.op >= agent.op_count || agent.step >= agent.steps) {
+      next_step(agent, now);
       continue;
     }
-    const PlannedStep& step = steps[agent->op];
-    const std::int64_t trip = agent->step - step.skew;
-    if (!applies(*agent, step, trip) || (step.is_mask && !config_.mask_cost)) {
-      ++agent->op;
+    const PlannedStep& step = agent.ops[agent.op];
+    const std::int64_t trip = agent.step - step.skew;
+    if (!applies(agent, step, trip) || (step.is_mask && !config_.mask_cost)) {
+      ++agent.op;
       continue;
     }
-    if (!stays_inside(step) && !in_order(now)) return put_off(slot, index, now);
-    if (!execute(slot, index, step, trip, now)) return;
+    if (!stays_inside(step) && !in_order(now)) return put_off(agent, now);
+    if (!execute(agent, step, trip, now)) return;
   }
 }
 
-void Machine::enter_section(AgentState& agent, std::size_t index, std::size_t section) {
+void Machine::enter_section(AgentState& agent, std::size_t section) {
+  const PlannedAgent& planned = plan_.agents[static_cast<std::size_t>(agent.index)];
   agent.section = section;
+  agent.ops = planned.sections[section].data();
+  agent.op_count = planned.sections[section].size();
+  agent.peers = plan_.is_peers[section] != 0;
   agent.step = 0;
   agent.op = 0;
   agent.group = 0;
   agent.trips = plan_.trips(section, *agent.item.tile);
-  agent.steps = agent.trips > 0 ? agent.trips + plan_.max_skew(index, section) : 0;
+  agent.steps = agent.trips > 0 ? agent.trips + planned.max_skew[section] : 0;
 }
 
-void Machine::next_step(AgentState& agent, std::size_t index, std::int64_t now) {
+void Machine::next_step(AgentState& agent, std::int64_t now) {
   agent.op = 0;
+  if (loops_->enabled() && agent.op_count > 0) look_at_loops_ = loops_->is_mark(agent.section) || look_at_loops_;
   if (++agent.step < agent.steps) return;
   if (agent.section + 1 < plan_.is_loop.size()) {
-    enter_section(agent, index, agent.section + 1);
+    enter_section(agent, agent.section + 1);
   } else {
     if (config_.checkpoints != nullptr) end_item(agent.position, now);
     agent.position = -1;
@@ -208,94 +230,93 @@ bool Machine::applies(const AgentState& agent, const PlannedStep& step, std::int
   throw Invariant("unknown condition");
 }
 
-bool Machine::execute(std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
-  CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
-  AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
-  if (step.kind == StepKind::await) return await(cta, slot, index, step, trip, now);
+bool Machine::execute(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
+  if (step.kind == StepKind::await) return await(agent, step, trip, now);
   if (agent.group == 0) {
     std::int64_t ready = now;
     for (ir::TileId t : step.waits) ready = std::max(ready, agent.tile_ready[static_cast<std::size_t>(t)]);
     if (ready > now) {
-      if (trace_) trace_->wait_for_tile(slot, index, step.waits, agent.tile_ready, now, ready);
-      return go_on_at(slot, index, nullptr, now, ready, Wait::dependency);
+      if (trace_) trace_->wait_for_tile(agent.slot, agent.index, step.waits, agent.tile_ready, now, ready);
+      return go_on_at(agent, nullptr, now, ready, Wait::dependency);
     }
-    if (trace_) trace_->begin(slot, index, step, agent.section, agent.position, trip, now);
+    if (trace_) trace_->begin(agent.slot, agent.index, step, agent.section, agent.position, trip, now);
   }
   switch (step.kind) {
     case StepKind::signal:
-      if (trace_) trace_->end(slot, index, now, now);
+      if (trace_) trace_->end(agent.slot, agent.index, now, now);
       ++agent.op;
-      signal(slot, step.token, take_phase(agent, step.token), agent, now);
+      signal(agent, step.token, take_phase(agent, step.token), now);
       return true;
-    case StepKind::chain: return run_chain(cta, slot, index, step, now);
-    case StepKind::mma: return step.async ? issue_mma(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
+    case StepKind::chain: return run_chain(agent, step, now);
+    case StepKind::mma: return step.async ? issue_mma(agent, step, now) : run_mma(agent, step, now);
     case StepKind::load:
-    case StepKind::store: return issue_copy(cta, slot, index, step, trip, now);
+    case StepKind::store: return issue_copy(agent, step, trip, now);
     case StepKind::await: break;
   }
   throw Invariant("unknown step");
 }
 
-bool Machine::await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
-  AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
+bool Machine::await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+  CtaState& cta = *agent.cta;
   const ItemGroup group = step.kernel_scope ? group_of(agent.item) : ItemGroup{};
-  std::int64_t& awaited =
-      step.kernel_scope ? kernel_awaited_[{cta.id, index, step.token, group}] : agent.awaited[static_cast<std::size_t>(step.token)];
+  std::int64_t& awaited = step.kernel_scope ? kernel_awaited_[{cta.id, agent.index, step.token, group}]
+                                            : agent.counts[static_cast<std::size_t>(step.token)].awaited;
   const std::int64_t phases = awaited + 1 - step.distance;
   const std::int64_t needed = step.kernel_scope ? phases * step.arrivals : phases;
   const std::int64_t reached =
       step.kernel_scope ? kernel_tokens_[{step.token, group}] : cta.tokens[static_cast<std::size_t>(step.token)].complete;
   if (reached >= needed) {
     if (trace_) {
-      trace_->begin(slot, index, step, agent.section, agent.position, trip, now);
-      trace_->end(slot, index, now, now);
+      trace_->begin(agent.slot, agent.index, step, agent.section, agent.position, trip, now);
+      trace_->end(agent.slot, agent.index, now, now);
     }
     ++awaited;
     ++agent.op;
     return true;
   }
   const Wait reason = step.awaits_copy ? Wait::copy : Wait::token;
-  block(slot, index, &step, reason, now);
-  if (trace_) trace_->wait(slot, index, reason, now);
+  block(agent, &step, reason, now);
+  if (trace_) trace_->wait(agent.slot, agent.index, reason, now);
   if (step.kernel_scope) {
-    kernel_waiters_.push_back({slot, Waiter{index, needed, step.token, group}});
+    kernel_waiters_.push_back({{agent.slot, agent.index, needed, step.token}, group});
   } else {
-    cta.waiters.push_back(Waiter{index, needed, step.token, {}});
+    cta.waiters.push_back({agent.slot, agent.index, needed, step.token});
   }
   return false;
 }
 
-void Machine::signal(std::int32_t slot, ir::TokenId token, std::int64_t phase, AgentState& agent, std::int64_t now) {
-  CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
-  const ir::Token& info = kernel_.program.tokens[static_cast<std::size_t>(token)];
-  if (info.scope == ir::TokenScope::kernel) {
-    const ItemGroup group = group_of(agent.item);
-    const std::int64_t count = ++kernel_tokens_[{token, group}];
-    if (trace_) trace_->signal(token, count, now);
-    if (count == info.arrivals) {
-      for (AgentState& a : cta.agents) a.last_arriver = a.last_arriver || a.position == agent.position;
-    }
-    for (std::size_t i = 0; i < kernel_waiters_.size();) {
-      const auto [waiting, w] = kernel_waiters_[i];
-      if (w.token == token && w.group == group && count >= w.needed) {
-        if (trace_) trace_->caused(waiting, w.agent, now);
-        push_outside(ctas_[static_cast<std::size_t>(waiting)].sm, now + plan_.l2_latency, Event::Kind::wake, waiting, w.agent);
-        kernel_waiters_.erase(kernel_waiters_.begin() + static_cast<std::ptrdiff_t>(i));
-      } else {
-        ++i;
-      }
-    }
-    return;
-  }
+void Machine::signal(AgentState& agent, ir::TokenId token, std::int64_t phase, std::int64_t now) {
+  CtaState& cta = *agent.cta;
+  const PlannedToken& info = plan_.tokens[static_cast<std::size_t>(token)];
+  if (info.kernel_scope) return signal_kernel(agent, token, now);
   TokenState& state = cta.tokens[static_cast<std::size_t>(token)];
   state.arrive(phase, info.arrivals);
   if (trace_) trace_->signal(token, phase, now);
   for (std::size_t i = 0; i < cta.waiters.size();) {
     const Waiter w = cta.waiters[i];
     if (w.token == token && state.complete >= w.needed) {
-      if (trace_) trace_->caused(slot, w.agent, now);
-      push(cta.sm, now + plan_.barrier_latency, Event::Kind::wake, slot, w.agent);
+      if (trace_) trace_->caused(w.slot, w.agent, now);
+      push(cta.sm, now + plan_.barrier_latency, Event::Kind::wake, w.slot, w.agent);
       cta.waiters.erase(cta.waiters.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
+}
+
+void Machine::signal_kernel(AgentState& agent, ir::TokenId token, std::int64_t now) {
+  const ItemGroup group = group_of(agent.item);
+  const std::int64_t count = ++kernel_tokens_[{token, group}];
+  if (trace_) trace_->signal(token, count, now);
+  if (count == plan_.tokens[static_cast<std::size_t>(token)].arrivals) {
+    for (AgentState& a : agent.cta->agents) a.last_arriver = a.last_arriver || a.position == agent.position;
+  }
+  for (std::size_t i = 0; i < kernel_waiters_.size();) {
+    const auto [w, waited] = kernel_waiters_[i];
+    if (w.token == token && waited == group && count >= w.needed) {
+      if (trace_) trace_->caused(w.slot, w.agent, now);
+      push_outside(ctas_[static_cast<std::size_t>(w.slot)].sm, now + plan_.l2_latency, Event::Kind::wake, w.slot, w.agent);
+      kernel_waiters_.erase(kernel_waiters_.begin() + static_cast<std::ptrdiff_t>(i));
     } else {
       ++i;
     }
@@ -316,12 +337,19 @@ double Machine::spread() const {
 
 void Machine::end_item(std::int64_t position, std::int64_t now) {
   auto& left = agents_through_[static_cast<std::size_t>(position)];
-  if (++left == static_cast<int>(plan_.agents.size())) config_.checkpoints->push_back({now, result_.wait_cycles});
+  if (++left == static_cast<int>(plan_.agents.size())) config_.checkpoints->push_back({now, wait_cycles()});
+}
+
+std::array<double, kWaitCount> Machine::wait_cycles() const {
+  std::array<double, kWaitCount> cycles{};
+  for (std::size_t i = 0; i < kWaitCount; ++i) cycles[i] = to_cycles(Ticks(wait_ticks_[i])).count();
+  return cycles;
 }
 
 void Machine::check_finished() const {
   std::string stuck;
-  for (const CtaState& cta : ctas_) {
+  for (std::size_t c = 0; c < cta_count_; ++c) {
+    const CtaState& cta = ctas_[c];
     if (!cta.active) continue;
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       const AgentState& agent = cta.agents[a];

@@ -8,26 +8,27 @@ namespace attnsim::machine {
 
 constexpr std::int64_t kOvertakingBytes = 1024;
 
-bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip,
-                         std::int64_t& now) {
-  AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
-  const ir::Access& access = step.op->access;
+bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
+  CtaState& cta = *agent.cta;
+  const ir::Access& access = step.access;
   const VisitedTile visited = plan_.is_loop[agent.section] ? visit(agent, trip) : VisitedTile{};
   const TileAddress address = address_of(access, step.rows_axis, kernel_.program, agent.item, visited);
-  const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(access.tensor)];
-  // CTAs of a cluster fetch a shared tile in parts of its rows.
-  const std::int64_t rank = cta.id % step.sharers;
-  const std::int64_t first_row = rank * address.rows / step.sharers;
-  const std::int64_t part_rows = (rank + 1) * address.rows / step.sharers - first_row;
-  const std::int64_t per_row = row_bytes(kernel_.program, step.copied, tensor);
-  const std::int64_t valid_bytes = part_rows * per_row;
-  const std::int64_t tile_bytes = (step.op->whole_tile ? step.padded_rows : address.rows) * per_row;
-  const std::int64_t bytes = step.op->whole_tile ? tile_bytes / step.sharers : valid_bytes;
-  const std::int64_t id = new_transfer(slot, index, step, agent);
+  std::int64_t first_row = 0;
+  std::int64_t part_rows = address.rows;
+  if (step.sharers > 1) {  // CTAs of a cluster fetch a shared tile in parts of its rows
+    const std::int64_t rank = cta.id % step.sharers;
+    first_row = rank * address.rows / step.sharers;
+    part_rows = (rank + 1) * address.rows / step.sharers - first_row;
+  }
+  const std::int64_t row_bytes = row_bytes_[step.id];
+  const std::int64_t valid_bytes = part_rows * row_bytes;
+  const std::int64_t tile_bytes = (step.whole_tile ? step.padded_rows : address.rows) * row_bytes;
+  const std::int64_t bytes = step.whole_tile ? tile_bytes / step.sharers : valid_bytes;
+  const std::int64_t id = new_transfer(agent, step);
   TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
   transfer.bytes = step.arrives ? tile_bytes : bytes;
   transfer.is_store = step.kind == StepKind::store;
-  const bool atomic = step.op->kind == ir::OpKind::atomic;
+  const bool atomic = step.atomic;
   transfer.blocks_agent = !step.async;
   transfer.latency = transfer.is_store ? plan_.store_latency : step.latency;
   std::int64_t hit = bytes;
@@ -67,7 +68,6 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
   if (transfer.is_store) {
     ++cta.stores_in_flight;
     ++sms_[static_cast<std::size_t>(cta.sm)].stores_in_flight;
-    horizon_ = std::min(horizon_, now + store_lead_);
   }
   if (tally_ && !transfer.is_store) tally_->loads(cta.sm, 1);
   if (miss > 0) transfer.latency += plan_.hbm_latency;
@@ -83,6 +83,7 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
     const bool multicast = step.sharers > 1 && step.arrives;
     if (miss > 0) memory_.submit(static_cast<double>(now), cta.sm, miss, true, id, multicast);
     if (hit > 0) memory_.submit(static_cast<double>(now), cta.sm, hit, false, id, multicast);
+    horizon_ = std::min(horizon_, reached_at(cta.sm));
   }
   ++agent.op;
   count_step(step, agent);
@@ -91,22 +92,22 @@ bool Machine::issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, c
     SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
     release = std::max(sm.issue_free, now + step.issue_ticks);
-    if (trace_) trace_->hold(Unit::issue, slot, index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
+    if (trace_) trace_->hold(Unit::issue, agent.slot, agent.index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
   }
   if (trace_) {
-    trace_->pending(id, slot, index, step, step.async ? release : Recorder::kWhenComplete);
+    trace_->pending(id, agent.slot, agent.index, step, step.async ? release : Recorder::kWhenComplete);
     trace_->submit(id, transfer.is_store, hit, miss, now);
     trace_->rates(static_cast<double>(now), memory_.use());
   }
   if (!step.async) {
-    block(slot, index, &step, Wait::copy, now);
+    block(agent, &step, Wait::copy, now);
     return false;
   }
   if (step.issue_ticks == 0) return true;
-  return go_on_at(slot, index, &step, now, release, Wait::pipe);
+  return go_on_at(agent, &step, now, release, Wait::pipe);
 }
 
-std::int64_t Machine::new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent) {
+std::int64_t Machine::new_transfer(AgentState& agent, const PlannedStep& step) {
   auto id = static_cast<std::int64_t>(transfer_count_);
   if (free_transfers_.empty()) {
     if (++transfer_count_ > transfers_.size()) transfers_.emplace_back();
@@ -115,8 +116,7 @@ std::int64_t Machine::new_transfer(std::int32_t slot, std::int32_t index, const 
     free_transfers_.pop_back();
   }
   TransferState& transfer = transfers_[static_cast<std::size_t>(id)];
-  transfer.cta = slot;
-  transfer.agent = index;
+  transfer.agent = &agent;
   transfer.step = &step;
   transfer.bytes = 0;
   transfer.is_store = false;
@@ -136,14 +136,14 @@ void Machine::finish_transfer() {
     trace_->rates(end, memory_.use());
   }
   if (--transfer.parts > 0) return;
-  push_outside(ctas_[static_cast<std::size_t>(transfer.cta)].sm, static_cast<std::int64_t>(std::ceil(end)) + transfer.latency,
-               Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+  push_outside(transfer.agent->cta->sm, static_cast<std::int64_t>(std::ceil(end)) + transfer.latency, Event::Kind::arrive,
+               static_cast<std::int32_t>(id), 0);
 }
 
 void Machine::arrive(std::int32_t id, std::int64_t now) {
   TransferState& transfer = transfers_[static_cast<std::size_t>(id)];  // nothing below starts another
-  CtaState& cta = ctas_[static_cast<std::size_t>(transfer.cta)];
-  AgentState& agent = cta.agents[static_cast<std::size_t>(transfer.agent)];
+  AgentState& agent = *transfer.agent;
+  CtaState& cta = *agent.cta;
   SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
   if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
     const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
@@ -160,15 +160,14 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
   free_transfers_.push_back(id);
   if (tally_ && transfer.step->kind == StepKind::load) tally_->loads(cta.sm, -1);
   if (trace_) trace_->arrive(id, now);
-  for (std::size_t i = 0; i < transfer.phases.size(); ++i)
-    signal(transfer.cta, transfer.step->op->completes[i], transfer.phases[i], agent, now);
+  for (std::size_t i = 0; i < transfer.phases.size(); ++i) signal(agent, transfer.step->op->completes[i], transfer.phases[i], now);
   if (transfer.is_store) {
     --cta.stores_in_flight;
     --sm.stores_in_flight;
     end_ = std::max(end_, now);
-    retire_if_done(transfer.cta, now);
+    retire_if_done(cta.slot, now);
   }
-  if (transfer.blocks_agent) push(cta.sm, now, Event::Kind::wake, transfer.cta, transfer.agent);
+  if (transfer.blocks_agent) push(cta.sm, now, Event::Kind::wake, agent.slot, agent.index);
 }
 
 }  // namespace attnsim::machine

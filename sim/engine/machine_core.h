@@ -16,6 +16,8 @@
 #include "sim/engine/machine.h"
 #include "sim/engine/machine_state.h"
 #include "sim/engine/recorder.h"
+#include "sim/engine/steady_loops.h"
+#include "sim/engine/steady_waves.h"
 #include "sim/engine/tally.h"
 
 namespace attnsim::machine {
@@ -48,6 +50,8 @@ class Machine {
   void handle(const Event& event);
   // Whether what concerns other SMs or memory may happen at `now`: nothing of them comes before.
   [[nodiscard]] bool in_order(std::int64_t now) { return now <= last_safe_ && memory_.next_end() >= static_cast<double>(now); }
+  // Tick from which on memory may reach the SM.
+  [[nodiscard]] std::int64_t reached_at(int sm) const;
   // Whether nothing from outside can still reach the running SM at `time` or before.
   [[nodiscard]] bool ahead(std::int64_t time) const { return time < horizon_; }
   [[nodiscard]] bool stays_inside(const Event& event) const;
@@ -56,23 +60,25 @@ class Machine {
            ((step.kind == StepKind::await || step.kind == StepKind::signal) && !step.kernel_scope);
   }
   // The agent goes on when its SM's turn comes.
-  void put_off(std::int32_t slot, std::int32_t index, std::int64_t now) {
-    push_event(ctas_[static_cast<std::size_t>(slot)].sm, {now, Event::order_of(Event::Rank::put_off, 0), slot, index, Event::Kind::wake});
+  void put_off(const AgentState& agent, std::int64_t now) {
+    push_event(agent.cta->sm, {now, Event::order_of(Event::Rank::put_off, 0), agent.slot, agent.index, Event::Kind::wake});
   }
   // A wait during which nothing else happens.
-  void book_wait(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t until, Wait reason);
+  void book_wait(const AgentState& agent, const PlannedStep* step, std::int64_t until, Wait reason);
   void finish_books();
-  void advance(std::int32_t slot, std::int32_t index, std::int64_t now);
-  void enter_section(AgentState& agent, std::size_t index, std::size_t section);
-  void next_step(AgentState& agent, std::size_t index, std::int64_t now);
+  void advance(AgentState& agent, std::int64_t now);
+  void enter_section(AgentState& agent, std::size_t section);
+  void next_step(AgentState& agent, std::int64_t now);
   [[nodiscard]] bool applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const;
   // True when the agent may go on at `now`; false when it waits (an event will wake it).
-  bool execute(std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
-  bool await(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t now);
-  void signal(std::int32_t slot, ir::TokenId token, std::int64_t phase, AgentState& agent, std::int64_t now);
+  bool execute(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
+  bool await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now);
+  void signal(AgentState& agent, ir::TokenId token, std::int64_t phase, std::int64_t now);
+  void signal_kernel(AgentState& agent, ir::TokenId token, std::int64_t now);
   [[nodiscard]] double spread() const;
   // Every agent that leaves an item counts; the last one ends it.
   void end_item(std::int64_t position, std::int64_t now);
+  [[nodiscard]] std::array<double, kWaitCount> wait_cycles() const;
   void check_finished() const;
 
   // --- grid: which CTA starts where and when (machine_grid.cpp) ---
@@ -85,19 +91,31 @@ class Machine {
   // Another cluster starts when each of its SMs has a place.
   void free_place(int sm, std::int64_t now);
   void launch(int sm, std::int64_t now);
+  // One more item has found its CTA. `next`: the first position that no CTA has yet.
+  void handed_out(std::int64_t next, std::int64_t now);
+  [[nodiscard]] Progress progress(std::int64_t now) const;
+  void skip_trips();
+  // What is left out has happened in the meantime.
+  void leave_out(const Progress& missing);
+  void add_missing();
+  // Items that are played, and the place in the grid of one of them.
+  [[nodiscard]] std::int64_t item_count() const { return sequence_.size() - waves_->left_out(); }
+  [[nodiscard]] std::int64_t place_of(std::int64_t position) const {
+    return position < left_out_from_ ? position : position + waves_->left_out();
+  }
   // Grid position of the CTA's k-th item; -1 when it has no more.
-  std::int64_t item_of(CtaState& cta, std::int64_t k);
+  std::int64_t item_of(CtaState& cta, std::int64_t k, std::int64_t now);
   void retire_if_done(std::int32_t slot, std::int64_t now);
-  void finish_agent(std::int32_t slot, AgentState& agent, std::int64_t now);
+  void finish_agent(AgentState& agent, std::int64_t now);
 
   // --- units of an SM (machine_units.cpp) ---
-  bool run_groups(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now) {
-    return step.kind == StepKind::chain ? run_chain(cta, slot, index, step, now) : run_mma(cta, slot, index, step, now);
+  bool run_groups(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+    return step.kind == StepKind::chain ? run_chain(agent, step, now) : run_mma(agent, step, now);
   }
-  bool run_chain(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
-  bool run_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
-  bool issue_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
-  bool issue_shared_mma(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t& now);
+  bool run_chain(AgentState& agent, const PlannedStep& step, std::int64_t& now);
+  bool run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now);
+  bool issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now);
+  bool issue_shared_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now);
   // An asynchronous MMA takes its operands from SMEM while it runs, not while it queues. When SMEM is late, so is the product.
   void start_mma(std::int32_t id, std::int64_t now);
   void count_step(const PlannedStep& step, const AgentState& agent) {
@@ -108,15 +126,27 @@ class Machine {
   }
   void add_counts();
   // The holds of a synchronous group beside its own unit.
-  void hold_shared(std::int32_t slot, std::int32_t index, const PlannedStep& step, const SmState& sm, std::int64_t now);
+  void hold_shared(const AgentState& agent, const PlannedStep& step, const SmState& sm, std::int64_t now);
 
   // --- copies (machine_copies.cpp) ---
-  bool issue_copy(CtaState& cta, std::int32_t slot, std::int32_t index, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
-  std::int64_t new_transfer(std::int32_t slot, std::int32_t index, const PlannedStep& step, AgentState& agent);
+  bool issue_copy(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
+  std::int64_t new_transfer(AgentState& agent, const PlannedStep& step);
   void finish_transfer();
   void arrive(std::int32_t id, std::int64_t now);
 
   // --- shared by all ---
+  // Tick up to which, not included, nothing else happens on the running SM.
+  [[nodiscard]] std::int64_t alone_until() {
+    const double memory = std::min(memory_.next_end(), 0x1p62);
+    const std::int64_t ordered = std::min(last_safe_, static_cast<std::int64_t>(memory)) + 1;
+    return std::min(events_[static_cast<std::size_t>(running_sm_)].next_time(), std::max(horizon_, ordered));
+  }
+  // Groups of a step that are over before anything else happens on the SM, the last left out, done at once where all units are free.
+  void run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now);
+  [[nodiscard]] SmState& sm_of(const AgentState& agent) { return sms_[static_cast<std::size_t>(agent.cta->sm)]; }
+  [[nodiscard]] AgentState& agent_at(std::int32_t slot, std::int16_t index) {
+    return ctas_[static_cast<std::size_t>(slot)].agents[static_cast<std::size_t>(index)];
+  }
   void push_event(int sm, const Event& event) {
     events_[static_cast<std::size_t>(sm)].push(event);
     if (sm == running_sm_) return;
@@ -124,46 +154,44 @@ class Machine {
     last_safe_ = std::min(last_safe_, sm < running_sm_ ? event.time - 1 : event.time);
   }
   // Of an SM's own making.
-  void push(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int32_t b) {
+  void push(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
     const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::completes : Event::Rank::issues;
     push_event(sm, {time, Event::order_of(rank, sms_[static_cast<std::size_t>(sm)].event_age++), a, b, kind});
   }
   // What memory, the dispatcher or another SM does to an SM.
-  void push_outside(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int32_t b) {
+  void push_outside(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
     const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::memory : Event::Rank::outside;
     push_event(sm, {time, Event::order_of(rank, event_age_++), a, b, kind});
   }
   // `step`: what the agent is at or waits in; nullptr where it waits for the product of an asynchronous op.
-  void block(std::int32_t slot, std::int32_t index, const PlannedStep* step, Wait reason, std::int64_t now) {
-    CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
-    AgentState& agent = cta.agents[static_cast<std::size_t>(index)];
+  void block(AgentState& agent, const PlannedStep* step, Wait reason, std::int64_t now) {
     agent.blocked = true;
     agent.reason = reason;
     agent.blocked_since = now;
-    if (tally_) tally_->block(cta.sm, slot, index, agent, step, reason);
+    if (tally_) tally_->block(agent.cta->sm, agent.slot, agent.index, agent, step, reason);
   }
   // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens on its SM before (true), else by an event.
-  bool go_on_at(std::int32_t slot, std::int32_t index, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
+  bool go_on_at(AgentState& agent, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
     if (time < events_[static_cast<std::size_t>(running_sm_)].next_time() && (ahead(time) || in_order(time))) {
       add_wait(reason, time - now);
       end_ = std::max(end_, time);
-      if (tally_) book_wait(slot, index, step, time, reason);
+      if (tally_) book_wait(agent, step, time, reason);
       now = time;
       return true;
     }
-    block(slot, index, step, reason, now);
-    push(running_sm_, time, Event::Kind::wake, slot, index);
+    block(agent, step, reason, now);
+    push(running_sm_, time, Event::Kind::wake, agent.slot, agent.index);
     return false;
   }
-  void add_wait(Wait reason, std::int64_t ticks) {
-    result_.wait_cycles[static_cast<std::size_t>(reason)] += to_cycles(Ticks(ticks)).count();
-  }
+  void add_wait(Wait reason, std::int64_t ticks) { wait_ticks_[static_cast<std::size_t>(reason)] += ticks; }
   [[nodiscard]] VisitedTile visit(const AgentState& agent, std::int64_t trip) const {
-    return visited_tile(*agent.item.tile, plan_.is_peers[agent.section] != 0, trip);
+    return visited_tile(*agent.item.tile, agent.peers, trip);
   }
   // The phase that the agent's next signal on the token belongs to.
   std::int64_t take_phase(AgentState& agent, ir::TokenId token) const {
-    return agent.signalled[static_cast<std::size_t>(token)]++ / plan_.token_share[static_cast<std::size_t>(token)];
+    const std::int64_t signal = agent.counts[static_cast<std::size_t>(token)].signalled++;
+    const int share = plan_.tokens[static_cast<std::size_t>(token)].share;
+    return share == 1 ? signal : signal / share;
   }
   [[nodiscard]] ItemGroup group_of(const ir::Item& item) const {
     return {item.family - kernel_.families.data(), item.slab, item.tile->row_begin};
@@ -172,7 +200,7 @@ class Machine {
 
   const ir::Kernel& kernel_;
   const KernelPlan& plan_;
-  const std::vector<ir::Tensor>& tensors_;
+  std::vector<std::int64_t> row_bytes_;  // by step
   const MachineConfig& config_;
   ir::ItemSequence sequence_;
   MemorySystem memory_;
@@ -195,9 +223,10 @@ class Machine {
   std::int64_t horizon_ = 0;    // before which nothing from outside reaches the running SM
   std::int64_t load_lead_ = 0;  // ticks from the end of a transfer in memory, or from another SM's act, to what the SM sees of it
   std::int64_t store_lead_ = 0;
+  bool outside_acts_ = false;  // other SMs reach an SM otherwise than through memory
   std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
   std::map<std::tuple<std::int64_t, std::int32_t, ir::TokenId, ItemGroup>, std::int64_t> kernel_awaited_;
-  std::vector<std::pair<std::int32_t, Waiter>> kernel_waiters_;
+  std::vector<std::pair<Waiter, ItemGroup>> kernel_waiters_;
   std::unique_ptr<Recorder> trace_;  // beside a listener only
   struct StepCount {
     std::int64_t times = 0;
@@ -205,8 +234,15 @@ class Machine {
   };
   std::vector<StepCount> step_counts_;  // by PlannedStep::id
   MachineResult result_;
+  std::array<std::int64_t, kWaitCount> wait_ticks_{};
   std::array<double, kStartOffsets> offset_cycles_{};  // resident SM cycles and trips by start offset
   std::array<double, kStartOffsets> offset_trips_{};
+  std::optional<SteadyWaves> waves_;
+  std::optional<SteadyLoops> loops_;
+  bool look_at_loops_ = false;
+  Progress missing_;  // of all that was left out
+  std::int64_t handed_out_ = 0;
+  std::int64_t left_out_from_ = kNever;
   std::int64_t lists_ = 0;
   std::int64_t next_list_ = 0;
   std::int64_t next_item_ = 0;

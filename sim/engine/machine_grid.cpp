@@ -17,6 +17,8 @@ void Machine::setup_grid() {
     case ir::GridPolicy::lists: lists_ = static_cast<std::int64_t>(kernel_.grid.lists.size()); break;
   }
   result_.ctas = lists_;
+  waves_.emplace(kernel_, config_, slots);
+  loops_.emplace(kernel_, plan_, config_, slots);
   // Round-robin over SMs: the dispatcher picks the SM with the most free slots.
   for (int slot = 0; slot < config_.ctas_per_sm; ++slot) {
     for (std::size_t group = 0; group < groups_.size(); ++group) {
@@ -74,14 +76,15 @@ void Machine::launch(int sm, std::int64_t now) {
   std::int32_t slot = 0;
   if (free_slots_.empty()) {
     slot = static_cast<std::int32_t>(cta_count_++);
-    if (cta_count_ > ctas_.size()) ctas_.emplace_back();
   } else {
     slot = free_slots_.back();
     free_slots_.pop_back();
   }
   CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
+  if (plan_.policy == ir::GridPolicy::one_item_per_cta) handed_out(next_list_, now);
   cta.id = next_list_;
   cta.list = next_list_++;
+  cta.slot = slot;
   cta.sm = sm;
   cta.active = true;
   cta.launched = now;
@@ -97,36 +100,114 @@ void Machine::launch(int sm, std::int64_t now) {
   cta.agents.resize(plan_.agents.size());
   for (std::size_t a = 0; a < cta.agents.size(); ++a) {
     AgentState& agent = cta.agents[a];
+    agent.cta = &cta;
+    agent.slot = slot;
+    agent.index = static_cast<std::int16_t>(a);
     agent.start(cta.tokens.size(), kernel_.program.tiles.size(), now);
-    if (tally_) tally_->block(sm, slot, static_cast<std::int32_t>(a), agent, nullptr, Wait::start);
+    if (tally_) tally_->block(sm, slot, agent.index, agent, nullptr, Wait::start);
     const int offset = !config_.start_offsets ? 0 : config_.sms > 1 ? sm % kStartOffsets : config_.start_offset;
     const std::int64_t stagger =
         ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
-    push_outside(sm, now + plan_.start_latency + stagger, Event::Kind::wake, slot, static_cast<std::int32_t>(a));
+    push_outside(sm, now + plan_.start_latency + stagger, Event::Kind::wake, slot, agent.index);
   }
+  loops_->restart();
   if (trace_) trace_->launch(slot, cta.id, sm, now);
   SmState& state = sms_[static_cast<std::size_t>(sm)];
   if (state.resident++ == 0) state.resident_since = now;
 }
 
-std::int64_t Machine::item_of(CtaState& cta, std::int64_t k) {
+void Machine::handed_out(std::int64_t next, std::int64_t now) {
+  if (!waves_->is_mark(handed_out_++)) return;
+  const std::int64_t ctas = plan_.policy == ir::GridPolicy::persistent_static ? lists_ : 1;
+  const std::int64_t from = (next + ctas - 1) / ctas * ctas;
+  const std::int64_t left_out = waves_->leave_out(from, sequence_.size(), progress(now));
+  if (left_out == 0) return;
+  left_out_from_ = from;
+  leave_out(waves_->missing());
+  if (plan_.policy == ir::GridPolicy::one_item_per_cta) lists_ -= left_out;
+}
+
+Progress Machine::progress(std::int64_t now) const {
+  Progress out;
+  out.ticks = static_cast<double>(now);
+  out.owed_ticks = memory_.write_back_ticks();
+  if (config_.cache != nullptr) {
+    out.l2_inserted_bytes = static_cast<double>(config_.cache->inserted_bytes());
+    out.l2_evicted_bytes = static_cast<double>(config_.cache->evicted_bytes());
+  }
+  out.l2_bytes = result_.l2_bytes;
+  out.hbm_bytes = result_.hbm_bytes;
+  out.hbm_written_bytes = result_.hbm_written_bytes;
+  out.loaded_bytes = result_.loaded_bytes;
+  out.hit_bytes = result_.hit_bytes;
+  out.cta_cycles = result_.cta_cycles;
+  for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_ticks[i] = static_cast<double>(wait_ticks_[i]);
+  out.offset_trips = offset_trips_;
+  out.add(missing_);
+  return out;
+}
+
+void Machine::skip_trips() {
+  look_at_loops_ = false;
+  const std::int64_t trips = loops_->leave_out({ctas_.data(), cta_count_}, progress(end_));
+  if (trips == 0) return;
+  loops_->jump({ctas_.data(), cta_count_}, trips);
+  Progress missing = loops_->missing();
+  for (std::size_t c = 0; c < cta_count_; ++c) ctas_[c].launched -= static_cast<std::int64_t>(missing.ticks);
+  missing.cta_cycles = 0;  // of CTAs that ended
+  leave_out(missing);
+}
+
+void Machine::leave_out(const Progress& missing) {
+  missing_.add(missing);
+  for (SmState& sm : sms_) {
+    sm.resident_since -= static_cast<std::int64_t>(missing.ticks);
+    sm.empty_since -= static_cast<std::int64_t>(missing.ticks);
+  }
+  if (config_.cache != nullptr) config_.cache->pass(static_cast<std::int64_t>(missing.l2_inserted_bytes));
+}
+
+void Machine::add_missing() {
+  const Progress& missing = missing_;
+  result_.l2_bytes += missing.l2_bytes;
+  result_.hbm_bytes += missing.hbm_bytes;
+  result_.hbm_written_bytes += missing.hbm_written_bytes;
+  result_.loaded_bytes += missing.loaded_bytes;
+  result_.hit_bytes += missing.hit_bytes;
+  result_.cta_cycles += missing.cta_cycles;
+  for (std::size_t i = 0; i < kWaitCount; ++i) result_.wait_cycles[i] += missing.wait_ticks[i] / static_cast<double>(kTicksPerCycle);
+  for (std::size_t i = 0; i < offset_trips_.size(); ++i) offset_trips_[i] += missing.offset_trips[i];
+  result_.spread = spread();
+}
+
+std::int64_t Machine::item_of(CtaState& cta, std::int64_t k, std::int64_t now) {
   while (static_cast<std::int64_t>(cta.items.size()) <= k && !cta.exhausted) {
     const auto taken = static_cast<std::int64_t>(cta.items.size());
     std::int64_t position = -1;
     switch (plan_.policy) {
       case ir::GridPolicy::one_item_per_cta: position = taken == 0 ? cta.list : -1; break;
-      case ir::GridPolicy::persistent_static: position = cta.list + taken * lists_; break;
-      case ir::GridPolicy::persistent_dynamic: position = next_item_ < sequence_.size() ? next_item_++ : -1; break;
+      case ir::GridPolicy::persistent_static:
+        position = cta.list + taken * lists_;
+        if (position < item_count()) {
+          next_item_ = std::max(next_item_, position);
+          handed_out(next_item_, now);
+          next_item_ = std::max(next_item_, position + 1);
+        }
+        break;
+      case ir::GridPolicy::persistent_dynamic:
+        if (next_item_ < item_count()) handed_out(next_item_, now);
+        position = next_item_ < item_count() ? next_item_++ : -1;
+        break;
       case ir::GridPolicy::lists: {
         const auto& list = kernel_.grid.lists[static_cast<std::size_t>(cta.list)];
         position = taken < static_cast<std::int64_t>(list.size()) ? list[static_cast<std::size_t>(taken)] : -1;
         break;
       }
     }
-    if (position < 0 || position >= sequence_.size()) {
+    if (position < 0 || position >= item_count()) {
       cta.exhausted = true;
     } else {
-      cta.items.push_back(position);
+      cta.items.push_back(place_of(position));
     }
   }
   return k < static_cast<std::int64_t>(cta.items.size()) ? cta.items[static_cast<std::size_t>(k)] : -1;
@@ -136,6 +217,7 @@ void Machine::retire_if_done(std::int32_t slot, std::int64_t now) {
   CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
   if (!cta.active || cta.running_agents > 0 || cta.stores_in_flight > 0) return;
   cta.active = false;
+  loops_->restart();
   result_.cta_cycles += to_cycles(Ticks(now - cta.launched)).count();
   if (trace_) trace_->retire(slot, now);
   SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
@@ -149,11 +231,10 @@ void Machine::retire_if_done(std::int32_t slot, std::int64_t now) {
   free_place(cta.sm, now);
 }
 
-void Machine::finish_agent(std::int32_t slot, AgentState& agent, std::int64_t now) {
+void Machine::finish_agent(AgentState& agent, std::int64_t now) {
   agent.done = true;
-  CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
-  --cta.running_agents;
-  retire_if_done(slot, now);
+  --agent.cta->running_agents;
+  retire_if_done(agent.slot, now);
 }
 
 }  // namespace attnsim::machine

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <tuple>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine.h"
 #include "sim/engine/shared_products.h"
+#include "sim/engine/sliding_queue.h"
 
 namespace attnsim::machine {
 
@@ -22,114 +25,101 @@ struct Event {
   std::int64_t time = 0;
   std::uint64_t order = 0;
   std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
-  std::int32_t b = 0;  // wake: agent
+  std::int16_t b = 0;  // wake: agent
   Kind kind = Kind::wake;
 
   [[nodiscard]] static std::uint64_t order_of(Rank rank, std::uint64_t age) { return static_cast<std::uint64_t>(rank) << 56 | age; }
   [[nodiscard]] bool before(const Event& other) const { return time != other.time ? time < other.time : order < other.order; }
 };
 
-// Pending events of an SM, earliest first: a binary heap whose storage stays.
+// Pending events of an SM, earliest first.
 class EventQueue {
  public:
-  [[nodiscard]] bool empty() const { return heap_.empty(); }
-  [[nodiscard]] const Event& top() const { return heap_.front(); }
-  [[nodiscard]] std::int64_t next_time() const { return heap_.empty() ? INT64_MAX : heap_.front().time; }
-  void clear() { heap_.clear(); }
-
-  void push(const Event& event) {
-    std::size_t hole = heap_.size();
-    heap_.push_back(event);
-    while (hole > 0) {
-      const std::size_t parent = (hole - 1) / 2;
-      if (!event.before(heap_[parent])) break;
-      heap_[hole] = heap_[parent];
-      hole = parent;
-    }
-    heap_[hole] = event;
-  }
-
-  void pop() {
-    const Event last = heap_.back();
-    heap_.pop_back();
-    const std::size_t size = heap_.size();
-    if (size == 0) return;
-    std::size_t hole = 0;
-    while (true) {
-      std::size_t child = 2 * hole + 1;
-      if (child >= size) break;
-      if (child + 1 < size && heap_[child + 1].before(heap_[child])) ++child;
-      if (!heap_[child].before(last)) break;
-      heap_[hole] = heap_[child];
-      hole = child;
-    }
-    heap_[hole] = last;
-  }
+  [[nodiscard]] bool empty() const { return events_.empty(); }
+  [[nodiscard]] const Event& top() const { return events_.top(); }
+  [[nodiscard]] std::int64_t next_time() const { return events_.empty() ? INT64_MAX : events_.top().time; }
+  void clear() { events_.clear(); }
+  void push(const Event& event) { events_.push(event); }
+  void pop() { events_.pop(); }
 
  private:
-  std::vector<Event> heap_;
+  SlidingQueue<Event> events_;
 };
 
-// Which SM has the earliest event; of several the one with the lowest number.
+// Which SM has the earliest event; of several the one with the lowest number. A tree of four branches, whose keys are a time and an SM.
 class EarliestSm {
  public:
-  explicit EarliestSm(int sms) {
-    while (leaves_ < static_cast<std::size_t>(sms)) leaves_ *= 2;
-    times_.assign(2 * leaves_, INT64_MAX);
+  explicit EarliestSm(int sms) : bits_(std::bit_width(static_cast<unsigned>(sms))) {
+    std::size_t width = kBranches;
+    while (width < static_cast<std::size_t>(sms)) width *= kBranches;
+    for (; width >= kBranches; width /= kBranches) levels_.emplace_back(width, kNone);
   }
-  [[nodiscard]] std::int64_t time() const { return times_[1]; }
-  [[nodiscard]] std::int64_t time_of(int sm) const { return times_[leaves_ + static_cast<std::size_t>(sm)]; }
+  [[nodiscard]] std::int64_t time() const { return time_in(top_); }
+  [[nodiscard]] std::int64_t time_of(int sm) const { return time_in(levels_.front()[static_cast<std::size_t>(sm)]); }
   void set(int sm, std::int64_t time) {
-    std::size_t node = leaves_ + static_cast<std::size_t>(sm);
-    times_[node] = time;
-    while (node > 1) {
-      node /= 2;
-      const std::int64_t earlier = std::min(times_[2 * node], times_[2 * node + 1]);
-      if (times_[node] == earlier) break;
-      times_[node] = earlier;
+    auto node = static_cast<std::size_t>(sm);
+    std::int64_t key = time == INT64_MAX ? kNone : time << bits_ | sm;
+    for (std::vector<std::int64_t>& level : levels_) {
+      level[node] = key;
+      node /= kBranches;
+      key = least(level.data() + node * kBranches);
     }
+    top_ = key;
   }
   // `last_safe`: up to which tick, included, no event of another SM comes before one of this SM.
   [[nodiscard]] int first(std::int64_t& last_safe) const {
-    last_safe = INT64_MAX;
-    std::size_t node = 1;
-    while (node < leaves_) {
-      const bool left = times_[2 * node] == times_[node];
-      last_safe = std::min(last_safe, left ? times_[2 * node + 1] : times_[2 * node] - 1);
-      node = 2 * node + (left ? 0 : 1);
+    const auto sm = static_cast<std::size_t>(top_ & ((std::int64_t{1} << bits_) - 1));
+    std::int64_t second = kNone;
+    std::size_t node = sm;
+    for (const std::vector<std::int64_t>& level : levels_) {
+      const std::size_t begin = node / kBranches * kBranches;
+      for (std::size_t i = begin; i < begin + kBranches; ++i) second = std::min(second, i == node ? kNone : level[i]);
+      node /= kBranches;
     }
-    return static_cast<int>(node - leaves_);
+    const auto other = static_cast<std::size_t>(second & ((std::int64_t{1} << bits_) - 1));
+    last_safe = second == kNone ? kNone : (second >> bits_) - (other < sm ? 1 : 0);
+    return static_cast<int>(sm);
   }
 
  private:
-  std::size_t leaves_ = 1;
-  std::vector<std::int64_t> times_;  // of node n: the earlier of those of 2 n and 2 n + 1
+  static constexpr std::size_t kBranches = 4;
+  static constexpr std::int64_t kNone = INT64_MAX;
+  [[nodiscard]] std::int64_t time_in(std::int64_t key) const { return key == kNone ? kNone : key >> bits_; }
+  static std::int64_t least(const std::int64_t* keys) { return std::min(std::min(keys[0], keys[1]), std::min(keys[2], keys[3])); }
+
+  int bits_ = 0;
+  std::int64_t top_ = kNone;
+  std::vector<std::vector<std::int64_t>> levels_;  // from the SMs up
 };
 
 // Items that share kernel tokens: pieces of one row tile.
 using ItemGroup = std::tuple<std::ptrdiff_t, std::int64_t, std::int64_t>;  // family, slab, row_begin
 
 struct Waiter {
-  std::int32_t agent = 0;
+  std::int32_t slot = 0;
+  std::int16_t agent = 0;
   std::int64_t needed = 0;
   ir::TokenId token = 0;
-  ItemGroup group;  // kernel tokens
 };
 
 // Phases of a CTA token (program.h): which are complete, and how many signals of the later ones have come.
 struct TokenState {
   std::int64_t complete = 0;  // the initial ones included
   std::int64_t initial = 0;
-  std::vector<int> pending = std::vector<int>(4, 0);  // a ring: signals of phase n at n % size
+  std::uint32_t mask = kFew - 1;
+  std::array<int, 4> few{};  // a ring: signals of phase n at n % size
+  std::vector<int> many;     // in its place, where phases run further ahead
 
   void start(std::int64_t phases) {
     complete = phases;
     initial = phases;
-    std::fill(pending.begin(), pending.end(), 0);
+    mask = kFew - 1;
+    few.fill(0);
+    many.clear();
   }
   void arrive(std::int64_t phase, int arrivals) {
     const std::int64_t n = initial + phase;
-    while (n - complete >= static_cast<std::int64_t>(pending.size())) grow();
+    while (n - complete > static_cast<std::int64_t>(mask)) grow();
     ++at(n);
     while (at(complete) >= arrivals) {
       at(complete) = 0;
@@ -138,21 +128,33 @@ struct TokenState {
   }
 
  private:
-  [[nodiscard]] int& at(std::int64_t n) { return pending[static_cast<std::size_t>(n) & (pending.size() - 1)]; }
+  static constexpr std::uint32_t kFew = 4;
+  [[nodiscard]] int& at(std::int64_t n) {
+    const auto place = static_cast<std::size_t>(n) & mask;
+    return mask < kFew ? few[place] : many[place];
+  }
   void grow() {
-    std::vector<int> wider(pending.size() * 2, 0);
-    for (std::size_t i = 0; i < pending.size(); ++i) {
-      const auto n = static_cast<std::size_t>(complete) + i;
-      wider[n & (wider.size() - 1)] = pending[n & (pending.size() - 1)];
-    }
-    pending.swap(wider);
+    const std::uint32_t wider_mask = 2 * mask + 1;
+    std::vector<int> wider(wider_mask + 1, 0);
+    for (std::int64_t n = complete; n <= complete + static_cast<std::int64_t>(mask); ++n)
+      wider[static_cast<std::size_t>(n) & wider_mask] = at(n);
+    many.swap(wider);
+    mask = wider_mask;
   }
 };
 
+struct CtaState;
+
 struct AgentState {
+  CtaState* cta = nullptr;
+  std::int32_t slot = 0;  // of the CTA
+  std::int16_t index = 0;
+  const PlannedStep* ops = nullptr;  // of the current section
+  std::size_t op_count = 0;
   bool done = false;
   bool last_arriver = false;
   bool blocked = false;
+  bool peers = false;  // the current section is a loop over peers
   Wait reason = Wait::start;
   int group = 0;
   std::int64_t item_index = 0;  // of the CTA's list
@@ -164,8 +166,11 @@ struct AgentState {
   std::int64_t steps = 0;  // loop steps of the current section
   std::int64_t trips = 0;  // of the current section
   std::int64_t blocked_since = 0;
-  std::vector<std::int64_t> awaited;     // per token
-  std::vector<std::int64_t> signalled;   // per token: signals issued
+  struct TokenCounts {
+    std::int64_t awaited = 0;
+    std::int64_t signalled = 0;  // signals issued
+  };
+  std::vector<TokenCounts> counts;       // per token
   std::vector<std::int64_t> tile_ready;  // per tile: pending asynchronous op completes
 
   void start(std::size_t tokens, std::size_t tiles, std::int64_t now) {
@@ -182,8 +187,7 @@ struct AgentState {
     steps = 0;
     trips = 0;
     blocked_since = now;
-    awaited.assign(tokens, 0);
-    signalled.assign(tokens, 0);
+    counts.assign(tokens, {});
     tile_ready.assign(tiles, 0);
   }
 };
@@ -191,6 +195,7 @@ struct AgentState {
 struct CtaState {
   std::int64_t id = 0;
   int sm = 0;
+  std::int32_t slot = 0;
   int running_agents = 0;
   int stores_in_flight = 0;
   bool active = false;
@@ -237,8 +242,7 @@ struct SmGroup {
 };
 
 struct TransferState {
-  std::int32_t cta = 0;
-  std::int32_t agent = 0;
+  AgentState* agent = nullptr;
   const PlannedStep* step = nullptr;
   std::int64_t latency = 0;
   std::int64_t bytes = 0;  // of an asynchronous MMA: tick at which the tensor pipe is through with it

@@ -139,9 +139,11 @@ void MemorySystem::move_to(double now) {
 }
 
 void MemorySystem::start_head(int sm) {
-  const Transfer& head = ports_[static_cast<std::size_t>(sm)].front();
+  Port& port = ports_[static_cast<std::size_t>(sm)];
+  const Transfer& head = port.front();
   Class& c = flows_[head.flow];
-  c.active.push({c.served + head.bytes, sequence_++, sm});
+  port.head_finish = c.served + head.bytes;
+  c.active.push({port.head_finish, sm});
 }
 
 void MemorySystem::set_rates() {
@@ -151,6 +153,13 @@ void MemorySystem::set_rates() {
   for (std::size_t i = 0; i < kFlows; ++i) {
     count[i] = static_cast<double>(flows_[i].active.size());
     rate[i] = port_of(i);
+  }
+  double demand = 0;
+  for (std::size_t i = 0; i < kFlows; ++i) demand += count[i] * rate[i];
+  if (write_back_bytes_ == 0 && demand <= rates_.l2 && demand <= rates_.hbm) {  // hits and misses alike
+    write_back_rate_ = 0;
+    for (std::size_t i = 0; i < kFlows; ++i) flows_[i].rate = rate[i];
+    return;
   }
   const std::array<double, 2> misses{count[flow(true, false)], count[flow(true, true)]};
   const bool reads = misses[0] + misses[1] > 0;

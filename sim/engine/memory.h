@@ -4,10 +4,13 @@
 // Write-backs of evicted blocks take up to half of HBM while reads are active. Latency is added by the caller.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <queue>
+#include <limits>
 #include <vector>
+
+#include "sim/engine/sliding_queue.h"
 
 namespace attnsim {
 
@@ -41,7 +44,9 @@ struct MemoryTotals {
 class MemorySystem {
  public:
   MemorySystem(int sms, MemoryRates rates, bool keep_totals = false)
-      : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {}
+      : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {
+    for (std::size_t i = 0; i < kFlows; ++i) ticks_per_byte_[i] = 1 / port_of(i);
+  }
 
   void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast = false);
   // Bytes that L2 delivers between others: of the bandwidth that was left.
@@ -49,10 +54,18 @@ class MemorySystem {
   void write_back(double now, double bytes);
   // Tick at which the pending write-backs would be through if nothing else came.
   [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }
+  [[nodiscard]] double write_back_ticks() const { return write_back_bytes_ / rates_.hbm; }
   // Tick at which the next transfer ends; infinity when nothing is under way.
   [[nodiscard]] double next_end() { return next_end_ >= 0 ? next_end_ : find_next_end(); }
   // Moves time to next_end() and removes that transfer. Call only when next_end() is finite.
   std::int64_t pop(double& end);
+  // Tick before which no transfer of the SM ends: its first one can't move faster than its port.
+  [[nodiscard]] double earliest_end(int sm) const {
+    const Port& port = ports_[static_cast<std::size_t>(sm)];
+    if (port.size() == 0) return std::numeric_limits<double>::infinity();
+    const std::size_t flow = port.front().flow;
+    return now_ + std::max(0.0, port.head_finish - flows_[flow].served) * ticks_per_byte_[flow];
+  }
   // SM whose transfer ends next.
   [[nodiscard]] int next_sm();
 
@@ -101,17 +114,19 @@ class MemorySystem {
     std::vector<Transfer> ring_ = std::vector<Transfer>(8);
     std::size_t head_ = 0;
     std::size_t count_ = 0;
+
+   public:
+    double head_finish = 0;  // Active::finish of the first
   };
   struct Active {
     double finish = 0;  // of its class's virtual service
-    std::int64_t sequence = 0;
     int sm = 0;
-    bool operator>(const Active& other) const { return finish != other.finish ? finish > other.finish : sequence > other.sequence; }
+    [[nodiscard]] bool before(const Active& other) const { return finish < other.finish; }
   };
   struct Class {
     double served = 0;  // virtual service: bytes that each active flow has received
     double rate = 0;
-    std::priority_queue<Active, std::vector<Active>, std::greater<>> active;
+    SlidingQueue<Active> active;
   };
 
   double find_next_end();
@@ -126,6 +141,7 @@ class MemorySystem {
   [[nodiscard]] static constexpr bool is_miss(std::size_t flow) { return flow % 2 == 1; }
   [[nodiscard]] double port_of(std::size_t flow) const { return flow >= 2 ? rates_.port / rates_.receivers : rates_.port; }
   std::array<Class, kFlows> flows_;
+  std::array<double, kFlows> ticks_per_byte_{};  // at the port's rate
   double now_ = 0;
   double l2_unused_ = 0;
   double hbm_unused_ = 0;
@@ -133,7 +149,6 @@ class MemorySystem {
   double write_back_rate_ = 0;
   double next_end_ = -1;        // cached; < 0: unknown
   std::size_t next_class_ = 0;  // whose transfer it is
-  std::int64_t sequence_ = 0;
 };
 
 }  // namespace attnsim

@@ -154,10 +154,14 @@ class Simulator {
  public:
   Simulator(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions, const EngineOptions& options)
       : pipeline_(pipeline), chip_(without_effects(chip, conditions)), conditions_(conditions), options_(options) {
+    std::vector<const ir::Kernel*> kernels;
     for (const ir::Node& node : pipeline.nodes()) {
       const auto* kernel = std::get_if<ir::Kernel>(&node.work);
+      if (kernel != nullptr) kernels.push_back(kernel);
       selected_.push_back(kernel != nullptr ? select_instructions(*kernel, chip_) : SelectedKernel{});
     }
+    footprint_bytes_ = touched_bytes(kernels, pipeline.tensors());
+    kernels_ = static_cast<int>(kernels.size());
     trips_ = loop_trips(pipeline);
     kind_ = options.kind;
     if (kind_ == EngineKind::automatic) kind_ = trips_ <= kDetailedTripLimit ? EngineKind::detailed : EngineKind::fast;
@@ -209,22 +213,39 @@ class Simulator {
                        [this](const SelectedKernel& s) { return s.kernel != nullptr && plays_steps(*s.kernel, parts_); });
   }
 
-  double footprint_bytes() const {
-    std::vector<const ir::Kernel*> kernels;
-    for (const ir::Node& node : pipeline_.nodes())
-      if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) kernels.push_back(kernel);
-    return touched_bytes(kernels, pipeline_.tensors());
+  // What the kernel's loops load and store trip by trip no other kernel touches.
+  [[nodiscard]] bool walks_alone(const ir::Kernel& walking) const {
+    const auto any_access = [](const ir::Kernel& kernel, auto matches) {
+      for (const ir::Agent& agent : kernel.program.agents) {
+        for (const auto& section : agent.sections) {
+          for (const ir::Op& op : section) {
+            if (op.access.tensor != ir::kNone && matches(op)) return true;
+          }
+        }
+      }
+      return false;
+    };
+    return !any_access(walking, [&](const ir::Op& copy) {
+      if (copy.access.row_from != ir::RowFrom::trip && !copy.access.add_trip) return false;
+      return std::any_of(selected_.begin(), selected_.end(), [&](const SelectedKernel& other) {
+        return other.kernel != nullptr && other.kernel != &walking &&
+               any_access(*other.kernel, [&](const ir::Op& op) { return op.access.tensor == copy.access.tensor; });
+      });
+    });
+  }
+
+  [[nodiscard]] bool starts_warm() const {
+    return conditions_.l2 == L2Start::warm && footprint_bytes_ < kWarmFootprintLimit * static_cast<double>(chip_.l2_effective().count());
   }
 
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.
   Pass settle(double clock, bool watched) {
     const double l2_bytes = static_cast<double>(chip_.l2_effective().count());
-    const double footprint = footprint_bytes();
-    const bool warm = conditions_.l2 == L2Start::warm && footprint < kWarmFootprintLimit * l2_bytes;
+    const bool warm = starts_warm();
     // At another clock the end state of the call before is as good a start.
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
     cache_.emplace(Bytes(chip_.l2_effective().count() / parts_), pipeline_.tensors());
-    all_resident_ = warm && kind_ == EngineKind::fast && footprint <= l2_bytes;  // then nothing ever leaves L2
+    all_resident_ = warm && kind_ == EngineKind::fast && footprint_bytes_ <= l2_bytes;  // then nothing ever leaves L2
     if (warm && keeps_cache() && !all_resident_) (void)play_all(*cache_, clock, false);
     return play_all(*cache_, clock, watched);
   }
@@ -252,6 +273,11 @@ class Simulator {
           config.hit_fraction = all_resident_ ? 1 : 0;
         }
         if (kind_ == EngineKind::fast) {
+          const bool in_model = config.cache != nullptr;  // L2 is, block by block
+          config.fills_l2 = in_model && footprint_bytes_ > static_cast<double>(chip_.l2_effective().count());
+          config.shares_l2 = in_model && kernels_ > 1;
+          config.leave_out_waves = !in_model || (!starts_warm() && (config.fills_l2 || !config.shares_l2));
+          config.leave_out_trips = !in_model || (!starts_warm() && walks_alone(*kernel));
           played = fast_[n]->play(config);
         } else {
           played = play(selected_[n], pipeline_.tensors(), chip_, config);
@@ -310,6 +336,8 @@ class Simulator {
   std::optional<L2Cache> cache_;
   bool all_resident_ = false;
   double trips_ = 0;
+  double footprint_bytes_ = 0;
+  int kernels_ = 0;
   EngineKind kind_ = EngineKind::detailed;
 };
 

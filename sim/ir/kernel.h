@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/small_vector.h"
 #include "sim/ir/program.h"
 
 namespace attnsim::ir {
@@ -19,11 +20,14 @@ struct TripRun {
   bool partial = false;  // needs mask ops
 };
 
+// Most row tiles have no more than three: masked, full, masked.
+using TripRuns = SmallVector<TripRun, 3>;
+
 // One row (query) tile of an index set; with split-KV one per (query tile, split).
 struct RowTile {
   std::int64_t row_begin = 0;
   std::int64_t rows = 0;  // valid rows
-  std::vector<TripRun> runs;
+  TripRuns runs;
   std::int64_t kept = 0;  // (row, loop column) pairs that the mask keeps, inside the valid extents
   int split = 0;
   int peers = 0;      // trips of sections with TripSource::peers

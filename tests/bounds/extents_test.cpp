@@ -12,7 +12,7 @@ namespace {
 
 const ir::Section kLoop{"main", ir::SectionKind::loop, ir::TripSource::runs};
 
-std::vector<std::int64_t> visits(const std::vector<ir::TripRun>& runs) {
+std::vector<std::int64_t> visits(const ir::TripRuns& runs) {
   std::vector<std::int64_t> out;
   for (const ir::TripRun& run : runs) {
     for (std::int64_t i = 0; i < run.count; ++i) out.push_back(run.first + i * run.step);
@@ -46,7 +46,7 @@ TEST_CASE("sums over runs equal sums over trips") {
     const std::int64_t extent = draw.integer(0, 500);
     std::vector<int> padded;
     for (std::int64_t i = draw.integer(0, 2); i > 0; --i) padded.push_back(draw.pick<int>({16, 32, 48}));
-    std::vector<ir::TripRun> runs;
+    ir::TripRuns runs;
     for (std::int64_t i = draw.integer(0, 3); i > 0; --i) {
       const int step = draw.pick<int>({-3, -1, 1, 2});
       const std::int64_t count = draw.integer(0, 12);

@@ -26,7 +26,8 @@ TEST_CASE("a loop of constant service times costs its trips, played, interpolate
   const Chip chip = toy_chip();
   const ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 5);
   const SelectedKernel selected = select_instructions(kernel, chip);
-  ClassCosts costs(selected, {}, chip, toy_config(), 1);
+  const std::vector<ir::Tensor> tensors;
+  ClassCosts costs(selected, tensors, chip, toy_config(), 1);
   for (const std::int64_t trips : {1, 2, 3, 5, 8, 9, 24, 25, 1000, 100000}) {
     CAPTURE(trips);
     CHECK(costs.cost(loop_of(trips)).shared_ticks == Approx(kExpTicks * static_cast<double>(trips)));
@@ -44,7 +45,8 @@ TEST_CASE("the cost of a long loop that two agents share is what a play of it ta
     const double played = static_cast<double>(play(selected, {}, chip, config).ticks) / 40;
     const ir::Kernel longest = kernel_of({{exp_of(0)}, {exp_of(1)}}, 1000, 1);  // more trips than are played one by one
     const SelectedKernel estimated = select_instructions(longest, chip);
-    ClassCosts costs(estimated, {}, chip, config, 1);
+    const std::vector<ir::Tensor> tensors;
+    ClassCosts costs(estimated, tensors, chip, config, 1);
     CAPTURE(trips);
     CHECK(costs.cost(loop_of(trips)).shared_ticks == Approx(played).epsilon(0.01));
   }

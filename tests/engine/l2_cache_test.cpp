@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "sim/engine/footprint.h"
+
 using attnsim::Bytes;
 using attnsim::L2Cache;
 using attnsim::L2Outcome;
@@ -110,7 +112,7 @@ TEST_CASE("rows written for all heads of a token are found again head by head") 
   cache_rows.rows = 1;
   cache_rows.cols = 256;
   cache_rows.same_memory = 0;
-  CHECK(L2Cache::footprint_bytes(t) == 4.0 * 512 * 256);
+  CHECK(attnsim::touched_bytes({}, t) == 4.0 * 512 * 256);
   L2Cache cache(Bytes(1 << 20), t);
   (void)cache.access(1, 512 + 7, 0, 1, true);  // token 7 of the second sequence
   CHECK(cache.access(0, 2, 7, 1, false).hit_bytes == 256);

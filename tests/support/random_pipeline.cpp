@@ -13,8 +13,8 @@ using ir::Fn;
 using ir::OpKind;
 
 // Runs of visited KV tiles of one row tile, by looking at every pair.
-std::vector<ir::TripRun> runs_of(const AttentionSpec& spec, std::int64_t row_begin, std::int64_t rows) {
-  std::vector<ir::TripRun> runs;
+ir::TripRuns runs_of(const AttentionSpec& spec, std::int64_t row_begin, std::int64_t rows) {
+  ir::TripRuns runs;
   const std::int64_t tiles = (spec.kv_len + spec.tile_kv - 1) / spec.tile_kv;
   for (std::int64_t i = 0; i < tiles; ++i) {
     const std::int64_t t = spec.descending ? tiles - 1 - i : i;
@@ -48,11 +48,11 @@ std::int64_t kept_in(const AttentionSpec& spec, const ir::RowTile& tile) {
 }
 
 // Trips dealt to the splits in contiguous pieces of equal length.
-std::vector<std::vector<ir::TripRun>> split_runs(const std::vector<ir::TripRun>& runs, int splits) {
+std::vector<ir::TripRuns> split_runs(const ir::TripRuns& runs, int splits) {
   std::int64_t trips = 0;
   for (const ir::TripRun& run : runs) trips += run.count;
   const std::int64_t share = (trips + splits - 1) / splits;
-  std::vector<std::vector<ir::TripRun>> out(static_cast<std::size_t>(splits));
+  std::vector<ir::TripRuns> out(static_cast<std::size_t>(splits));
   std::int64_t done = 0;
   for (const ir::TripRun& run : runs) {
     for (std::int64_t i = 0; i < run.count;) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kTileKv = 16;
 
-ir::RowTile row_tile(std::int64_t row_begin, std::int64_t rows, std::vector<ir::TripRun> runs, std::int64_t kept) {
+ir::RowTile row_tile(std::int64_t row_begin, std::int64_t rows, ir::TripRuns runs, std::int64_t kept) {
   ir::RowTile tile;
   tile.row_begin = row_begin;
   tile.rows = rows;
@@ -38,7 +38,7 @@ std::vector<ir::ItemFamily> random_items(test::Draw& draw) {
       const std::int64_t full = draw.integer(0, 20);
       const std::int64_t partial = draw.integer(0, 2);
       const std::int64_t rows = draw.integer(1, 8);
-      std::vector<ir::TripRun> runs;
+      ir::TripRuns runs;
       if (full > 0) runs.push_back({full - 1, full, -1, false});
       if (partial > 0) runs.push_back({30, partial, 1, true});
       const std::int64_t kept = rows * full * kTileKv + (partial > 0 ? draw.integer(partial, partial * rows * kTileKv - 1) : 0);

@@ -11,7 +11,7 @@ namespace attnsim {
 namespace {
 
 // Takes the first trip off the first run and marks it partial.
-void mask_first(std::vector<ir::TripRun>& runs) {
+void mask_first(ir::TripRuns& runs) {
   if (runs.empty() || runs.front().partial) return;
   ir::TripRun& front = runs.front();
   const ir::TripRun first{front.first, 1, front.step, true};
@@ -19,7 +19,7 @@ void mask_first(std::vector<ir::TripRun>& runs) {
   if (--front.count == 0) {
     front = first;
   } else {
-    runs.insert(runs.begin(), first);
+    runs.push_front(first);
   }
 }
 
@@ -43,8 +43,8 @@ std::vector<TileRun> visited(const IndexSet& set, const Tiling& t, std::int64_t 
 
 }  // namespace
 
-std::vector<ir::TripRun> trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
-  std::vector<ir::TripRun> runs;
+ir::TripRuns trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
+  ir::TripRuns runs;
   runs.reserve(tiles.size() + 1);
   for (const TileRun& run : tiles) {
     const auto step = static_cast<int>(run.step);
@@ -94,7 +94,9 @@ std::vector<ir::RowTile> row_tiles(const IndexSet& set, const Tiling& tiling) {
     for (std::int64_t split = 0; split < tiling.splits; ++split) {
       const std::int64_t begin = std::min(split * per_split, count);
       const std::int64_t end = std::min(begin + per_split, count);
-      const std::vector<TileRun> piece = tiling.splits == 1 ? runs : slice_of(runs, begin, end);
+      std::vector<TileRun> slice;
+      if (tiling.splits > 1) slice = slice_of(runs, begin, end);
+      const std::vector<TileRun>& piece = tiling.splits > 1 ? slice : runs;
       ir::RowTile tile;
       tile.row_begin = row;
       tile.rows = row_end - row;

@@ -38,7 +38,7 @@ struct Tiling {
                                       std::int64_t key_end);
 
 // Visited KV tiles as trips of an item, in the order of the tiling.
-[[nodiscard]] std::vector<ir::TripRun> trips_of(const std::vector<TileRun>& tiles, const Tiling& tiling);
+[[nodiscard]] ir::TripRuns trips_of(const std::vector<TileRun>& tiles, const Tiling& tiling);
 
 // What cuts off any (query, key) pair of the whole problem, with masks applied per tile of `tile_kv` keys.
 struct Cuts {

@@ -8,8 +8,8 @@ namespace attnsim {
 namespace {
 
 // Trips [begin, end) of the runs, in visit order.
-std::vector<ir::TripRun> piece_of(const std::vector<ir::TripRun>& runs, std::int64_t begin, std::int64_t end) {
-  std::vector<ir::TripRun> piece;
+ir::TripRuns piece_of(const ir::TripRuns& runs, std::int64_t begin, std::int64_t end) {
+  ir::TripRuns piece;
   std::int64_t at = 0;
   for (const ir::TripRun& run : runs) {
     const std::int64_t from = std::max(begin, at);
@@ -20,13 +20,13 @@ std::vector<ir::TripRun> piece_of(const std::vector<ir::TripRun>& runs, std::int
   return piece;
 }
 
-std::int64_t pairs_of_full_trips(const std::vector<ir::TripRun>& runs, std::int64_t rows, int tile_kv) {
+std::int64_t pairs_of_full_trips(const ir::TripRuns& runs, std::int64_t rows, int tile_kv) {
   std::int64_t trips = 0;
   for (const ir::TripRun& run : runs) trips += run.partial ? 0 : run.count;
   return trips * rows * tile_kv;
 }
 
-std::int64_t partial_trips(const std::vector<ir::TripRun>& runs) {
+std::int64_t partial_trips(const ir::TripRuns& runs) {
   std::int64_t trips = 0;
   for (const ir::TripRun& run : runs) trips += run.partial ? run.count : 0;
   return trips;

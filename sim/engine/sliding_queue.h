@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// A queue in order of T::before(). What comes in is mostly the last or near it, so it is moved in from the back; the whole slides
+// along an array, whose storage stays, and returns to its start now and then.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+namespace attnsim {
+
+template <class T>
+class SlidingQueue {
+ public:
+  explicit SlidingQueue(std::size_t places = 4) : places_(places * 8 + 8) {}
+
+  [[nodiscard]] bool empty() const { return begin_ == end_; }
+  [[nodiscard]] std::size_t size() const { return end_ - begin_; }
+  [[nodiscard]] const T& operator[](std::size_t i) const { return places_[begin_ + i]; }
+  [[nodiscard]] const T& top() const { return places_[begin_]; }
+  void clear() { begin_ = end_ = 0; }
+  void pop() { ++begin_; }
+
+  // Of equal ones the new one comes last.
+  void push(const T& next) {
+    if (end_ == places_.size()) make_room();
+    std::size_t hole = end_++;
+    for (; hole > begin_ && next.before(places_[hole - 1]); --hole) places_[hole] = places_[hole - 1];
+    places_[hole] = next;
+  }
+
+ private:
+  void make_room() {
+    if (2 * size() > places_.size()) places_.resize(2 * places_.size());
+    std::copy(places_.begin() + static_cast<std::ptrdiff_t>(begin_), places_.begin() + static_cast<std::ptrdiff_t>(end_), places_.begin());
+    end_ -= begin_;
+    begin_ = 0;
+  }
+
+  std::vector<T> places_;
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+};
+
+}  // namespace attnsim
