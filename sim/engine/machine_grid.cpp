@@ -123,7 +123,7 @@ void Machine::handed_out(std::int64_t next, std::int64_t now) {
   const std::int64_t left_out = waves_->leave_out(from, sequence_.size(), progress(now));
   if (left_out == 0) return;
   left_out_from_ = from;
-  leave_out(waves_->missing());
+  leave_out(waves_->missing(), plan_.policy != ir::GridPolicy::one_item_per_cta);
   if (plan_.policy == ir::GridPolicy::one_item_per_cta) lists_ -= left_out;
 }
 
@@ -153,13 +153,13 @@ void Machine::skip_trips() {
   if (trips == 0) return;
   loops_->jump({ctas_.data(), cta_count_}, trips);
   Progress missing = loops_->missing();
-  for (std::size_t c = 0; c < cta_count_; ++c) ctas_[c].launched -= static_cast<std::int64_t>(missing.ticks);
   missing.cta_cycles = 0;  // of CTAs that ended
-  leave_out(missing);
+  leave_out(missing, true);
 }
 
-void Machine::leave_out(const Progress& missing) {
+void Machine::leave_out(const Progress& missing, bool ctas_stay) {
   missing_.add(missing);
+  for (std::size_t c = 0; c < cta_count_ && ctas_stay; ++c) ctas_[c].launched -= static_cast<std::int64_t>(missing.ticks);
   for (SmState& sm : sms_) {
     sm.resident_since -= static_cast<std::int64_t>(missing.ticks);
     sm.empty_since -= static_cast<std::int64_t>(missing.ticks);
