@@ -95,6 +95,7 @@ class Machine {
   void handed_out(std::int64_t next, std::int64_t now);
   [[nodiscard]] Progress progress(std::int64_t now) const;
   void skip_trips();
+  void skip_waves();
   // What is left out has happened in the meantime; `ctas_stay`: to the CTAs at hand.
   void leave_out(const Progress& missing, bool ctas_stay);
   void add_missing();
