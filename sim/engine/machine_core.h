@@ -95,8 +95,9 @@ class Machine {
   void handed_out(std::int64_t next, std::int64_t now);
   [[nodiscard]] Progress progress(std::int64_t now) const;
   void skip_trips();
-  // What is left out has happened in the meantime.
-  void leave_out(const Progress& missing);
+  void skip_waves();
+  // What is left out has happened in the meantime; `ctas_stay`: to the CTAs at hand.
+  void leave_out(const Progress& missing, bool ctas_stay);
   void add_missing();
   // Items that are played, and the place in the grid of one of them.
   [[nodiscard]] std::int64_t item_count() const { return sequence_.size() - waves_->left_out(); }

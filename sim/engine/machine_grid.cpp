@@ -123,7 +123,7 @@ void Machine::handed_out(std::int64_t next, std::int64_t now) {
   const std::int64_t left_out = waves_->leave_out(from, sequence_.size(), progress(now));
   if (left_out == 0) return;
   left_out_from_ = from;
-  leave_out(waves_->missing());
+  skip_waves();
   if (plan_.policy == ir::GridPolicy::one_item_per_cta) lists_ -= left_out;
 }
 
@@ -153,17 +153,28 @@ void Machine::skip_trips() {
   if (trips == 0) return;
   loops_->jump({ctas_.data(), cta_count_}, trips);
   Progress missing = loops_->missing();
-  for (std::size_t c = 0; c < cta_count_; ++c) ctas_[c].launched -= static_cast<std::int64_t>(missing.ticks);
   missing.cta_cycles = 0;  // of CTAs that ended
-  leave_out(missing);
-}
-
-void Machine::leave_out(const Progress& missing) {
-  missing_.add(missing);
   for (SmState& sm : sms_) {
     sm.resident_since -= static_cast<std::int64_t>(missing.ticks);
     sm.empty_since -= static_cast<std::int64_t>(missing.ticks);
   }
+  leave_out(missing, true);
+}
+
+void Machine::skip_waves() {
+  const Progress& missing = waves_->missing();
+  const double cycles = missing.ticks / static_cast<double>(kTicksPerCycle);
+  for (std::size_t sm = 0; sm < sms_.size(); ++sm) {
+    if (group_of_sm_[sm] < 0) continue;
+    result_.resident_cycles += cycles;
+    offset_cycles_[sm % kStartOffsets] += cycles;
+  }
+  leave_out(missing, plan_.policy != ir::GridPolicy::one_item_per_cta);
+}
+
+void Machine::leave_out(const Progress& missing, bool ctas_stay) {
+  missing_.add(missing);
+  for (std::size_t c = 0; c < cta_count_ && ctas_stay; ++c) ctas_[c].launched -= static_cast<std::int64_t>(missing.ticks);
   if (config_.cache != nullptr) config_.cache->pass(static_cast<std::int64_t>(missing.l2_inserted_bytes));
 }
 

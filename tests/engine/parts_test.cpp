@@ -60,3 +60,24 @@ TEST_CASE("a part keeps the turns in which slabs are visited, or has fewer of th
   kernel.grid.interleave = 64;
   CHECK(equal_parts(pipeline_of(kernel), chip) == 4);
 }
+
+TEST_CASE("a part has its part of the slabs that L2 holds at a time") {
+  // A part of 16 SMs takes sections of 16 slabs: with those of 64 its long items would come in four waves.
+  Chip chip = toy_chip();
+  chip.sm.count = 64;
+  chip.sm.registers_kib = 256;
+  chip.sm.smem_kib = 100;
+  ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 128);
+  ir::ItemFamily& family = kernel.families.front();
+  family.tiles.push_back(family.tiles.front());
+  family.tiles.back().runs.front().count = 20;
+  kernel.grid.fastest = ir::Fastest::slabs;
+  kernel.grid.section_slabs = 64;
+  const ir::Pipeline pipeline = pipeline_of(kernel);
+  REQUIRE(equal_parts(pipeline, chip) == 4);
+  const Simulation fast = simulate(pipeline, chip, {}, {.kind = EngineKind::fast});
+  const Simulation detailed = simulate(pipeline, chip, {}, {.kind = EngineKind::detailed});
+  // Per section 64 long and 64 short items on 64 SMs, and 16 of each on 16.
+  CHECK(detailed.kernels.front().time_us == Approx(2 * 120 * kExpCycles / 1000).epsilon(1e-3));
+  CHECK(fast.kernels.front().time_us == Approx(detailed.kernels.front().time_us).epsilon(1e-3));
+}
