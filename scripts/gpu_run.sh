@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # gpu_run.sh [OUT [quick|full]]: everything on a machine with a GPU, in about ten minutes: builds, checks every kernel, runs the
-# microbenchmarks (those that settle open questions first), times the plan, then PyTorch where it is. Results and log go to OUT
-# (default validation/measurements/DEVICE). What fails is named at the end and stops nothing after it.
+# microbenchmarks (those that settle open questions first), times the plan, then PyTorch where it is, and holds it all against predictions.
+# Results and log go to OUT (default validation/measurements/DEVICE); `attnsim calibrate CHIP --measured OUT` fits the chip to them. What fails is named at the end and stops nothing after it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 device=$(nvidia-smi --query-gpu=name --format=csv,noheader -i 0 | tr 'A-Z ' 'a-z-')
@@ -24,7 +24,7 @@ nvidia-smi
 date --iso-8601=seconds
 git describe --always --dirty
 step configure cmake --preset dev -DATTNSIM_CUDA_BENCH=ON
-step build scripts/build.sh dev attnsim-bench
+step build scripts/build.sh dev attnsim-bench attnsim
 bench=build/dev/attnsim-bench
 [ -x "$bench" ] || exit 1
 step check timeout 120 "$bench" --backend cuda --check
@@ -36,6 +36,7 @@ step "plan $plan" timeout 300 "$bench" --backend cuda --plan "$plan" --out "$out
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
   step pytorch timeout 180 python3 scripts/torch_rows.py --out "$out/torch.jsonl"
 fi
+step validate timeout 300 build/dev/attnsim validate --measured "$out" --quiet
 if [ ${#failed[@]} -gt 0 ]; then
   printf 'FAILED: %s\n' "${failed[*]}"
   exit 1

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <numeric>
 
@@ -24,6 +25,12 @@ struct Seconds {
 };
 
 volatile float sink = 0;
+
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 class Suite {
  public:
@@ -53,25 +60,41 @@ class Suite {
   [[nodiscard]] double threads() const { return static_cast<double>(pool_.size()); }
   [[nodiscard]] double hertz() const { return clock_mhz_ * 1e6; }
 
+  // By the clock on the wall.
   Seconds time(const std::function<void()>& body) const {
+    return sampled([&] {
+      const auto start = std::chrono::steady_clock::now();
+      body();
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    });
+  }
+  // All threads at once, each by the time that the scheduler gave it, so that other programs on a core add nothing; the longest counts.
+  Seconds time_all(const std::function<void(int)>& body) const {
+    std::vector<double> seconds(static_cast<std::size_t>(pool_.size()));
+    return sampled([&] {
+      pool_.run([&](int thread) {
+        const double start = thread_seconds();
+        body(thread);
+        seconds[static_cast<std::size_t>(thread)] = thread_seconds() - start;
+      });
+      return *std::max_element(seconds.begin(), seconds.end());
+    });
+  }
+  // Of many samples in seconds.
+  Seconds sampled(const std::function<double()>& sample) const {
     bench::TimingPolicy policy;
     policy.min_samples = 15;
     policy.max_samples = 2000;
     policy.noise = 0.002;
     policy.seconds = seconds_;
-    body();
+    sample();
     const bench::Timing timing = bench::collect(policy, [&] {
       const std::int64_t before = preemptions();
-      const auto start = std::chrono::steady_clock::now();
-      body();
-      const std::chrono::duration<double, std::micro> elapsed = std::chrono::steady_clock::now() - start;
-      return bench::Sample{elapsed.count(), preemptions() != before};
+      const double seconds = sample();
+      return bench::Sample{1e6 * seconds, preemptions() != before};
     });
     return {bench::median(timing.sample_us) * 1e-6, bench::median_half_width(timing.sample_us) * 1e-6,
             static_cast<int>(timing.sample_us.size())};
-  }
-  Seconds time_all(const std::function<void(int)>& body) const {
-    return time([&] { pool_.run(body); });
   }
 
   void add(const std::string& name, const std::string& figure, const std::string& unit, const std::string& conditions, double value,
@@ -114,7 +137,7 @@ class Suite {
 
   void arithmetic() {
     if (!wanted("fma") && !wanted("product")) return;
-    constexpr long kIterations = 20000;
+    constexpr long kIterations = 100000;
     const Seconds peak = time_all([&](int) { sink = kernels_.fma_chains(kIterations); });
     const double flops = 2.0 * kIterations * kFmaChains * kernels_.lanes;
     const double per_clock = flops / peak.median / hertz();
@@ -138,7 +161,7 @@ class Suite {
   // What a product takes beyond its arithmetic: pointers of its rows, sums across the lanes, first and last use of its result. Of decode's
   // two products, whose few rows leave little else; each alone, so that its operands lie in L1 (what comes from L2 is a figure of its own).
   void small_products(double flops_per_clock) {
-    constexpr int kRepeats = 50;
+    constexpr int kRepeats = 200;
     double excess = 0;
     int products = 0;
     Seconds all;
@@ -173,7 +196,7 @@ class Suite {
   void softmax() {
     if (!wanted("exp2") && !wanted("maximum") && !wanted("softmax")) return;
     constexpr std::size_t kScores = static_cast<std::size_t>(kTileQ) * kTileKv;
-    constexpr int kRepeats = 20;
+    constexpr int kRepeats = 100;
     const auto pass = [&](auto body) {
       return time_all([&, body](int thread) {
         for (int i = 0; i < kRepeats; ++i) body(*parts_[static_cast<std::size_t>(thread)]);
@@ -268,9 +291,11 @@ class Suite {
     std::uint32_t at = 0;
     // The first call of time() does not walk far enough to warm a large set.
     for (std::size_t i = 0; i < lines; ++i) at = next[at];
-    Seconds t = time([&] {
+    Seconds t = sampled([&] {
+      const double start = thread_seconds();
       for (int i = 0; i < kSteps; ++i) at = next[at];
       sink = static_cast<float>(at);
+      return thread_seconds() - start;
     });
     t.median /= kSteps;
     t.half_width /= kSteps;
@@ -293,7 +318,7 @@ class Suite {
 
   void launch() {
     if (!wanted("launch")) return;
-    const Seconds awake = time_all([](int) {});
+    const Seconds awake = time([&] { pool_.run([](int) {}); });
     add("launch", "launch.kernel_us", "us", "an empty body, threads waiting", awake.median * 1e6, awake);
     constexpr int kCalls = 20;
     Seconds chain = time([&] {
