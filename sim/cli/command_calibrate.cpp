@@ -15,7 +15,8 @@ namespace {
 
 struct Arguments {
   std::string chip, harness, measurements, microbenchmarks, device, start = "overlay", engine = "automatic", write, write_harness;
-  std::vector<std::string> files, parameters, held, own_rows;
+  std::string own_rows;
+  std::vector<std::string> files, parameters, held;
   std::size_t rows = 120, unseen_rows = 0;
   std::uint64_t seed = 1;
   int most_evaluations = 200;
@@ -40,7 +41,7 @@ CalibrateOptions options_of(const Context& context, const Arguments& arguments) 
   options.measurements = arguments.measurements;
   options.files = arguments.files;
   if (arguments.with_own_rows)
-    options.own_rows = arguments.own_rows.empty() ? default_own_measurements() : std::filesystem::path(arguments.own_rows.front());
+    options.own_rows = arguments.own_rows.empty() ? default_own_measurements() : std::filesystem::path(arguments.own_rows);
   options.parameters = arguments.parameters;
   options.start = arguments.start == "base" ? StartFrom::base : StartFrom::overlay;
   options.most_rows = arguments.rows;

@@ -120,11 +120,13 @@ Rows select_rows(const CalibrateOptions& options, OwnModelRows own, Calibration&
   }
   result.devices.assign(devices.begin(), devices.end());
   if (rows.calibration.empty()) {
-    const std::string found = fmt::format("{}", fmt::join(harnesses, ", "));
+    std::string known = harnesses.empty() ? "" : fmt::format("its rows there have harness {}", fmt::join(harnesses, ", "));
+    for (const auto& [reason, count] : result.unmapped)
+      known += fmt::format("{}{} rows left out: {}", known.empty() ? "" : "; ", count, reason);
     throw ConfigError({fmt::format("{}", fmt::join(result.files, ", ")), "", options.chip,
                        options.harness.empty() ? "has no calibration row there that a schedule stands for"
                                                : "has no calibration row there that is timed with harness " + options.harness,
-                       found.empty() ? "" : "its rows there have harness " + found, ""});
+                       known, ""});
   }
   return rows;
 }
