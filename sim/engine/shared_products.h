@@ -23,56 +23,52 @@ class SharedProducts {
   void advance(std::int64_t now) {
     std::int64_t left = now - time_;
     time_ = now;
-    serve(products_, [&](std::int64_t wanted) {
-      const std::int64_t given = std::min(wanted, left);
+    while (left > 0 && !products_.empty()) {
+      const Heads heads = heads_of(products_);
+      const std::int64_t given = std::min(left, heads.least * heads.count());
+      std::int64_t odd = given % heads.count();  // a tick that can't be shared goes to the oldest
+      for (const std::size_t h : heads.places) products_[h].work -= given / heads.count() + (odd-- > 0 ? 1 : 0);
+      std::erase_if(products_, [](const Product& p) { return p.work == 0; });
       left -= given;
-      return given;
-    });
+    }
   }
   void add(const Product& product) { products_.push_back(product); }
   // Calls done(id, tick) for each, as if no other came; first to last.
   template <class Done>
-  void project(Done&& done) const {
-    std::vector<Product> rest = products_;
+  void project(Done&& done) {
+    rest_ = products_;
     std::int64_t time = time_;
-    while (!rest.empty()) {
-      const std::vector<std::size_t> heads = first_of_agents(rest);
-      std::int64_t least = rest[heads.front()].work;
-      for (const std::size_t h : heads) least = std::min(least, rest[h].work);
-      time += least * static_cast<std::int64_t>(heads.size());
-      for (const std::size_t h : heads) rest[h].work -= least;
-      for (const Product& p : rest)
+    while (!rest_.empty()) {
+      const Heads heads = heads_of(rest_);
+      time += heads.least * heads.count();
+      for (const std::size_t h : heads.places) rest_[h].work -= heads.least;
+      for (const Product& p : rest_)
         if (p.work == 0) done(p.id, time);
-      std::erase_if(rest, [](const Product& p) { return p.work == 0; });
+      std::erase_if(rest_, [](const Product& p) { return p.work == 0; });
     }
   }
 
  private:
-  [[nodiscard]] static std::vector<std::size_t> first_of_agents(const std::vector<Product>& products) {
-    std::vector<std::size_t> heads;
+  // The first product of each agent.
+  struct Heads {
+    std::vector<std::size_t>& places;
+    std::int64_t least;  // work of the shortest
+    [[nodiscard]] std::int64_t count() const { return static_cast<std::int64_t>(places.size()); }
+  };
+  [[nodiscard]] Heads heads_of(const std::vector<Product>& products) {
+    places_.clear();
+    std::int64_t least = products.front().work;
     for (std::size_t i = 0; i < products.size(); ++i) {
-      const bool first = std::none_of(heads.begin(), heads.end(), [&](std::size_t h) { return products[h].agent == products[i].agent; });
-      if (first) heads.push_back(i);
+      if (std::any_of(places_.begin(), places_.end(), [&](std::size_t h) { return products[h].agent == products[i].agent; })) continue;
+      places_.push_back(i);
+      least = std::min(least, products[i].work);
     }
-    return heads;
-  }
-  // Equal shares to the first ones of all agents, as much as take() gives; what a share can't be divided into goes to the oldest.
-  template <class Take>
-  static void serve(std::vector<Product>& products, Take&& take) {
-    while (!products.empty()) {
-      const std::vector<std::size_t> heads = first_of_agents(products);
-      const auto n = static_cast<std::int64_t>(heads.size());
-      std::int64_t least = products[heads.front()].work;
-      for (const std::size_t h : heads) least = std::min(least, products[h].work);
-      const std::int64_t given = take(least * n);
-      if (given == 0) return;
-      std::int64_t odd = given % n;
-      for (const std::size_t h : heads) products[h].work -= given / n + (odd-- > 0 ? 1 : 0);
-      std::erase_if(products, [](const Product& p) { return p.work == 0; });
-    }
+    return {places_, least};
   }
 
   std::vector<Product> products_;
+  std::vector<Product> rest_;  // kept so that nothing is allocated again
+  std::vector<std::size_t> places_;
   std::int64_t time_ = 0;
 };
 

@@ -11,7 +11,7 @@
 using namespace attnsim;
 
 TEST_CASE("products of several agents share a matrix unit equally, those of one follow each other") {
-  const auto ends = [](const machine::SharedProducts& products) {
+  const auto ends = [](machine::SharedProducts& products) {
     std::vector<std::int64_t> ticks(4, 0);
     products.project([&](std::int64_t id, std::int64_t tick) { ticks[static_cast<std::size_t>(id)] = tick; });
     return ticks;

@@ -50,6 +50,8 @@ TEST_CASE("lowered kernels of further libraries agree with the reference", "[val
                                          {"triton-fa-masked-sm90", test::h100()},
                                          {"fmha-ws-sm90", test::h100()},
                                          {"fmha-coop-sm90", test::h100()},
+                                         {"cutlass-fmha-sm90", test::h100()},
+                                         {"flashinfer-cute-sm100", test::b200()},
                                          {"fmha-pingpong-sm90", test::h100()},
                                          {"cudnn-sm90", test::h100()},
                                          {"fa2-cdna", test::lowering_chip("cdna", "cdna3", 304, 63, {"mma_sync"})}}));

@@ -220,7 +220,7 @@ ops::Ops correction_loop(const FusedContext& c, const std::vector<QueryTile>& ti
   ops::Ops list;
   for (std::size_t w = 0; w < tiles.size(); ++w) {
     const QueryTile& x = tiles[w];
-    const bool holds = c.schedule.holds_factors;
+    const bool holds = c.schedule.holds_factors && tiles.size() > 1;
     ir::Op rescale = ops::when(When::not_first_trip, ops::binary(Fn::multiply, x.t.o, x.alpha, x.t.o));
     rescale.share = c.schedule.rescale_share;
     ops::Ops one{ops::await(x.stats), ops::unary(Fn::copy, x.scale, x.alpha)};
