@@ -8,8 +8,8 @@ namespace attnsim::machine {
 
 namespace {
 
-// Amounts of work that are compared at least: two could agree by chance.
-constexpr std::size_t kLeast = 3;
+// Amounts of work that are compared at least: three may still agree by chance.
+constexpr std::size_t kLeast = 4;
 // By how much the halves may differ, and the error that the whole time may be expected to have.
 constexpr double kDrift = 0.01;
 constexpr double kError = 0.003;

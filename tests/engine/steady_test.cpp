@@ -37,10 +37,10 @@ MachineResult played(const ir::Kernel& kernel, int sms, bool leave_out) {
 }  // namespace
 
 TEST_CASE("a play is steady where its halves take the same time and the spread allows for what follows") {
-  CHECK(machine::steady_amounts(marks_of({100, 100}), 10) == 0);  // two may agree by chance
-  CHECK(machine::steady_amounts(marks_of({100, 100, 100}), 1000) == 3);
-  CHECK(machine::steady_amounts(marks_of({150, 100, 100, 100}), 1000) == 3);  // the first belongs to the start
-  CHECK(machine::steady_amounts(marks_of({100, 104, 108, 112}), 10) == 0);    // drifts by more than 1 %
+  CHECK(machine::steady_amounts(marks_of({100, 100, 100}), 10) == 0);  // may agree by chance
+  CHECK(machine::steady_amounts(marks_of({100, 100, 100, 100}), 1000) == 4);
+  CHECK(machine::steady_amounts(marks_of({150, 100, 100, 100, 100}), 1000) == 4);  // the first belongs to the start
+  CHECK(machine::steady_amounts(marks_of({100, 104, 108, 112}), 10) == 0);         // drifts by more than 1 %
   // Deviation 10 of 100 over 4 amounts: 5.8 of the mean of 100, times the amounts that follow, against 0.3 % of the whole.
   CHECK(machine::steady_amounts(marks_of({90, 110, 90, 110}), 100) == 0);
   CHECK(machine::steady_amounts(marks_of({90, 110, 90, 110}), 0.2) == 4);
