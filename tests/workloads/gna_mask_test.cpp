@@ -25,7 +25,7 @@ GnaShape random_shape(std::mt19937& rng) {
   for (std::int64_t a = 0; a < rank; ++a) {
     GnaAxis axis;
     axis.length = draw(rng, 2, rank == 1 ? 40 : rank == 2 ? 9 : 6);
-    axis.dilation = draw(rng, 0, 2) == 0 ? draw(rng, 1, std::min<std::int64_t>(3, axis.length)) : 1;
+    axis.dilation = draw(rng, 0, 2) == 0 ? draw(rng, 1, std::min<std::int64_t>(5, axis.length)) : 1;
     axis.window = draw(rng, 1, axis.length / axis.dilation);
     axis.stride = draw(rng, 1, axis.window);
     axis.causal = draw(rng, 0, 3) == 0;

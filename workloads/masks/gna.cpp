@@ -2,6 +2,7 @@
 #include "workloads/masks/gna.h"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace attnsim {
 
@@ -67,6 +68,140 @@ std::int64_t tokens_below(const GnaShape& shape, const std::vector<AxisKeys>& ke
   return n;
 }
 
+// Kept pairs of a query tile by KV tile.
+class PairsPerTile {
+ public:
+  PairsPerTile(std::int64_t kv_len, std::int64_t tile_kv)
+      : tile_(tile_kv), some_(static_cast<std::size_t>(ceil_div(kv_len, tile_kv)), 0), from_(some_.size() + 1, 0) {}
+  // Keys of one tile.
+  void add(std::int64_t tile, std::int64_t pairs) {
+    some_[static_cast<std::size_t>(tile)] += pairs;
+    low_ = std::min(low_, tile);
+    high_ = std::max(high_, tile + 1);
+  }
+  void add_to_each(std::int64_t first, std::int64_t end, std::int64_t pairs) {
+    if (first >= end) return;
+    from_[static_cast<std::size_t>(first)] += pairs;
+    from_[static_cast<std::size_t>(end)] -= pairs;
+    low_ = std::min(low_, first);
+    high_ = std::max(high_, end);
+  }
+  void add_keys(std::int64_t begin, std::int64_t end, std::int64_t pairs_per_key) {
+    for (std::int64_t k = begin; k < end; ++k) add(k / tile_, pairs_per_key);
+  }
+  // Tiles with pairs, first to last.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    std::int64_t each = 0;
+    for (std::int64_t t = low_; t < high_; ++t) {
+      each += from_[static_cast<std::size_t>(t)];
+      const std::int64_t pairs = each + some_[static_cast<std::size_t>(t)];
+      if (pairs > 0) visit(t, pairs);
+    }
+  }
+  [[nodiscard]] std::int64_t tile() const { return tile_; }
+
+ private:
+  std::int64_t tile_;
+  std::vector<std::int64_t> some_;
+  std::vector<std::int64_t> from_;  // what each tile from here on has more
+  std::int64_t low_ = INT64_MAX;
+  std::int64_t high_ = 0;
+};
+
+// So many keys in a row hold two neighbours of one line, of which no query of a dilated axis keeps both.
+constexpr std::int64_t kBreaks = 3;
+
+// What queries [begin, end) of one line keep of any line that the outer axes let them see.
+class LinePairs {
+ public:
+  LinePairs(const GnaAxis& axis, Range queries, std::int64_t tile_kv)
+      : dilation_(axis.dilation), by_key_(axis.dilation > 1 && tile_kv < std::max(axis.dilation, kBreaks)) {
+    for (std::int64_t q = queries.begin; q < queries.end; ++q) {
+      const AxisKeys keys = axis_keys(axis, q);
+      if (keys_.empty() || !(keys_.back() == keys)) {  // neighbours mostly keep the same keys
+        keys_.push_back(keys);
+        weights_.push_back(0);
+      }
+      ++weights_.back();
+      low_ = std::min(low_, keys.begin);
+      high_ = std::max(high_, keys.end);
+      all_begin_ = std::max(all_begin_, keys.begin);
+      all_end_ = std::min(all_end_, keys.end);
+    }
+    queries_ = queries.end - queries.begin;
+    if (dilation_ > 1) {
+      merge();
+    } else if (keys_.size() > 1 && high_ - low_ <= kTabulated) {
+      below_.assign(static_cast<std::size_t>(high_ - low_ + 2), 0);
+      for (std::size_t g = 0; g < keys_.size(); ++g) {
+        below_[static_cast<std::size_t>(keys_[g].begin - low_ + 1)] += weights_[g];
+        below_[static_cast<std::size_t>(keys_[g].end - low_ + 1)] -= weights_[g];
+      }
+      for (int pass = 0; pass < 2; ++pass)  // queries per key, then pairs below a key
+        for (std::size_t x = 1; x < below_.size(); ++x) below_[x] += below_[x - 1];
+    }
+  }
+
+  // `base`: the first key of the line.
+  void add_to(PairsPerTile& pairs, std::int64_t base) const {
+    const std::int64_t tile = pairs.tile();
+    if (by_key_) {
+      for (std::size_t g = 0; g < keys_.size(); ++g)
+        for (std::int64_t x = keys_[g].begin; x < keys_[g].end; x += keys_[g].step) pairs.add((base + x) / tile, weights_[g]);
+      return;
+    }
+    if (dilation_ > 1) {  // a tile longer than the dilation has a key wherever a window passes through it
+      for (const Range& r : merged_) pairs.add_to_each((base + r.begin) / tile, (base + r.end - 1) / tile + 1, 1);
+      return;
+    }
+    for (std::int64_t x = low_; x < high_;) {
+      const std::int64_t t = (base + x) / tile;
+      const std::int64_t next = (t + 1) * tile - base;
+      if (x >= all_begin_ && (base + x) % tile == 0 && next <= all_end_) {
+        const std::int64_t whole = (all_end_ - x) / tile;
+        pairs.add_to_each(t, t + whole, tile * queries_);
+        x += whole * tile;
+        continue;
+      }
+      const std::int64_t end = std::min(next, high_);
+      pairs.add(t, below(end) - below(x));
+      x = end;
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kTabulated = 4096;
+
+  [[nodiscard]] std::int64_t below(std::int64_t x) const {
+    if (!below_.empty()) return below_[static_cast<std::size_t>(x - low_)];
+    std::int64_t n = 0;
+    for (std::size_t g = 0; g < keys_.size(); ++g) n += weights_[g] * (std::clamp(x, keys_[g].begin, keys_[g].end) - keys_[g].begin);
+    return n;
+  }
+  void merge() {
+    std::vector<Range> windows;
+    for (const AxisKeys& k : keys_) windows.push_back({k.begin, k.end});
+    std::sort(windows.begin(), windows.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+    for (const Range& w : windows) {
+      if (!merged_.empty() && w.begin <= merged_.back().end)
+        merged_.back().end = std::max(merged_.back().end, w.end);
+      else
+        merged_.push_back(w);
+    }
+  }
+
+  std::int64_t dilation_;
+  bool by_key_;
+  std::int64_t queries_ = 0;
+  std::vector<AxisKeys> keys_;  // that differ, and how many queries keep them
+  std::vector<std::int64_t> weights_;
+  std::int64_t low_ = INT64_MAX, high_ = 0;           // some query keeps
+  std::int64_t all_begin_ = 0, all_end_ = INT64_MAX;  // all queries keep
+  std::vector<Range> merged_;                         // windows of dilated queries
+  std::vector<std::int64_t> below_;                   // pairs with keys below low_ + index
+};
+
 }  // namespace
 
 GnaMask::GnaMask(GnaShape shape) : Mask(shape.tokens(), shape.tokens() + shape.extra_keys), shape_(std::move(shape)) {}
@@ -95,40 +230,32 @@ std::int64_t GnaMask::kept(Range queries, Range keys) const {
 std::vector<TileRun> GnaMask::runs(Range queries, std::int64_t tile_kv) const {
   std::vector<TileRun> out;
   if (queries.empty()) return out;
-  std::vector<std::int64_t> kept(static_cast<std::size_t>(ceil_div(kv_len(), tile_kv)), 0);
-  for (std::int64_t k = shape_.tokens(); k < kv_len(); ++k) kept[static_cast<std::size_t>(k / tile_kv)] += queries.end - queries.begin;
-  const std::int64_t line = shape_.axes.back().length;
-  const auto count = [&](const std::vector<AxisKeys>& keys, std::int64_t weight) {
-    const AxisKeys& last = keys.back();
+  const std::int64_t tile_q = queries.end - queries.begin;
+  PairsPerTile pairs(kv_len(), tile_kv);
+  for (std::int64_t k = shape_.tokens(); k < kv_len(); ++k) pairs.add_keys(k, k + 1, tile_q);
+  const GnaAxis& last = shape_.axes.back();
+  for (std::int64_t q = queries.begin; q < queries.end;) {  // queries of one line of the layout differ on the last axis alone
+    const std::int64_t begin = q % last.length;
+    const std::int64_t end = std::min(last.length, begin + queries.end - q);
+    const std::vector<AxisKeys> keys = query_keys(shape_, q);
+    const LinePairs line(last, {begin, end}, tile_kv);
     const AxisKeys one{0, 1, 1};
     const AxisKeys& outer = keys.size() == 3 ? keys[0] : one;
     const AxisKeys& middle = keys.size() >= 2 ? keys[keys.size() - 2] : one;
     const std::int64_t rows = keys.size() >= 2 ? shape_.axes[keys.size() - 2].length : 1;
     for (std::int64_t i = outer.begin; i < outer.end; i += outer.step) {
-      for (std::int64_t j = middle.begin; j < middle.end; j += middle.step) {
-        for (std::int64_t x = last.begin; x < last.end; x += last.step)
-          kept[static_cast<std::size_t>(((i * rows + j) * line + x) / tile_kv)] += weight;
-      }
+      for (std::int64_t j = middle.begin; j < middle.end; j += middle.step) line.add_to(pairs, (i * rows + j) * last.length);
     }
-  };
-  // Neighbours mostly keep the same keys.
-  std::vector<AxisKeys> same = query_keys(shape_, queries.begin);
-  std::int64_t weight = 0;
-  for (std::int64_t q = queries.begin; q < queries.end; ++q) {
-    std::vector<AxisKeys> keys = query_keys(shape_, q);
-    if (keys != same) {
-      count(same, weight);
-      same = std::move(keys);
-      weight = 0;
-    }
-    ++weight;
+    q += end - begin;
   }
-  count(same, weight);
-  const std::int64_t whole = tile_kv * (queries.end - queries.begin);
-  for (std::size_t t = 0; t < kept.size(); ++t) {
-    const auto index = static_cast<std::int64_t>(t);
-    if (kept[t] > 0) add_run(out, index, index + 1, kept[t] != whole);
-  }
+  const std::int64_t whole = tile_kv * tile_q;
+  const bool marked = last.dilation > 1 && tile_kv >= kBreaks;  // tiles of the layout's tokens are, not counted
+  pairs.for_each([&](std::int64_t tile, std::int64_t kept_pairs) {
+    const Range keys{tile * tile_kv, (tile + 1) * tile_kv};
+    bool partial = kept_pairs != whole;
+    if (marked && keys.begin < shape_.tokens()) partial = keys.end <= shape_.tokens() || kept(queries, keys) != whole;
+    add_run(out, tile, tile + 1, partial);
+  });
   return out;
 }
 
