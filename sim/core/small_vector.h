@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A vector whose first N elements lie inside it, for the many short lists of a large pipeline: no allocation as long as they suffice.
+// boost::container::small_vector of Boost 1.74 makes g++ 12 warn of overruns that it does not have, and warnings are errors here.
 #pragma once
 
 #include <algorithm>
