@@ -126,8 +126,6 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
   slice_.cache = nullptr;
   slice_.listener = nullptr;
   slice_.count_work = false;
-  slice_.leave_out_waves = false;
-  slice_.leave_out_trips = false;
   slice_.hit_fraction = hit_fraction;
   // An SM's transfers run at its port's rate: SMs take turns at L2 and HBM, whose totals bound the whole kernel instead. A
   // fixed share per SM would waste what an SM leaves unused while it computes.

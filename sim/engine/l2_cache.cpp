@@ -37,17 +37,6 @@ L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capac
     }
     shared_.push_back(shared);
   }
-  row_bytes_.push_back(kBlockBytes / kMostRows);  // of what passes
-  block_rows_.push_back(kMostRows);
-  block_shift_.push_back(std::countr_zero(static_cast<std::uint64_t>(kMostRows)));
-  shared_.emplace_back();
-}
-
-void L2Cache::pass(std::int64_t bytes) {
-  constexpr std::int64_t kTurnovers = 2;  // which leave hardly anything of what was there
-  const auto nobody = static_cast<ir::TensorId>(row_bytes_.size() - 1);
-  const std::int64_t blocks = std::min(bytes, kTurnovers * capacity_bytes_) / kBlockBytes;
-  for (std::int64_t i = 0; i < blocks; ++i) (void)access(nobody, passed_blocks_++, 0, kMostRows, false);
 }
 
 L2Outcome L2Cache::access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write) {
@@ -185,9 +174,7 @@ std::int64_t L2Cache::evict_to_capacity() {
     index_.erase(block.key);
     free_.push_back(victim);
     blocks_[static_cast<std::size_t>(victim)].last_use = 0;
-    const std::int64_t left = bytes_of(block.key, block.present);
-    used_bytes_ -= left;
-    evicted_bytes_ += left;
+    used_bytes_ -= bytes_of(block.key, block.present);
     written_back += bytes_of(block.key, block.dirty);
   }
   return written_back;

@@ -22,13 +22,6 @@ class L2Cache {
  public:
   L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors);
 
-  [[nodiscard]] std::int64_t capacity_bytes() const { return capacity_bytes_; }
-  [[nodiscard]] std::int64_t inserted_bytes() const { return used_bytes_ + evicted_bytes_; }
-  [[nodiscard]] std::int64_t evicted_bytes() const { return evicted_bytes_; }
-
-  // So many bytes of what nobody asks for again come in.
-  void pass(std::int64_t bytes);
-
   // Rows [row, row + rows) of a tensor's slab. A write makes its bytes present and dirty without fetching them.
   L2Outcome access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write);
 
@@ -54,8 +47,6 @@ class L2Cache {
 
   std::int64_t capacity_bytes_;
   std::int64_t used_bytes_ = 0;
-  std::int64_t evicted_bytes_ = 0;
-  std::int64_t passed_blocks_ = 0;
   std::vector<std::int64_t> row_bytes_;   // by tensor
   std::vector<std::int64_t> block_rows_;  // by tensor
   std::vector<int> block_shift_;          // their binary logarithm; -1: not whole

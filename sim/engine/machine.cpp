@@ -76,18 +76,15 @@ MachineResult Machine::run() {
       run_sm(sm);
       running_sm_ = -1;
       earliest_.set(sm, events_[static_cast<std::size_t>(sm)].next_time());
-      if (look_at_loops_) skip_trips();
     }
   }
   check_finished();
   for (const SmState& sm : sms_) end_ = std::max(end_, sm.smem_all_free);  // what instructions took from copies is still owed
-  result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end() + missing_.owed_ticks)));
+  result_.ticks = std::max(end_, static_cast<std::int64_t>(std::ceil(memory_.write_back_end())));
   for (const SmState& sm : sms_) result_.drain_ticks.push_back(result_.ticks - sm.empty_since);
-  result_.ticks += static_cast<std::int64_t>(missing_.ticks);
   std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
   result_.spread = spread();
   result_.wait_cycles = wait_cycles();
-  if (missing_.ticks > 0) add_missing();
   if (config_.count_work) add_counts();
   if (tally_) finish_books();
   if (trace_) trace_->finish(result_.ticks);
@@ -162,7 +159,7 @@ void Machine::advance(AgentState& agent, std::int64_t now) {
   while (true) {
     if (agent.position < 0) {
       if (!in_order(now)) return put_off(agent, now);
-      agent.position = item_of(*agent.cta, agent.item_index, now);
+      agent.position = item_of(*agent.cta, agent.item_index);
       if (agent.position < 0) {
         finish_agent(agent, now);
         return;
@@ -203,7 +200,6 @@ void Machine::enter_section(AgentState& agent, std::size_t section) {
 
 void Machine::next_step(AgentState& agent, std::int64_t now) {
   agent.op = 0;
-  if (loops_->enabled() && agent.op_count > 0) look_at_loops_ = loops_->is_mark(agent.section) || look_at_loops_;
   if (++agent.step < agent.steps) return;
   if (agent.section + 1 < plan_.is_loop.size()) {
     enter_section(agent, agent.section + 1);

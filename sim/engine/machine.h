@@ -51,11 +51,7 @@ struct MachineConfig {
   bool count_work = true;                          // pipe demands and work counts of the result
   std::vector<Checkpoint>* checkpoints = nullptr;  // one per item, in order of their ends
   bool start_offsets = true;
-  bool leave_out_waves = false;  // of many equal waves only those are played that show how the others go (steady_waves.h)
-  bool leave_out_trips = false;  // likewise of long loops (steady_loops.h)
-  bool fills_l2 = false;         // the pipeline's tensors exceed L2: waves are alike only once blocks leave it
-  bool shares_l2 = false;        // other kernels find in L2 what this one leaves
-  bool attribute = false;        // book the reasons of idle ticks
+  bool attribute = false;  // book the reasons of idle ticks
   EngineListener* listener = nullptr;
   int node = 0;         // for the listener
   double start_us = 0;  // for the listener: of the kernel in the pipeline

@@ -16,8 +16,6 @@
 #include "sim/engine/machine.h"
 #include "sim/engine/machine_state.h"
 #include "sim/engine/recorder.h"
-#include "sim/engine/steady_loops.h"
-#include "sim/engine/steady_waves.h"
 #include "sim/engine/tally.h"
 
 namespace attnsim::machine {
@@ -91,21 +89,8 @@ class Machine {
   // Another cluster starts when each of its SMs has a place.
   void free_place(int sm, std::int64_t now);
   void launch(int sm, std::int64_t now);
-  // One more item has found its CTA. `next`: the first position that no CTA has yet.
-  void handed_out(std::int64_t next, std::int64_t now);
-  [[nodiscard]] Progress progress(std::int64_t now) const;
-  void skip_trips();
-  void skip_waves();
-  // What is left out has happened in the meantime; `ctas_stay`: to the CTAs at hand.
-  void leave_out(const Progress& missing, bool ctas_stay);
-  void add_missing();
-  // Items that are played, and the place in the grid of one of them.
-  [[nodiscard]] std::int64_t item_count() const { return sequence_.size() - waves_->left_out(); }
-  [[nodiscard]] std::int64_t place_of(std::int64_t position) const {
-    return position < left_out_from_ ? position : position + waves_->left_out();
-  }
   // Grid position of the CTA's k-th item; -1 when it has no more.
-  std::int64_t item_of(CtaState& cta, std::int64_t k, std::int64_t now);
+  std::int64_t item_of(CtaState& cta, std::int64_t k);
   void retire_if_done(std::int32_t slot, std::int64_t now);
   void finish_agent(AgentState& agent, std::int64_t now);
 
@@ -238,12 +223,6 @@ class Machine {
   std::array<std::int64_t, kWaitCount> wait_ticks_{};
   std::array<double, kStartOffsets> offset_cycles_{};  // resident SM cycles and trips by start offset
   std::array<double, kStartOffsets> offset_trips_{};
-  std::optional<SteadyWaves> waves_;
-  std::optional<SteadyLoops> loops_;
-  bool look_at_loops_ = false;
-  Progress missing_;  // of all that was left out
-  std::int64_t handed_out_ = 0;
-  std::int64_t left_out_from_ = kNever;
   std::int64_t lists_ = 0;
   std::int64_t next_list_ = 0;
   std::int64_t next_item_ = 0;

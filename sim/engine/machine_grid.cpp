@@ -17,8 +17,6 @@ void Machine::setup_grid() {
     case ir::GridPolicy::lists: lists_ = static_cast<std::int64_t>(kernel_.grid.lists.size()); break;
   }
   result_.ctas = lists_;
-  waves_.emplace(kernel_, config_, slots);
-  loops_.emplace(kernel_, plan_, config_, slots);
   // Round-robin over SMs: the dispatcher picks the SM with the most free slots.
   for (int slot = 0; slot < config_.ctas_per_sm; ++slot) {
     for (std::size_t group = 0; group < groups_.size(); ++group) {
@@ -81,7 +79,6 @@ void Machine::launch(int sm, std::int64_t now) {
     free_slots_.pop_back();
   }
   CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
-  if (plan_.policy == ir::GridPolicy::one_item_per_cta) handed_out(next_list_, now);
   cta.id = next_list_;
   cta.list = next_list_++;
   cta.slot = slot;
@@ -110,115 +107,29 @@ void Machine::launch(int sm, std::int64_t now) {
         ticks_ceil(kStartOffsetCycles * offset * static_cast<double>(a + sms_[static_cast<std::size_t>(sm)].resident)).count();
     push_outside(sm, now + plan_.start_latency + stagger, Event::Kind::wake, slot, agent.index);
   }
-  loops_->restart();
   if (trace_) trace_->launch(slot, cta.id, sm, now);
   SmState& state = sms_[static_cast<std::size_t>(sm)];
   if (state.resident++ == 0) state.resident_since = now;
 }
 
-void Machine::handed_out(std::int64_t next, std::int64_t now) {
-  if (!waves_->is_mark(handed_out_++)) return;
-  const std::int64_t ctas = plan_.policy == ir::GridPolicy::persistent_static ? lists_ : 1;
-  const std::int64_t from = (next + ctas - 1) / ctas * ctas;
-  const std::int64_t left_out = waves_->leave_out(from, sequence_.size(), progress(now));
-  if (left_out == 0) return;
-  left_out_from_ = from;
-  skip_waves();
-  if (plan_.policy == ir::GridPolicy::one_item_per_cta) lists_ -= left_out;
-}
-
-Progress Machine::progress(std::int64_t now) const {
-  Progress out;
-  out.ticks = static_cast<double>(now);
-  out.owed_ticks = memory_.write_back_ticks();
-  if (config_.cache != nullptr) {
-    out.l2_inserted_bytes = static_cast<double>(config_.cache->inserted_bytes());
-    out.l2_evicted_bytes = static_cast<double>(config_.cache->evicted_bytes());
-  }
-  out.l2_bytes = result_.l2_bytes;
-  out.hbm_bytes = result_.hbm_bytes;
-  out.hbm_written_bytes = result_.hbm_written_bytes;
-  out.loaded_bytes = result_.loaded_bytes;
-  out.hit_bytes = result_.hit_bytes;
-  out.cta_cycles = result_.cta_cycles;
-  for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_ticks[i] = static_cast<double>(wait_ticks_[i]);
-  out.offset_trips = offset_trips_;
-  out.add(missing_);
-  return out;
-}
-
-void Machine::skip_trips() {
-  look_at_loops_ = false;
-  const std::int64_t trips = loops_->leave_out({ctas_.data(), cta_count_}, progress(end_));
-  if (trips == 0) return;
-  loops_->jump({ctas_.data(), cta_count_}, trips);
-  Progress missing = loops_->missing();
-  missing.cta_cycles = 0;  // of CTAs that ended
-  for (SmState& sm : sms_) {
-    sm.resident_since -= static_cast<std::int64_t>(missing.ticks);
-    sm.empty_since -= static_cast<std::int64_t>(missing.ticks);
-  }
-  leave_out(missing, true);
-}
-
-void Machine::skip_waves() {
-  const Progress& missing = waves_->missing();
-  const double cycles = missing.ticks / static_cast<double>(kTicksPerCycle);
-  for (std::size_t sm = 0; sm < sms_.size(); ++sm) {
-    if (group_of_sm_[sm] < 0) continue;
-    result_.resident_cycles += cycles;
-    offset_cycles_[sm % kStartOffsets] += cycles;
-  }
-  leave_out(missing, plan_.policy != ir::GridPolicy::one_item_per_cta);
-}
-
-void Machine::leave_out(const Progress& missing, bool ctas_stay) {
-  missing_.add(missing);
-  for (std::size_t c = 0; c < cta_count_ && ctas_stay; ++c) ctas_[c].launched -= static_cast<std::int64_t>(missing.ticks);
-  if (config_.cache != nullptr) config_.cache->pass(static_cast<std::int64_t>(missing.l2_inserted_bytes));
-}
-
-void Machine::add_missing() {
-  const Progress& missing = missing_;
-  result_.l2_bytes += missing.l2_bytes;
-  result_.hbm_bytes += missing.hbm_bytes;
-  result_.hbm_written_bytes += missing.hbm_written_bytes;
-  result_.loaded_bytes += missing.loaded_bytes;
-  result_.hit_bytes += missing.hit_bytes;
-  result_.cta_cycles += missing.cta_cycles;
-  for (std::size_t i = 0; i < kWaitCount; ++i) result_.wait_cycles[i] += missing.wait_ticks[i] / static_cast<double>(kTicksPerCycle);
-  for (std::size_t i = 0; i < offset_trips_.size(); ++i) offset_trips_[i] += missing.offset_trips[i];
-  result_.spread = spread();
-}
-
-std::int64_t Machine::item_of(CtaState& cta, std::int64_t k, std::int64_t now) {
+std::int64_t Machine::item_of(CtaState& cta, std::int64_t k) {
   while (static_cast<std::int64_t>(cta.items.size()) <= k && !cta.exhausted) {
     const auto taken = static_cast<std::int64_t>(cta.items.size());
     std::int64_t position = -1;
     switch (plan_.policy) {
       case ir::GridPolicy::one_item_per_cta: position = taken == 0 ? cta.list : -1; break;
-      case ir::GridPolicy::persistent_static:
-        position = cta.list + taken * lists_;
-        if (position < item_count()) {
-          next_item_ = std::max(next_item_, position);
-          handed_out(next_item_, now);
-          next_item_ = std::max(next_item_, position + 1);
-        }
-        break;
-      case ir::GridPolicy::persistent_dynamic:
-        if (next_item_ < item_count()) handed_out(next_item_, now);
-        position = next_item_ < item_count() ? next_item_++ : -1;
-        break;
+      case ir::GridPolicy::persistent_static: position = cta.list + taken * lists_; break;
+      case ir::GridPolicy::persistent_dynamic: position = next_item_ < sequence_.size() ? next_item_++ : -1; break;
       case ir::GridPolicy::lists: {
         const auto& list = kernel_.grid.lists[static_cast<std::size_t>(cta.list)];
         position = taken < static_cast<std::int64_t>(list.size()) ? list[static_cast<std::size_t>(taken)] : -1;
         break;
       }
     }
-    if (position < 0 || position >= item_count()) {
+    if (position < 0 || position >= sequence_.size()) {
       cta.exhausted = true;
     } else {
-      cta.items.push_back(place_of(position));
+      cta.items.push_back(position);
     }
   }
   return k < static_cast<std::int64_t>(cta.items.size()) ? cta.items[static_cast<std::size_t>(k)] : -1;
@@ -228,7 +139,6 @@ void Machine::retire_if_done(std::int32_t slot, std::int64_t now) {
   CtaState& cta = ctas_[static_cast<std::size_t>(slot)];
   if (!cta.active || cta.running_agents > 0 || cta.stores_in_flight > 0) return;
   cta.active = false;
-  loops_->restart();
   result_.cta_cycles += to_cycles(Ticks(now - cta.launched)).count();
   if (trace_) trace_->retire(slot, now);
   SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];

@@ -54,7 +54,6 @@ class MemorySystem {
   void write_back(double now, double bytes);
   // Tick at which the pending write-backs would be through if nothing else came.
   [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }
-  [[nodiscard]] double write_back_ticks() const { return write_back_bytes_ / rates_.hbm; }
   // Tick at which the next transfer ends; infinity when nothing is under way.
   [[nodiscard]] double next_end() { return next_end_ >= 0 ? next_end_ : find_next_end(); }
   // Moves time to next_end() and removes that transfer. Call only when next_end() is finite.

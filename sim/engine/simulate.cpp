@@ -161,7 +161,6 @@ class Simulator {
       selected_.push_back(kernel != nullptr ? select_instructions(*kernel, chip_) : SelectedKernel{});
     }
     footprint_bytes_ = touched_bytes(kernels, pipeline.tensors());
-    kernels_ = static_cast<int>(kernels.size());
     trips_ = loop_trips(pipeline);
     kind_ = options.kind;
     if (kind_ == EngineKind::automatic) kind_ = trips_ <= kDetailedTripLimit ? EngineKind::detailed : EngineKind::fast;
@@ -213,27 +212,6 @@ class Simulator {
                        [this](const SelectedKernel& s) { return s.kernel != nullptr && plays_steps(*s.kernel, parts_); });
   }
 
-  // What the kernel's loops load and store trip by trip no other kernel touches.
-  [[nodiscard]] bool walks_alone(const ir::Kernel& walking) const {
-    const auto any_access = [](const ir::Kernel& kernel, auto matches) {
-      for (const ir::Agent& agent : kernel.program.agents) {
-        for (const auto& section : agent.sections) {
-          for (const ir::Op& op : section) {
-            if (op.access.tensor != ir::kNone && matches(op)) return true;
-          }
-        }
-      }
-      return false;
-    };
-    return !any_access(walking, [&](const ir::Op& copy) {
-      if (copy.access.row_from != ir::RowFrom::trip && !copy.access.add_trip) return false;
-      return std::any_of(selected_.begin(), selected_.end(), [&](const SelectedKernel& other) {
-        return other.kernel != nullptr && other.kernel != &walking &&
-               any_access(*other.kernel, [&](const ir::Op& op) { return op.access.tensor == copy.access.tensor; });
-      });
-    });
-  }
-
   [[nodiscard]] bool starts_warm() const {
     return conditions_.l2 == L2Start::warm && footprint_bytes_ < kWarmFootprintLimit * static_cast<double>(chip_.l2_effective().count());
   }
@@ -273,11 +251,6 @@ class Simulator {
           config.hit_fraction = all_resident_ ? 1 : 0;
         }
         if (kind_ == EngineKind::fast) {
-          const bool in_model = config.cache != nullptr;  // L2 is, block by block
-          config.fills_l2 = in_model && footprint_bytes_ > static_cast<double>(chip_.l2_effective().count());
-          config.shares_l2 = in_model && kernels_ > 1;
-          config.leave_out_waves = !in_model || (!starts_warm() && (config.fills_l2 || !config.shares_l2));
-          config.leave_out_trips = !in_model || (!starts_warm() && walks_alone(*kernel));
           played = fast_[n]->play(config);
         } else {
           played = play(selected_[n], pipeline_.tensors(), chip_, config);
@@ -337,7 +310,6 @@ class Simulator {
   bool all_resident_ = false;
   double trips_ = 0;
   double footprint_bytes_ = 0;
-  int kernels_ = 0;
   EngineKind kind_ = EngineKind::detailed;
 };
 
