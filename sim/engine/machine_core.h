@@ -102,6 +102,8 @@ class Machine {
   bool run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now);
   bool issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now);
   bool issue_shared_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now);
+  // The agent goes on once the product `id`, which takes its operands from `start` on, is issued.
+  bool go_on_from_mma(AgentState& agent, const PlannedStep& step, std::int64_t id, std::int64_t start, std::int64_t& now);
   // An asynchronous MMA takes its operands from SMEM while it runs, not while it queues. When SMEM is late, so is the product.
   void start_mma(std::int32_t id, std::int64_t now);
   void count_step(const PlannedStep& step, const AgentState& agent) {

@@ -107,23 +107,14 @@ bool Machine::issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t
   const std::int64_t id = new_transfer(agent, step);
   TransferState& product = transfers_[static_cast<std::size_t>(id)];
   product.bytes = sm.tensor_free;
-  push(agent.cta->sm, start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
-  sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
-  if (trace_) {
-    trace_->hold(Unit::tensor, agent.slot, agent.index, now, start, sm.tensor_free);
-    trace_->hold(Unit::issue, agent.slot, agent.index, now, sm.issue_free - step.group_issue_ticks * step.groups, sm.issue_free);
-    trace_->pending(id, agent.slot, agent.index, step, now + step.issue_ticks);
-  }
-  if (step.issue_ticks == 0) return true;
-  return go_on_at(agent, &step, now, now + step.issue_ticks, Wait::pipe);
+  return go_on_from_mma(agent, step, id, start, now);
 }
 
 // Later products may put off the end of earlier ones: `arrive` looks again.
 bool Machine::issue_shared_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
   SmState& sm = sm_of(agent);
   const std::int64_t work = step.group_ticks * step.groups;
-  const std::int64_t queued = std::max(now, sm.tensor_free);
-  sm.tensor_free = queued + work;
+  sm.tensor_free = std::max(now, sm.tensor_free) + work;
   ++agent.op;
   count_step(step, agent);
   const std::int64_t id = new_transfer(agent, step);
@@ -141,10 +132,15 @@ bool Machine::issue_shared_mma(AgentState& agent, const PlannedStep& step, std::
     }
     end_ = std::max(end_, tick + t.step->latency);
   });
+  return go_on_from_mma(agent, step, id, start, now);
+}
+
+bool Machine::go_on_from_mma(AgentState& agent, const PlannedStep& step, std::int64_t id, std::int64_t start, std::int64_t& now) {
+  SmState& sm = sm_of(agent);
   push(agent.cta->sm, start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
-    trace_->hold(Unit::tensor, agent.slot, agent.index, now, queued, sm.tensor_free);
+    trace_->hold(Unit::tensor, agent.slot, agent.index, now, sm.tensor_free - step.group_ticks * step.groups, sm.tensor_free);
     trace_->hold(Unit::issue, agent.slot, agent.index, now, sm.issue_free - step.group_issue_ticks * step.groups, sm.issue_free);
     trace_->pending(id, agent.slot, agent.index, step, now + step.issue_ticks);
   }

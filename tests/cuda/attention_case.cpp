@@ -125,6 +125,23 @@ TensorMap map_of(const void* base, int batch, int len, int heads, int d, int row
   return m;
 }
 
+Gradients::Gradients(Case& c)
+    : dq(c.q.size(), 0x7fff),
+      dk(c.k.size(), 0x7fff),
+      dv(c.v.size(), 0x7fff),
+      dk_heads(c.k.size() / static_cast<std::size_t>(c.args.kv_heads) * static_cast<std::size_t>(c.args.q_heads), 0x7fff),
+      dv_heads(dk_heads),
+      delta(c.lse.size(), NAN),
+      dq_sum(c.q.size(), NAN) {
+  c.args.dq = dq.data();
+  c.args.dk = dk.data();
+  c.args.dv = dv.data();
+  c.args.dk_heads = dk_heads.data();
+  c.args.dv_heads = dv_heads.data();
+  c.args.delta = delta.data();
+  c.args.dq_sum = dq_sum.data();
+}
+
 double worst_error(const std::vector<double>& reference, const std::function<double(std::size_t)>& value) {
   double largest = 1e-30;
   double worst = 0;

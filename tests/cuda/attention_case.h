@@ -47,6 +47,13 @@ struct Case {
   [[nodiscard]] Reference reference(const Keep& keep, bool backward = false) const;
 };
 
+// Results of a backward pass, poisoned, and its work space; the case's arguments point to them.
+struct Gradients {
+  std::vector<std::uint16_t> dq, dk, dv, dk_heads, dv_heads;
+  std::vector<float> delta, dq_sum;
+  explicit Gradients(Case& c);
+};
+
 // Largest difference over the largest reference value; infinite where any value is not finite.
 double worst_error(const std::vector<double>& reference, const std::function<double(std::size_t)>& value);
 double worst_output_error(const Case& c, const Reference& r);

@@ -125,16 +125,8 @@ TEST_CASE("the unfused kernels count every tile, two exps a score and the scores
 TEST_CASE("the backward kernels count their pairs of tiles and bytes") {
   constexpr int q_len = 128, kv_len = 200, d = 64, heads = 2;
   Case c(1, heads, 1, q_len, kv_len, d, Dtype::bf16, 9);
-  std::vector<std::uint16_t> dq(c.q.size()), dk(c.k.size()), dv(c.v.size()), dk_heads(2 * c.k.size()), dv_heads(2 * c.k.size());
-  std::vector<float> delta(c.lse.size()), dq_sum(c.q.size());
+  const Gradients gradients_of(c);
   std::fill(c.lse.begin(), c.lse.end(), 1.0F);
-  c.args.dq = dq.data();
-  c.args.dk = dk.data();
-  c.args.dv = dv.data();
-  c.args.dk_heads = dk_heads.data();
-  c.args.dv_heads = dv_heads.data();
-  c.args.delta = delta.data();
-  c.args.dq_sum = dq_sum.data();
   const Tallied t = tallied(c, [&](const AttentionArgs& a) { return backward_fused(a, d, Dtype::bf16, {}); });
   constexpr int kPairs = heads * 2 * 2;  // KV tiles of 128, query tiles of 64
   CHECK(t.tally[kTallyTiles] == kPairs);

@@ -19,13 +19,18 @@ ir::Pipeline pipeline_of(ir::Kernel kernel) {
   return builder.build();
 }
 
-}  // namespace
-
-TEST_CASE("a grid of many equal slabs is played on a part of the chip, one that cannot be divided on all of it") {
+Chip chip_of_64() {
   Chip chip = toy_chip();
   chip.sm.count = 64;
   chip.sm.registers_kib = 256;
   chip.sm.smem_kib = 100;
+  return chip;
+}
+
+}  // namespace
+
+TEST_CASE("a grid of many equal slabs is played on a part of the chip, one that cannot be divided on all of it") {
+  Chip chip = chip_of_64();
   // 64 slabs of 100 trips each: long, so as few of the SMs as a part must keep, 16 of 64.
   CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip) == 4);
   CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 1, 64)), chip) == 1);    // short as it is
@@ -35,10 +40,7 @@ TEST_CASE("a grid of many equal slabs is played on a part of the chip, one that 
 }
 
 TEST_CASE("a part of the chip takes as long as the whole") {
-  Chip chip = toy_chip();
-  chip.sm.count = 64;
-  chip.sm.registers_kib = 256;
-  chip.sm.smem_kib = 100;
+  const Chip chip = chip_of_64();
   const ir::Pipeline pipeline = pipeline_of(kernel_of({{exp_of(0)}}, 100, 128));
   REQUIRE(equal_parts(pipeline, chip) > 1);
   EngineOptions options;
@@ -50,10 +52,7 @@ TEST_CASE("a part of the chip takes as long as the whole") {
 }
 
 TEST_CASE("a part keeps the turns in which slabs are visited, or has fewer of them") {
-  Chip chip = toy_chip();
-  chip.sm.count = 64;
-  chip.sm.registers_kib = 256;
-  chip.sm.smem_kib = 100;
+  const Chip chip = chip_of_64();
   ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 64);
   kernel.grid.interleave = 16;  // 16 slabs of a part in 4 or 16 turns
   CHECK(equal_parts(pipeline_of(kernel), chip) == 4);
@@ -63,10 +62,7 @@ TEST_CASE("a part keeps the turns in which slabs are visited, or has fewer of th
 
 TEST_CASE("a part has its part of the slabs that L2 holds at a time") {
   // A part of 16 SMs takes sections of 16 slabs: with those of 64 its long items would come in four waves.
-  Chip chip = toy_chip();
-  chip.sm.count = 64;
-  chip.sm.registers_kib = 256;
-  chip.sm.smem_kib = 100;
+  const Chip chip = chip_of_64();
   ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 128);
   ir::ItemFamily& family = kernel.families.front();
   family.tiles.push_back(family.tiles.front());

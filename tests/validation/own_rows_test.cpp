@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "hwmodels/chip_loader.h"
-#include "sim/core/data_dir.h"
+#include "tests/support/own_bench_row.h"
 #include "validation/measured.h"
 #include "validation/own_problem.h"
 
@@ -15,18 +15,9 @@ using namespace attnsim;
 namespace {
 
 bench::Row bench_row(const std::string& mask, double us, std::int64_t length = 2048) {
-  bench::Row row;
-  row.backend = "host";
-  row.device = {"CPU", "", "host", 3000};
-  row.kernel = {"host-fa", "", "host-fa", "validation/host/prefill.cpp"};
-  row.source_hash = bench::hash_of_sources(row.kernel.source, data_dir());
-  row.shape.dtype = "f32";
-  row.shape.mask = mask;
-  row.shape.q_len = row.shape.kv_len = length;
-  row.shape.q_heads = row.shape.kv_heads = 4;
+  bench::Row row = test::own_bench_row(length, mask, 4);
   if (mask == "window") row.shape.left = 255, row.shape.right = 0;
   row.timing.sample_us = {us, us, us};
-  row.harness = "single-launch";
   return row;
 }
 

@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "hwmodels/overlay.h"
-#include "sim/core/data_dir.h"
+#include "tests/support/own_bench_row.h"
 #include "validation/calibrate/calibrate.h"
 #include "validation/calibrate/own_model_rows.h"
 
@@ -17,18 +17,9 @@ using Catch::Matchers::Contains;
 namespace {
 
 bench::Row bench_row(std::int64_t length, const std::string& mask, int heads) {
-  bench::Row row;
-  row.backend = "host";
-  row.device = {"CPU", "", "host", 3000};
-  row.kernel = {"host-fa", "", "host-fa", "validation/host/prefill.cpp"};
-  row.source_hash = bench::hash_of_sources(row.kernel.source, data_dir());
-  row.shape.dtype = "f32";
-  row.shape.mask = mask;
+  bench::Row row = test::own_bench_row(length, mask, heads);
   row.shape.density = 0.5;
-  row.shape.q_len = row.shape.kv_len = length;
-  row.shape.q_heads = row.shape.kv_heads = heads;
   row.shape.head_dim = 64;
-  row.harness = "single-launch";
   return row;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counters of a profile: from its file into rows, and beside the prediction. The samples hold invented numbers.
 #include <catch2/catch.hpp>
-#include <fstream>
 
+#include "tests/validation/import/files.h"
 #include "validation/counter_values.h"
 #include "validation/import/import.h"
 #include "validation/import/number_text.h"
@@ -11,22 +11,25 @@
 #include "validation/validate.h"
 
 using namespace attnsim;
+using namespace attnsim::test;
 using Catch::Matchers::Contains;
 
 namespace {
 
-std::filesystem::path sample(const std::string& name) {
-  return std::filesystem::path(ATTNSIM_SOURCE_DIR) / "tests" / "validation" / "import" / "samples" / name;
-}
-
-std::filesystem::path written(const std::string& name, const std::string& text) {
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / ("attnsim_counters_" + name);
-  std::ofstream(path, std::ios::binary) << text;
-  return path;
-}
-
 Imported of_profile() {
   return import_rows({.file = sample("ncu-counters.csv"), .set = {{"batch", "2"}, {"q_heads", "16"}, {"q_len", "4096"}}});
+}
+
+Imported of_decode(const std::filesystem::path& file) {
+  return import_rows({.file = file,
+                      .device = "A100-SXM4-80GB",
+                      .set = {{"batch", "1"},
+                              {"q_heads", "8"},
+                              {"q_len", "1"},
+                              {"kv_len", "4096"},
+                              {"head_dim_qk", "128"},
+                              {"mask", "full"},
+                              {"dtype", "fp16"}}});
 }
 
 }  // namespace
@@ -50,15 +53,7 @@ TEST_CASE("sections of the details page are the metrics that they show") {
   const std::filesystem::path path =
       written("sections.csv", head + line("Duration", "us", "40") + line("L2 Hit Rate", "%", "71.5") + line("DRAM Throughput", "%", "55") +
                                   line("Memory Throughput", "Gbyte/second", "900"));
-  const Imported imported = import_rows({.file = path,
-                                         .device = "A100-SXM4-80GB",
-                                         .set = {{"batch", "1"},
-                                                 {"q_heads", "8"},
-                                                 {"q_len", "1"},
-                                                 {"kv_len", "4096"},
-                                                 {"head_dim_qk", "128"},
-                                                 {"mask", "full"},
-                                                 {"dtype", "fp16"}}});
+  const Imported imported = of_decode(path);
   REQUIRE(imported.rows.size() == 1);
   CHECK(imported.rows[0].at("counters") == "dram__throughput.avg.pct_of_peak_sustained_elapsed=55;lts__t_sector_hit_rate.pct=71.5");
 }
@@ -70,15 +65,7 @@ TEST_CASE("a combine kernel adds its sums and weighs its percentages by time") {
   const std::filesystem::path path =
       written("parts.csv", head + "\"0\",\"1\",\"flash_fwd_splitkv_kernel\",\"7\",\"30\",\"1000\",\"50\"\n" +
                                "\"1\",\"1\",\"flash_fwd_splitkv_combine_kernel\",\"7\",\"10\",\"24\",\"90\"\n");
-  const Imported imported = import_rows({.file = path,
-                                         .device = "A100-SXM4-80GB",
-                                         .set = {{"batch", "1"},
-                                                 {"q_heads", "8"},
-                                                 {"q_len", "1"},
-                                                 {"kv_len", "4096"},
-                                                 {"head_dim_qk", "128"},
-                                                 {"mask", "full"},
-                                                 {"dtype", "fp16"}}});
+  const Imported imported = of_decode(path);
   REQUIRE(imported.rows.size() == 1);
   CHECK(imported.parts == 1);
   CHECK(imported.rows[0].at("counters") == "dram__bytes_read.sum=1024000;lts__t_sector_hit_rate.pct=60");  // (30 * 50 + 10 * 90) / 40

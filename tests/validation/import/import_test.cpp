@@ -3,26 +3,17 @@
 #include "validation/import/import.h"
 
 #include <catch2/catch.hpp>
-#include <fstream>
 
+#include "tests/validation/import/files.h"
 #include "validation/file_formats.h"
 #include "validation/import/number_text.h"
 #include "validation/rows_format.h"
 
 using namespace attnsim;
+using namespace attnsim::test;
 using Catch::Matchers::Contains;
 
 namespace {
-
-std::filesystem::path sample(const std::string& name) {
-  return std::filesystem::path(ATTNSIM_SOURCE_DIR) / "tests" / "validation" / "import" / "samples" / name;
-}
-
-std::filesystem::path written(const std::string& name, const std::string& text) {
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / ("attnsim_import_" + name);
-  std::ofstream(path, std::ios::binary) << text;
-  return path;
-}
 
 int count_of(const Imported& imported, const std::string& part_of_reason) {
   int count = 0;
