@@ -2,6 +2,7 @@
 #include "sim/engine/kernel_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "sim/core/error.h"
@@ -84,6 +85,10 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   const bool by_lanes = op.kind == ir::OpKind::atomic && op.copy == ir::CopyKind::plain;
   if ((tile.space == ir::Space::smem || by_lanes) && config.smem_bandwidth) {
     out.smem_ticks_per_byte = static_cast<double>(kTicksPerCycle) / (chip.sm.smem_bytes_per_clk * smem_efficiency);
+  }
+  if (by_lanes) {  // the queue ahead of the load-store unit is short: warps issue atomics as fast as the port to L2 takes them
+    const double tile_bytes = static_cast<double>(program.padded_elements(tile_id)) * ir::bits_of(tile.dtype) / 8;
+    out.issue_ticks = std::max(out.issue_ticks, static_cast<std::int64_t>(std::ceil(tile_bytes / config.rates.port)));
   }
   const bool engine = op.copy == ir::CopyKind::tma || op.copy == ir::CopyKind::tma_multicast;
   if (config.multicast && (op.copy == ir::CopyKind::tma_multicast || op.pair)) out.sharers = std::max(1, cluster);
