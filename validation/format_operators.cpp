@@ -43,6 +43,13 @@ MeasuredRow start_row(const CsvTable& table, const CsvRecord& record, CsvReader&
   return row;
 }
 
+// How the layers that were timed bring their activations to 8 bits (ai-dynamo/aiconfigurator
+// collector/{vllm,sglang,trtllm}/collect_gemm.py: vLLM with a static scale, SGLang's kernel for one of each token, TensorRT-LLM without a
+// scale beside its weights).
+std::string quantization_of(const std::string& library) {
+  return library == "vllm" ? "static" : library == "sglang" ? "token" : "tensor";
+}
+
 }  // namespace
 
 std::vector<MeasuredRow> read_gemm(const CsvTable& table) {
@@ -64,7 +71,7 @@ std::vector<MeasuredRow> read_gemm(const CsvTable& table) {
     set_work(row);
     if (row.dtype == "fp8") {  // a group of its own, so that what is predicted can be judged by itself
       row.phase = "8-bit gemm";
-      row.no_mapping = "an fp8 layer also quantises its activations, which no pipeline does yet";
+      row.params["quantize"] = quantization_of(row.library);
     }
     rows.push_back(std::move(row));
   }

@@ -17,7 +17,7 @@ std::shared_ptr<const Value> cached(std::map<std::string, std::shared_ptr<const 
 // A single query at the end of the keys sees all of them: the libraries clear the causal flag for it.
 std::string variant_of(const MeasuredRow& row) {
   if (!row.variant.empty()) return row.variant;
-  if (row.m > 0) return row.phase;
+  if (row.m > 0) return row.k > 0 ? "gemm" : row.phase;
   if (row.v_in_k) return "mla-decode";
   if (row.window > 0) return "sliding-window";
   if (row.mask == MaskKind::causal && row.q_len > 1) return "causal";
@@ -26,6 +26,8 @@ std::string variant_of(const MeasuredRow& row) {
 
 Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dtype) {
   Problem problem;
+  for (const ParamSpec& spec : variant.params) problem.params[std::string(spec.name)] = spec.default_value;
+  for (const auto& [name, value] : row.params) problem.params[name] = value;
   if (row.m > 0) {
     problem.m = row.m;
     problem.n = row.n;
@@ -42,8 +44,6 @@ Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dty
   problem.head_dim_v = row.head_dim_v;
   problem.dtype = dtype;
   if (row.pass == "bwd") problem.pass = Pass::backward;
-  for (const ParamSpec& spec : variant.params) problem.params[std::string(spec.name)] = spec.default_value;
-  for (const auto& [name, value] : row.params) problem.params[name] = value;
   if (row.window > 0) problem.params["left"] = row.window - 1;  // the row counts the query's own key
   return problem;
 }

@@ -22,14 +22,14 @@ struct DefaultRule {
 // First legal name wins, whatever the problem's shape.
 struct OperatorRule {
   std::string_view variant;
-  std::array<const char*, 4> schedules;
+  std::array<std::string_view, 8> schedules;
 };
 constexpr std::array kOperatorDefaults{
-    OperatorRule{"gemm", {"gemm-sm100", "gemm-sm90", "gemm-sm80", "gemm-generic"}},
-    OperatorRule{"gna", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80", ""}},
-    OperatorRule{"na", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80", ""}},
-    OperatorRule{"softmax", {"softmax-pytorch", "", "", ""}},
-    OperatorRule{"layernorm", {"layernorm-pytorch", "", "", ""}},
+    OperatorRule{"gemm", {"gemm-sm100", "gemm-sm90", "gemm-sm80", "gemm-f8-sm100", "gemm-f8-sm90", "gemm-f8-sm89", "gemm-generic"}},
+    OperatorRule{"gna", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80"}},
+    OperatorRule{"na", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80"}},
+    OperatorRule{"softmax", {"softmax-pytorch"}},
+    OperatorRule{"layernorm", {"layernorm-pytorch"}},
 };
 
 constexpr std::array kDefaults{
@@ -115,9 +115,9 @@ Schedule default_schedule(const Variant& variant, const Problem& problem, const 
   std::optional<ConfigError> last;
   for (const OperatorRule& rule : kOperatorDefaults) {
     if (rule.variant != variant.name) continue;
-    for (const char* name : rule.schedules) {
-      if (*name == '\0') continue;
-      Schedule schedule = load_schedule(name);
+    for (const std::string_view name : rule.schedules) {
+      if (name.empty()) continue;
+      Schedule schedule = load_schedule(std::string(name));
       last = complaint(variant, problem, schedule, chip);
       if (!last) return schedule;
     }

@@ -61,6 +61,7 @@ Conditions Harness::for_phase(const std::string& phase) const {
   Conditions phase_conditions = conditions;
   if (std::find(kv_cache_write_phases.begin(), kv_cache_write_phases.end(), phase) != kv_cache_write_phases.end())
     phase_conditions.extra_kernels.push_back(ExtraKernel::kv_cache_write);
+  if (adds_gradients && phase == "bwd") phase_conditions.extra_kernels.push_back(ExtraKernel::add_gradients);
   if (const auto host = phase_host_us.find(phase); host != phase_host_us.end()) phase_conditions.host_us = host->second;
   return phase_conditions;
 }
@@ -101,6 +102,7 @@ Harness parse_harness(const JsonDocument& document) {
   harness.conditions.include_launch = root.boolean("include_launch", true);
   harness.conditions.launches = root.text("launches", {"graph", "plain"}, "graph") == "plain" ? LaunchKind::plain : LaunchKind::graph;
   harness.kv_cache_write_phases = names(root, "kv_cache_write_phases", {"prefill", "decode", "encoder"});
+  harness.adds_gradients = root.boolean("adds_gradients", false);
   if (root.has("host_us")) {
     FieldReader host = root.child("host_us");
     for (const char* phase : {"gemm", "softmax", "layernorm"})

@@ -17,6 +17,7 @@ struct Harness {
   std::string source;
   Conditions conditions;                           // extra_kernels empty here
   std::vector<std::string> kv_cache_write_phases;  // phases whose rows contain the KV-cache write kernel
+  bool adds_gradients = false;                     // backward rows contain the kernels that add gradients up
   std::map<std::string, double> phase_host_us;     // Conditions::host_us by phase
   std::vector<std::string> fitted;                 // names of fitted members, at most four
 

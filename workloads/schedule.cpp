@@ -249,21 +249,7 @@ GemmTile read_gemm_tile(FieldReader& reader) {
   return tile;
 }
 
-void read_gemm(FieldReader& reader, Schedule& s) {
-  s.mma = choice(reader, "mma", kMmaKinds);
-  s.copy = choice(reader, "copy", kCopyKinds);
-  for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
-  for (FieldReader& tile : reader.children("tiles")) s.gemm.tiles.push_back(read_gemm_tile(tile));
-  if (reader.has("splits")) {
-    s.gemm.splits.clear();
-    for (const std::int64_t n : reader.integers("splits", {.min = 1, .max = 256})) s.gemm.splits.push_back(static_cast<int>(n));
-  }
-  s.gemm.transposes = reader.boolean("transposes", false);
-  s.gemm.raster_panels = small(reader, "raster_panels", 1, 1024, 8);
-  s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
-}
-
-void read_rows(FieldReader& reader, Schedule& s) {
+void read_row_rules(FieldReader& reader, Schedule& s) {
   for (FieldReader& at : reader.children("rules")) {
     RowRule rule;
     rule.columns_max = small(at, "columns_max", 1, 1 << 24);
@@ -274,6 +260,25 @@ void read_rows(FieldReader& reader, Schedule& s) {
     rule.registers_per_thread = small(at, "registers_per_thread", 16, 256, 64);
     s.rows.push_back(rule);
   }
+}
+
+void read_gemm(FieldReader& reader, Schedule& s) {
+  s.mma = choice(reader, "mma", kMmaKinds);
+  s.copy = choice(reader, "copy", kCopyKinds);
+  for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
+  for (FieldReader& tile : reader.children("tiles")) s.gemm.tiles.push_back(read_gemm_tile(tile));
+  if (reader.has("splits")) {
+    s.gemm.splits.clear();
+    for (const std::int64_t n : reader.integers("splits", {.min = 1, .max = 256})) s.gemm.splits.push_back(static_cast<int>(n));
+  }
+  s.gemm.transposes = reader.boolean("transposes", false);
+  if (reader.has("rules")) read_row_rules(reader, s);
+  s.gemm.raster_panels = small(reader, "raster_panels", 1, 1024, 8);
+  s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
+}
+
+void read_rows(FieldReader& reader, Schedule& s) {
+  read_row_rules(reader, s);
   s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
 }
 

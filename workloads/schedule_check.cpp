@@ -241,6 +241,8 @@ void check_gemm(const Schedule& s, FieldReader& reader) {
   const bool pair = s.agents.size() == 2 && s.agents[0].kind == AgentKind::producer && s.agents[1].kind == AgentKind::consumer;
   if (!alone && !pair) reader.issue("agents", "do not make a kernel", "one agent of kind all, or a producer and a consumer");
   if (s.gemm.tiles.empty()) reader.issue("tiles", "is missing", "at least one tile");
+  for (const RowRule& rule : s.rows)
+    if (rule.keep) reader.issue("rules", "keep rows", "rows that each pass reads");
   if (alone && ir::is_async(s.mma)) reader.issue("agents", "do not fit an asynchronous matrix instruction", "a producer and a consumer");
   const int rows = s.mma == ir::MmaKind::mma_sync ? 16 : s.mma == ir::MmaKind::tcgen05 ? 128 : 64;
   std::vector<FieldReader> readers = reader.children("tiles");

@@ -10,6 +10,16 @@ namespace attnsim {
 
 namespace {
 
+const ParamSpec& quantize_spec() {
+  static const ParamSpec spec{
+      "quantize",
+      std::string("none"),
+      "8-bit products: A comes in bf16 and is brought to 8 bits first, by a scale that is known (static), by one of each "
+      "row (token) or by one of the whole matrix, whose largest element a kernel finds first (tensor)",
+      {"none", "static", "token", "tensor"}};
+  return spec;
+}
+
 const ParamSpec& alignment_spec() {
   static const ParamSpec spec{"alignment",
                               std::string("bottom-right"),
@@ -98,7 +108,7 @@ const std::vector<Variant>& table() {
        "gemm",
        "matrix product C = A B of m x k by k x n, as a linear layer runs it",
        "Dongarra et al., A Set of Level 3 Basic Linear Algebra Subprograms, 1990",
-       {},
+       {quantize_spec()},
        nullptr,
        ShapeKind::gemm},
       {"softmax", "rowwise", "softmax of m rows of n columns", "Milakov and Gimelshein, arXiv 1805.02867", {}, nullptr, ShapeKind::rows},

@@ -126,6 +126,7 @@ std::string harness_full_text(const std::string& name, bool fitted) {
   std::string text = fmt::format("harness {}: {}\n  {}; constant {:g} us\n  source: {}\n", name, harness.description, harness_text(harness),
                                  harness.conditions.constant_us, harness.source);
   for (const std::string& phase : harness.kv_cache_write_phases) text += fmt::format("  {}: the KV-cache write kernel is inside\n", phase);
+  if (harness.adds_gradients) text += "  bwd: the kernels that add gradients to those of the calls before are inside\n";
   std::string names;
   for (const std::string& member : harness.fitted) names += (names.empty() ? "" : ", ") + member;
   text += fmt::format("  fitted: {}\n", names.empty() ? "nothing" : names);

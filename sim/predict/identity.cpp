@@ -57,10 +57,7 @@ std::string_view name_of(ClockPolicy policy) {
 
 Json json_of(const Conditions& c) {
   Json extras = Json::array();
-  for (const ExtraKernel extra : c.extra_kernels) {
-    require(extra == ExtraKernel::kv_cache_write, "unknown extra kernel");
-    extras.push_back("kv_cache_write");
-  }
+  for (const ExtraKernel extra : c.extra_kernels) extras.push_back(std::string(name_of(extra)));
   Json conditions = {{"clock", std::string(name_of(c.clock))},
                      {"l2", c.l2 == L2Start::cold ? "cold" : "warm"},
                      {"constant_us", c.constant_us},

@@ -44,8 +44,13 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
   std::map<std::string, double> parts;
   if (conditions.constant_us > 0) parts["constant"] = conditions.constant_us;
   if (conditions.host_us > gpu_us) parts["host"] = conditions.host_us - gpu_us;
-  for (std::size_t i = 0; i < std::min(conditions.extra_kernels.size(), kernels.size()); ++i)  // lowered first, in this order
-    parts[kernels[i].name] += kernels[i].time_us + kernels[i].launch_us;
+  const auto& extras = conditions.extra_kernels;
+  for (const KernelResult& kernel : kernels) {
+    const bool writes = kernel.name == name_of(ExtraKernel::kv_cache_write);
+    const bool adds =
+        kernel.name.starts_with("add_d") && std::find(extras.begin(), extras.end(), ExtraKernel::add_gradients) != extras.end();
+    if (writes || adds) parts[writes ? kernel.name : std::string(name_of(ExtraKernel::add_gradients))] += kernel.time_us + kernel.launch_us;
+  }
   return parts;
 }
 

@@ -4,6 +4,7 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace attnsim {
@@ -17,8 +18,10 @@ enum class LaunchKind {
   plain   // one by one to a stream
 };
 
-// Work that a harness times beside the kernel. Each shows under its own name.
-enum class ExtraKernel { kv_cache_write };
+// Work that a harness times beside the kernel. Each shows under its own name. add_gradients: PyTorch's backward() adds the new gradients to
+// those of the calls before where nobody cleared them, an element-wise kernel for each of dQ, dK and dV; other passes have none.
+enum class ExtraKernel { kv_cache_write, add_gradients };
+[[nodiscard]] std::string_view name_of(ExtraKernel kernel);
 
 struct Conditions {
   ClockPolicy clock = ClockPolicy::boost;

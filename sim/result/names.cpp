@@ -2,6 +2,7 @@
 #include <array>
 
 #include "sim/core/error.h"
+#include "sim/result/conditions.h"
 #include "sim/result/result.h"
 
 namespace attnsim {
@@ -26,6 +27,10 @@ constexpr std::array<std::string_view, kResourceCount> kResources{"tensor", "fp3
 
 std::span<const RungInfo> rungs() {
   return kRungs;
+}
+
+std::string_view name_of(ExtraKernel kernel) {
+  return kernel == ExtraKernel::kv_cache_write ? "kv_cache_write" : "add_gradients";
 }
 
 std::string_view name_of(Resource r) {

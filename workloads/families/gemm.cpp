@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
+#include "workloads/families/rowwise.h"
 #include "workloads/families/tile_list.h"
+#include "workloads/variants/params.h"
 
 namespace attnsim {
 
@@ -18,6 +20,9 @@ void check_chip(const Schedule& schedule, const Problem& problem, const Chip& ch
     illegal("/schedule", schedule.name, fmt::format("does not run on {} ({})", chip.name, chip.isa), allowed);
   }
   const std::string dtype(ir::name_of(problem.dtype));
+  if (!schedule.dtypes.empty() && std::find(schedule.dtypes.begin(), schedule.dtypes.end(), dtype) == schedule.dtypes.end())
+    illegal("/dtype", dtype, fmt::format("is not what {} is compiled for", schedule.name),
+            fmt::format("{}", fmt::join(schedule.dtypes, ", ")));
   if (chip.tensor_flop_per_clk(dtype) <= 0) illegal("/dtype", dtype, "has no matrix unit on " + chip.name);
 }
 
@@ -26,7 +31,7 @@ GemmTensors make_tensors(ir::PipelineBuilder& builder, const GemmPlan& plan) {
   GemmTensors t;
   t.a = builder.tensor({plan.transposed ? "b_transposed" : "a", plan.trips, plan.m, depth, plan.dtype, ir::TensorRole::input});
   t.b = builder.tensor({plan.transposed ? "a_transposed" : "b", plan.panels, plan.k, plan.width, plan.dtype, ir::TensorRole::input});
-  t.c = builder.tensor({plan.transposed ? "c_transposed" : "c", plan.panels, plan.m, plan.width, plan.dtype, ir::TensorRole::output});
+  t.c = builder.tensor({plan.transposed ? "c_transposed" : "c", plan.panels, plan.m, plan.width, plan.out, ir::TensorRole::output});
   if (plan.splits > 1) {
     t.partial = builder.tensor({"partial", plan.panels * plan.splits, plan.m, plan.width, ir::DType::f32, ir::TensorRole::intermediate});
   }
@@ -53,6 +58,34 @@ ir::ItemFamily items(const GemmPlan& plan) {
   return family;
 }
 
+// A in 8 bits from 16, as the parameter `quantize` says: reads x in panels of the row kernel's chunks.
+void add_quantize(ir::PipelineBuilder& builder, const GemmPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip,
+                  const GemmTensors& gemm) {
+  const std::string how = text_param(problem, "quantize", "none");
+  if (how == "none") return;
+  if (problem.dtype != ir::DType::f8)
+    bad_param("quantize", how, fmt::format("is for 8-bit products, not {}", ir::name_of(problem.dtype)), "none");
+  if (schedule.rows.empty()) illegal("/schedule", schedule.name, "has no kernels that quantise A", "quantize none");
+  const RowPlan rows = plan_rows(problem.k, schedule, chip);
+  const RowTypes types{ir::DType::bf16, problem.dtype};
+  const std::int64_t depth = std::min<std::int64_t>(plan.tile.tile_k, plan.k);
+  const bool fits = !plan.transposed && rows.chunk % depth == 0 && problem.k % rows.chunk == 0;
+  RowTensors t;
+  t.x = builder.tensor({"x", rows.trips, problem.m, rows.chunk, types.x, ir::TensorRole::input});
+  if (how == "tensor") {
+    RowTensors read = t;
+    read.statistic = builder.tensor({"largest", 1, problem.m, 1, ir::DType::f32, ir::TensorRole::intermediate});
+    ir::Kernel kernel = row_kernel(RowOp::largest, rows, problem.m, read, types);
+    kernel.name = "largest";
+    builder.add(std::move(kernel));
+  }
+  t.y = builder.tensor({"quantized", rows.trips, problem.m, rows.chunk, types.y, ir::TensorRole::output, 0, fits ? gemm.a : ir::kNone});
+  if (how == "token") t.statistic = builder.tensor({"scales", 1, problem.m, 1, ir::DType::f32, ir::TensorRole::output});
+  ir::Kernel kernel = row_kernel(how == "token" ? RowOp::quantize_rows : RowOp::quantize, rows, problem.m, t, types);
+  kernel.name = "quantize";
+  builder.add(std::move(kernel));
+}
+
 }  // namespace
 
 ir::Pipeline lower_gemm(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
@@ -64,6 +97,7 @@ ir::Pipeline lower_gemm(const Variant& variant, const Problem& problem, const Sc
                                           plan.cluster > 1 ? fmt::format(" cluster {}", plan.cluster) : "",
                                           plan.splits > 1 ? fmt::format(" split {}", plan.splits) : ""));
   const GemmTensors tensors = make_tensors(builder, plan);
+  add_quantize(builder, plan, problem, schedule, chip, tensors);
   ir::Kernel kernel;
   kernel.name = fmt::format("gemm {}x{}x{}", plan.tile.tile_m, plan.tile.tile_n, plan.tile.tile_k);
   kernel.program = gemm_program(plan, schedule, tensors);

@@ -2,7 +2,8 @@
 // The GEMM family: C [m x n] = A [m x k] B [k x n]. A lies in panels of tile_k columns, B and C in panels of about tile_n columns
 // (as many as tiles, of equal width: where they do not divide n, fewer columns than there are panels are counted beyond it), so that each
 // tile is one block of rows of a panel. Items: row tiles of C, cut along k by a split, whose partial sums a kernel of its own adds. Where
-// the schedule transposes and that is faster, C^T = B^T A^T: m and n change places.
+// the schedule transposes and that is faster, C^T = B^T A^T: m and n change places. An 8-bit product may have to bring A from 16 bits
+// first: kernels of the rowwise family, whose results are A's memory where its panels fit theirs.
 #pragma once
 
 #include <string>
@@ -30,6 +31,7 @@ struct GemmPlan {
   int cluster = 1;
   bool shares_b = false;  // the cluster lies along m
   ir::DType dtype = ir::DType::bf16;
+  ir::DType out = ir::DType::bf16;  // of C; 8-bit products leave 16 bits
 };
 
 // The plan of one tile and split. A cluster along m may have CTAs without rows, one along n must divide the panels.

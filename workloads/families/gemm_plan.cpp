@@ -64,6 +64,7 @@ GemmPlan plan_gemm(const Problem& problem, const GemmTile& tile, std::int64_t sp
   plan.n = transposed ? problem.m : problem.n;
   plan.k = problem.k;
   plan.dtype = problem.dtype;
+  plan.out = problem.dtype == ir::DType::f8 ? ir::DType::bf16 : problem.dtype;
   plan.row_tiles = ceil_div(plan.m, tile.tile_m);
   plan.panels = ceil_div(plan.n, tile.tile_n);
   plan.width = static_cast<int>(ceil_div(plan.n, plan.panels));
@@ -81,13 +82,12 @@ double estimate_gemm(const GemmPlan& plan, const Schedule& schedule, const Chip&
   const std::int64_t resident = resident_ctas(plan, schedule, chip);
   if (resident == 0) return std::numeric_limits<double>::infinity();
   const auto sms = static_cast<double>(chip.sm.count);
-  const double bytes = element_bytes(plan.dtype);
   const double rate = chip.tensor_flop_per_clk(std::string(ir::name_of(plan.dtype))) * chip.tensor.efficiency;
   const double trips = std::ceil(static_cast<double>(plan.trips) / static_cast<double>(plan.splits));
   const auto items = static_cast<double>(plan.row_tiles * plan.panels * plan.splits);
   const double mma = 2.0 * plan.tile.tile_m * plan.tile.tile_n * plan.tile.tile_k / rate;
   const double latency = chip.latency.l2_cycles + chip.latency.copy_engine_cycles + chip.latency.hbm_ns * chip.clock.boost_mhz * 1e-3;
-  const double stored = static_cast<double>(plan.tile.tile_m) * plan.width * (plan.splits > 1 ? 4.0 : bytes);
+  const double stored = static_cast<double>(plan.tile.tile_m) * plan.width * (plan.splits > 1 ? 4.0 : element_bytes(plan.out));
   const int warps = plan.tile.warps > 0 ? plan.tile.warps : schedule.agents.back().warps;
   const double smem = smem_bytes(plan, schedule, warps) / (chip.sm.smem_bytes_per_clk * chip.sm.smem_efficiency);
   // Time of a round of `ctas` CTAs on the fullest SM, `active` SMs busy.
@@ -101,10 +101,10 @@ double estimate_gemm(const GemmPlan& plan, const Schedule& schedule, const Chip&
   const double rest = items - full * slots;
   double cycles = full * round(static_cast<double>(resident), sms);
   if (rest > 0) cycles += round(std::ceil(rest / sms), std::min(rest, sms));
-  const double matrices = static_cast<double>(plan.m) * static_cast<double>(plan.k) +
-                          static_cast<double>(plan.k) * static_cast<double>(plan.n) +
-                          static_cast<double>(plan.m) * static_cast<double>(plan.n);
-  cycles = std::max(cycles, latency + matrices * bytes / hbm_bytes_per_cycle(chip));
+  const double operands =
+      static_cast<double>(plan.m) * static_cast<double>(plan.k) + static_cast<double>(plan.k) * static_cast<double>(plan.n);
+  const double moved = operands * element_bytes(plan.dtype) + static_cast<double>(plan.m * plan.n) * element_bytes(plan.out);
+  cycles = std::max(cycles, latency + moved / hbm_bytes_per_cycle(chip));
   if (plan.splits > 1) {
     const double partial = static_cast<double>(plan.m * plan.n) * static_cast<double>(plan.splits) * 4;
     cycles += chip.launch.dependent_kernel_us * chip.clock.boost_mhz + chip.launch.cta_start_cycles +

@@ -80,7 +80,7 @@ class GemmWriter {
     it.a = b_.smem("a" + suffix, axis, depth_, plan_.dtype, plan_.tile.stages);
     it.acc = in_tmem_ ? b_.tmem("acc" + suffix, axis, cols_, ir::DType::f32)
                       : b_.registers("acc" + suffix, axis, cols_, ir::DType::f32, it.agent);
-    if (plan_.splits == 1) it.out = b_.registers("out" + suffix, axis, cols_, plan_.dtype, it.drain);
+    if (plan_.splits == 1) it.out = b_.registers("out" + suffix, axis, cols_, plan_.out, it.drain);
     if (plan_.splits > 1 && in_tmem_) it.out = b_.registers("out" + suffix, axis, cols_, ir::DType::f32, it.drain);
   }
 
@@ -175,7 +175,7 @@ ir::Kernel gemm_reduce_kernel(const GemmPlan& plan, const GemmTensors& tensors) 
   const ir::AxisId cols = b.fixed("n", plan.width, plan.width);
   const ir::TileId sum = b.registers("sum", rows, cols, ir::DType::f32, agent);
   const ir::TileId part = b.registers("part", rows, cols, ir::DType::f32, agent);
-  const ir::TileId out = b.registers("out", rows, cols, plan.dtype, agent);
+  const ir::TileId out = b.registers("out", rows, cols, plan.out, agent);
   const ir::Access from{tensors.partial, 1, static_cast<int>(plan.splits), false, true, ir::RowFrom::item, 0};
   const ir::Access to{tensors.c, 1, 1, false, false, ir::RowFrom::item, 0};
   ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(sum)}, "init"));

@@ -8,6 +8,7 @@
 #include <limits>
 #include <numbers>
 
+#include "sim/core/error.h"
 #include "workloads/families/program_builder.h"
 #include "workloads/families/tile_list.h"
 
@@ -20,16 +21,6 @@ using ir::Fn;
 constexpr int kLanes = 32;
 constexpr double kEpsilon = 1e-5;  // added to the variance
 
-struct RowPlan {
-  RowRule rule;
-  std::int64_t columns = 1;
-  int chunk = 1;
-  std::int64_t trips = 1;
-  ir::DType dtype = ir::DType::f16;
-  ir::TensorId x = ir::kNone;
-  ir::TensorId y = ir::kNone;
-};
-
 // Tiles that every row program has; statistics are row vectors.
 struct RowTiles {
   ir::TileId in = ir::kNone;
@@ -37,15 +28,15 @@ struct RowTiles {
   ir::TileId out = ir::kNone;
   ir::TileId part = ir::kNone;
   std::array<ir::TileId, 3> stat{};
-  ir::TileId square = ir::kNone;  // layer norm
+  ir::TileId square = ir::kNone;  // layer norm; |x| where 8 bits are wanted
 };
 
 // The passes of one operator. A pass is ops on a loaded chunk.
 struct Passes {
   ops::Ops begin;
   std::vector<std::pair<std::string, ops::Ops>> reads;
-  std::vector<ops::Ops> between;  // after each pass but the last
-  ops::Ops write;                 // from x to x
+  std::vector<ops::Ops> between;  // after each pass of reads
+  ops::Ops write;                 // from x to x; of a known scale one multiplication
 };
 
 Passes softmax_passes(const RowTiles& t, bool keep) {
@@ -86,39 +77,95 @@ Passes layernorm_passes(const RowTiles& t, std::int64_t columns) {
   return p;
 }
 
-ir::Program row_program(const RowPlan& plan, bool softmax) {
+// Scales that take the largest element to 448, the largest of 8 bits with 4 of exponent (OCP FP8), and no smaller than what keeps their
+// inverse finite (vLLM csrc/quantization/fp8/common.cu).
+Passes largest_passes(const RowTiles& t, bool scales) {
+  constexpr double kLargest8Bit = 448;
+  const auto [largest, scale, inverse] = t.stat;
+  Passes p;
+  p.begin = {ops::zero(largest)};
+  p.reads = {{"largest",
+              {ops::unary(Fn::absolute, t.x, t.square), ops::reduce_row(Fn::maximum, t.square, t.part),
+               ops::binary(Fn::maximum, largest, t.part, largest)}}};
+  if (!scales) {
+    p.between = {{}};
+    return p;
+  }
+  p.between = {{ops::binary(Fn::multiply, largest, 1 / kLargest8Bit, scale),
+                ops::binary(Fn::maximum, scale, 1 / (kLargest8Bit * 512), scale), ops::unary(Fn::reciprocal, scale, inverse)}};
+  p.write = {ops::binary(Fn::multiply, t.x, inverse, t.x)};
+  return p;
+}
+
+Passes passes_of(RowOp op, const RowTiles& t, const RowPlan& plan) {
+  switch (op) {
+    case RowOp::softmax: return softmax_passes(t, plan.rule.keep);
+    case RowOp::layernorm: return layernorm_passes(t, plan.columns);
+    case RowOp::largest: return largest_passes(t, false);
+    case RowOp::quantize_rows: return largest_passes(t, true);
+    case RowOp::quantize: {
+      Passes p;
+      p.write = {ops::binary(Fn::multiply, t.x, 1.0, t.x)};
+      return p;
+    }
+  }
+  throw Invariant("unknown row operator");
+}
+
+// Names of the passes in order; the last one writes, unless nothing but a statistic is wanted.
+std::vector<std::string> pass_names(RowOp op) {
+  switch (op) {
+    case RowOp::softmax: return {"maximum", "sum", "write"};
+    case RowOp::layernorm: return {"statistics", "write"};
+    case RowOp::largest: return {"largest"};
+    case RowOp::quantize_rows: return {"largest", "write"};
+    case RowOp::quantize: return {"write"};
+  }
+  throw Invariant("unknown row operator");
+}
+
+std::array<const char*, 3> statistics_of(RowOp op) {
+  if (op == RowOp::softmax) return {"maximum", "sum", "inverse"};
+  if (op == RowOp::layernorm) return {"mean", "square_mean", "rstd"};
+  return {"largest", "scale", "inverse"};
+}
+
+ir::Program row_program(RowOp op, const RowPlan& plan, const RowTensors& tensors, const RowTypes& types) {
   ProgramBuilder b;
   const bool keep = plan.rule.keep;
-  const std::vector<std::string> names =
-      softmax ? std::vector<std::string>{"maximum", "sum", "write"} : std::vector<std::string>{"statistics", "write"};
+  const std::vector<std::string> names = pass_names(op);
+  const bool writes = tensors.y != ir::kNone;
   const int prologue = b.section("prologue", ir::SectionKind::once);
   std::vector<int> passes;
   std::vector<int> after;
   for (const std::string& name : names) {
     passes.push_back(b.section(name, keep ? ir::SectionKind::once : ir::SectionKind::loop));
-    if (name != names.back()) after.push_back(b.section("after " + name, ir::SectionKind::once));
+    if (name != "write") after.push_back(b.section("after " + name, ir::SectionKind::once));
   }
   const int agent = b.agent("warps", plan.rule.warps, plan.rule.registers_per_thread);
   const ir::AxisId rows = b.rows("rows", plan.rule.rows);
   const ir::AxisId cols = keep ? b.fixed("columns", plan.chunk, plan.chunk) : b.trip_columns("columns", plan.chunk);
   const auto vector = [&](const char* name) { return b.registers(name, rows, ir::kUnit, ir::DType::f32, agent); };
   RowTiles t;
-  t.in = b.registers("in", rows, cols, plan.dtype, agent);
+  t.in = b.registers("in", rows, cols, types.x, agent);
   t.x = b.registers("x", rows, cols, ir::DType::f32, agent);
-  t.out = b.registers("out", rows, cols, plan.dtype, agent);
-  t.part = vector("part");
-  t.stat = {vector(softmax ? "maximum" : "mean"), vector(softmax ? "sum" : "square_mean"), vector(softmax ? "inverse" : "rstd")};
-  if (!softmax) t.square = b.registers("square", rows, cols, ir::DType::f32, agent);
+  if (writes) t.out = b.registers("out", rows, cols, types.y, agent);
+  const std::array<const char*, 3> statistics = statistics_of(op);
+  if (op != RowOp::quantize) {
+    t.part = vector("part");
+    t.stat = {vector(statistics[0]), vector(statistics[1]), vector(statistics[2])};
+    if (op != RowOp::softmax) t.square = b.registers("square", rows, cols, ir::DType::f32, agent);
+  }
 
-  const Passes p = softmax ? softmax_passes(t, keep) : layernorm_passes(t, plan.columns);
-  const ir::Access from{plan.x, 1, 1, false, !keep, ir::RowFrom::item, 0};
-  const ir::Access to{plan.y, 1, 1, false, !keep, ir::RowFrom::item, 0};
+  const Passes p = passes_of(op, t, plan);
+  const ir::Access from{tensors.x, 1, 1, false, !keep, ir::RowFrom::item, 0};
+  const ir::Access to{tensors.y, 1, 1, false, !keep, ir::RowFrom::item, 0};
   const ops::Ops read{ops::load(t.in, from, ir::CopyKind::plain), ops::convert(t.in, t.x)};
   ops::append(b.ops(agent, prologue), ops::with_role(p.begin, "init"));
   for (std::size_t i = 0; i < passes.size(); ++i) {
     ops::Ops& list = b.ops(agent, passes[i]);
     if (i == 0 || !keep) ops::append(list, ops::with_role(read, "load_x"));
-    if (i + 1 < passes.size()) {
+    if (names[i] != "write") {
       ops::append(list, ops::with_role(p.reads[i].second, p.reads[i].first));
       ops::append(b.ops(agent, after[i]), ops::with_role(p.between[i], "normalize"));
       continue;
@@ -126,49 +173,60 @@ ir::Program row_program(const RowPlan& plan, bool softmax) {
     ops::append(list, ops::with_role(p.write, "write"));
     ops::append(list, ops::with_role({ops::convert(t.x, t.out), ops::store(t.out, to, ir::CopyKind::plain)}, "store"));
   }
-  return b.take();
-}
-
-RowPlan plan_rows(const Problem& problem, const Schedule& schedule, const Chip& chip) {
-  for (const RowRule& rule : schedule.rows) {
-    if (problem.n > rule.columns_max) continue;
-    RowPlan plan;
-    plan.rule = rule;
-    plan.columns = problem.n;
-    plan.dtype = problem.dtype;
-    const std::int64_t at_once =
-        rule.keep ? problem.n : static_cast<std::int64_t>(rule.warps) * kLanes * rule.columns_per_thread / rule.rows;
-    plan.chunk = static_cast<int>(std::min(problem.n, at_once));
-    plan.trips = (problem.n + plan.chunk - 1) / plan.chunk;
-    const std::int64_t threads = static_cast<std::int64_t>(rule.warps) * kLanes;
-    if (threads > chip.sm.max_threads) illegal("/schedule", schedule.name, fmt::format("needs {} threads per CTA", threads));
-    return plan;
+  if (tensors.statistic != ir::kNone) {
+    const ir::TileId statistic = op == RowOp::largest ? t.stat[0] : t.stat[1];
+    ops::append(b.ops(agent, after.back()),
+                ops::with_role({ops::store(statistic, {tensors.statistic, 1, 1, false, false, ir::RowFrom::item, 0}, ir::CopyKind::plain)},
+                               "store"));
   }
-  illegal("/schedule", schedule.name, fmt::format("has no rule for rows of {} columns", problem.n));
+  return b.take();
 }
 
 }  // namespace
 
-ir::Pipeline lower_rowwise(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
-                           const std::vector<ExtraKernel>&) {
-  RowPlan plan = plan_rows(problem, schedule, chip);
-  ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
-  plan.x = builder.tensor({"x", plan.trips, problem.m, plan.chunk, plan.dtype, ir::TensorRole::input});
-  plan.y = builder.tensor({"y", plan.trips, problem.m, plan.chunk, plan.dtype, ir::TensorRole::output});
+RowPlan plan_rows(std::int64_t n, const Schedule& schedule, const Chip& chip) {
+  for (const RowRule& rule : schedule.rows) {
+    if (n > rule.columns_max) continue;
+    RowPlan plan;
+    plan.rule = rule;
+    plan.columns = n;
+    const std::int64_t at_once = rule.keep ? n : static_cast<std::int64_t>(rule.warps) * kLanes * rule.columns_per_thread / rule.rows;
+    plan.chunk = static_cast<int>(std::min(n, at_once));
+    plan.trips = (n + plan.chunk - 1) / plan.chunk;
+    const std::int64_t threads = static_cast<std::int64_t>(rule.warps) * kLanes;
+    if (threads > chip.sm.max_threads) illegal("/schedule", schedule.name, fmt::format("needs {} threads per CTA", threads));
+    return plan;
+  }
+  illegal("/schedule", schedule.name, fmt::format("has no rule for rows of {} columns", n));
+}
+
+ir::Kernel row_kernel(RowOp op, const RowPlan& plan, std::int64_t m, const RowTensors& tensors, const RowTypes& types) {
   ir::Kernel kernel;
-  kernel.name = variant.name;
-  kernel.program = row_program(plan, variant.name == "softmax");
+  kernel.program = row_program(op, plan, tensors, types);
   ir::ItemFamily family;
-  family.loop_extent = problem.n;
-  for (std::int64_t row = 0; row < problem.m; row += plan.rule.rows) {
+  family.loop_extent = plan.columns;
+  for (std::int64_t row = 0; row < m; row += plan.rule.rows) {
     ir::RowTile tile;
     tile.row_begin = row;
-    tile.rows = std::min<std::int64_t>(plan.rule.rows, problem.m - row);
+    tile.rows = std::min<std::int64_t>(plan.rule.rows, m - row);
     tile.runs = {{0, plan.trips, 1, false}};
-    tile.kept = tile.rows * problem.n;
+    tile.kept = tile.rows * plan.columns;
     family.tiles.push_back(std::move(tile));
   }
   kernel.families.push_back(std::move(family));
+  return kernel;
+}
+
+ir::Pipeline lower_rowwise(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
+                           const std::vector<ExtraKernel>&) {
+  const RowPlan plan = plan_rows(problem.n, schedule, chip);
+  ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
+  RowTensors tensors;
+  tensors.x = builder.tensor({"x", plan.trips, problem.m, plan.chunk, problem.dtype, ir::TensorRole::input});
+  tensors.y = builder.tensor({"y", plan.trips, problem.m, plan.chunk, problem.dtype, ir::TensorRole::output});
+  const RowOp op = variant.name == "softmax" ? RowOp::softmax : RowOp::layernorm;
+  ir::Kernel kernel = row_kernel(op, plan, problem.m, tensors, {problem.dtype, problem.dtype});
+  kernel.name = variant.name;
   kernel.grid.policy = schedule.grid;
   builder.add(std::move(kernel));
   return builder.build();

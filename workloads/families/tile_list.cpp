@@ -243,7 +243,7 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
 
 ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                              const std::vector<ExtraKernel>& extras) {
-  if (problem.pass == Pass::backward) return lower_tile_list_backward(variant, problem, schedule, chip);
+  if (problem.pass == Pass::backward) return lower_tile_list_backward(variant, problem, schedule, chip, extras);
   const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));

@@ -112,7 +112,7 @@ void add_tables(ir::PipelineBuilder& builder, const TileListPlan& view, std::int
   add("bits", view.code.pair_tables, view.slabs * tiles, rows, columns, ir::DType::pred, t.pairs);
 }
 
-BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule) {
+BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool adds) {
   std::int64_t query_rows = 0;
   std::int64_t key_rows_stored = 0;
   for (const BatchGroup& g : plan.groups) {
@@ -120,11 +120,12 @@ BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
     key_rows_stored += g.slab_count * g.set.kv_len();
   }
   const bool ragged = plan.ragged;
-  const auto queries = [&](const char* name, int cols, ir::DType dtype, ir::TensorRole role) {
-    return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, ragged ? query_rows : 0});
+  const auto queries = [&](const char* name, int cols, ir::DType dtype, ir::TensorRole role, ir::TensorId same = ir::kNone) {
+    return builder.tensor({name, plan.slabs, plan.rows, cols, dtype, role, ragged ? query_rows : 0, same});
   };
-  const auto keys = [&](const char* name, std::int64_t slabs, int cols, ir::DType dtype, ir::TensorRole role) {
-    return builder.tensor({name, slabs, plan.kv_len, cols, dtype, role, ragged ? key_rows_stored * slabs / plan.slabs : 0});
+  const auto keys = [&](const char* name, std::int64_t slabs, int cols, ir::DType dtype, ir::TensorRole role,
+                        ir::TensorId same = ir::kNone) {
+    return builder.tensor({name, slabs, plan.kv_len, cols, dtype, role, ragged ? key_rows_stored * slabs / plan.slabs : 0, same});
   };
   constexpr ir::TensorRole kInput = ir::TensorRole::input;
   constexpr ir::TensorRole kBetween = ir::TensorRole::intermediate;
@@ -135,9 +136,18 @@ BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   t.o = queries("o", plan.head_dim_v, plan.dtype, kInput);
   t.lse = queries("lse", 1, ir::DType::f32, kInput);
   t.grad_o = queries("do", plan.head_dim_v, plan.dtype, kInput);
-  t.grad_q = queries("dq", plan.head_dim_qk, plan.dtype, ir::TensorRole::output);
-  t.grad_k = keys("dk", plan.kv_slabs, plan.head_dim_qk, plan.dtype, ir::TensorRole::output);
-  t.grad_v = keys("dv", plan.kv_slabs, plan.head_dim_v, plan.dtype, ir::TensorRole::output);
+  const ir::TensorRole gradient = adds ? kBetween : ir::TensorRole::output;
+  t.grad_q = queries("dq", plan.head_dim_qk, plan.dtype, gradient);
+  t.grad_k = keys("dk", plan.kv_slabs, plan.head_dim_qk, plan.dtype, gradient);
+  t.grad_v = keys("dv", plan.kv_slabs, plan.head_dim_v, plan.dtype, gradient);
+  if (adds) {
+    t.held_q = {queries("held_dq", plan.head_dim_qk, plan.dtype, kInput), ir::kNone};
+    t.held_k = {keys("held_dk", plan.kv_slabs, plan.head_dim_qk, plan.dtype, kInput), ir::kNone};
+    t.held_v = {keys("held_dv", plan.kv_slabs, plan.head_dim_v, plan.dtype, kInput), ir::kNone};
+    t.held_q.after = queries("total_dq", plan.head_dim_qk, plan.dtype, ir::TensorRole::output, t.held_q.before);
+    t.held_k.after = keys("total_dk", plan.kv_slabs, plan.head_dim_qk, plan.dtype, ir::TensorRole::output, t.held_k.before);
+    t.held_v.after = keys("total_dv", plan.kv_slabs, plan.head_dim_v, plan.dtype, ir::TensorRole::output, t.held_v.before);
+  }
   t.lse2 = queries("lse2", 1, ir::DType::f32, kBetween);
   t.delta = queries("delta", 1, ir::DType::f32, kBetween);
   if (plan.score.score.alibi)
@@ -272,14 +282,16 @@ void add_reductions(ir::PipelineBuilder& builder, const TileListPlan& plan, cons
 
 }  // namespace
 
-ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
+                                      const std::vector<ExtraKernel>& extras) {
   const TileListPlan problem_plan = plan_problem(variant, problem, schedule, chip);
   if (problem_plan.v_in_k) illegal("/pass", "backward", fmt::format("is not lowered for {}, whose V lies in K", variant.name));
   if (!problem.score.bias_radius.empty())
     illegal("/score/bias_radius", "bias", "has no gradient yet: the backward pass is not lowered with it", "softcap, alibi");
   const TileListPlan plan = choose_tiles(problem_plan, problem.score, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} backward {}", variant.name, schedule.name));
-  BackwardTensors t = make_tensors(builder, plan, schedule);
+  const bool adds = std::find(extras.begin(), extras.end(), ExtraKernel::add_gradients) != extras.end();
+  BackwardTensors t = make_tensors(builder, plan, schedule, adds);
   add_tables(builder, seen_from(plan, RowsOf::keys, problem.score), plan.kv_len, "key_", t.tables);
   if (!sums_dq(schedule)) add_tables(builder, seen_from(plan, RowsOf::queries, problem.score), plan.rows, "query_", t.query_tables);
   if (sums_dq(schedule) && !schedule.backward.clear_in_preprocess) {
@@ -298,6 +310,11 @@ ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& pro
     builder.add(main_kernel(plan, problem.score, schedule, t, RowsOf::queries));
   }
   add_reductions(builder, plan, schedule, t);
+  if (adds) {
+    builder.add(add_gradient_kernel(plan, "add_dq", RowsOf::queries, t.grad_q, t.held_q, plan.head_dim_qk));
+    builder.add(add_gradient_kernel(plan, "add_dk", RowsOf::keys, t.grad_k, t.held_k, plan.head_dim_qk));
+    builder.add(add_gradient_kernel(plan, "add_dv", RowsOf::keys, t.grad_v, t.held_v, plan.head_dim_v));
+  }
   return builder.build();
 }
 

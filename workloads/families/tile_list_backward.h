@@ -18,6 +18,12 @@
 
 namespace attnsim {
 
+// A gradient of the calls before, and the same memory once the new one was added.
+struct HeldGradient {
+  ir::TensorId before = ir::kNone;
+  ir::TensorId after = ir::kNone;
+};
+
 struct BackwardTensors {
   ir::TensorId q = ir::kNone;
   ir::TensorId k = ir::kNone;
@@ -33,6 +39,9 @@ struct BackwardTensors {
   ir::TensorId grad_q_sum = ir::kNone;   // f32, GradQuery::atomic
   ir::TensorId grad_k_part = ir::kNone;  // of groups: one slab per query head, or the f32 sum
   ir::TensorId grad_v_part = ir::kNone;
+  HeldGradient held_q = {};  // where new gradients are added to held ones
+  HeldGradient held_k = {};
+  HeldGradient held_v = {};
   TileListTensors tables = {};        // of score modifiers and masks, for items of keys
   TileListTensors query_tables = {};  // the same for items of queries
 };
@@ -50,6 +59,10 @@ enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
 // Adds the parts of a group's query heads.
 [[nodiscard]] ir::Kernel sum_heads_kernel(const TileListPlan& plan, const Schedule& schedule, const std::string& name, ir::TensorId parts,
                                           ir::TensorId to, int head_dim);
+
+// ExtraKernel::add_gradients for one gradient.
+[[nodiscard]] ir::Kernel add_gradient_kernel(const TileListPlan& plan, const std::string& name, RowsOf rows, ir::TensorId gradient,
+                                             const HeldGradient& held, int head_dim);
 
 // KV-stationary, `plan` seen from the keys: dK, dV, and dQ where the schedule adds it by atomics.
 [[nodiscard]] ir::Program key_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
@@ -74,6 +87,6 @@ struct KeyGradients {
 [[nodiscard]] ops::Ops store_key_gradients(const TileListPlan& plan, const Schedule& schedule, const KeyGradients& g);
 
 [[nodiscard]] ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule,
-                                                    const Chip& chip);
+                                                    const Chip& chip, const std::vector<ExtraKernel>& extras);
 
 }  // namespace attnsim

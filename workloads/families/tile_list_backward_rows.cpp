@@ -133,6 +133,37 @@ ir::Kernel convert_kernel(const TileListPlan& plan, const Schedule& schedule, co
   return k.finish(name, row_items(plan, rows, schedule.backward.row_kernel_rows));
 }
 
+ir::Kernel add_gradient_kernel(const TileListPlan& plan, const std::string& name, RowsOf which, ir::TensorId gradient,
+                               const HeldGradient& held, int head_dim) {
+  // PyTorch's element-wise kernels: 128 threads, four elements each.
+  constexpr int kWarps = 4;
+  constexpr int kElementRegisters = 32;
+  constexpr int kElements = 512;
+  const int tile_rows = std::max(1, kElements / head_dim);
+  ProgramBuilder b;
+  const int section = b.section("add", ir::SectionKind::once);
+  const int agent = b.agent("add", kWarps, kElementRegisters);
+  const ir::AxisId rows = b.rows("rows", tile_rows);
+  const ir::AxisId cols = b.fixed("d", head_dim, head_dim);
+  const auto tile = [&](const char* tile_name, DType dtype) { return b.registers(tile_name, rows, cols, dtype, agent); };
+  const ir::TileId grad = tile("gradient", plan.dtype);
+  const ir::TileId old = tile("held", plan.dtype);
+  const ir::TileId wide = tile("gradient_f32", DType::f32);
+  const ir::TileId sum = tile("sum", DType::f32);
+  const ir::TileId out = tile("out", plan.dtype);
+  ops::append(b.ops(agent, section), ops::with_role({ops::load(grad, rows_access(gradient, 0), CopyKind::plain),
+                                                     ops::load(old, rows_access(held.before, 0), CopyKind::plain)},
+                                                    "load"));
+  ops::append(b.ops(agent, section), ops::with_role({ops::convert(grad, wide), ops::convert(old, sum), ops::binary(Fn::add, sum, wide, sum),
+                                                     ops::convert(sum, out), ops::store(out, rows_access(held.after, 0), CopyKind::plain)},
+                                                    "add"));
+  ir::Kernel kernel;
+  kernel.name = name;
+  kernel.program = b.take();
+  kernel.families = row_items(plan, which, tile_rows);
+  return kernel;
+}
+
 ir::Kernel sum_heads_kernel(const TileListPlan& plan, const Schedule& schedule, const std::string& name, ir::TensorId parts,
                             ir::TensorId to, int head_dim) {
   constexpr int kStages = 2;
