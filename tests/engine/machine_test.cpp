@@ -61,6 +61,27 @@ TEST_CASE("a load costs bytes over the port plus latency, from HBM bytes over HB
   CHECK(cycles(kernel_of({{load}}, 1, 1), chip, config, {tensor}) == Approx(bytes / 8 + 150).margin(0.1));
 }
 
+TEST_CASE("warps that issue atomics go on when the port has taken them, copy engines at once") {
+  ir::Op atomic;
+  atomic.kind = ir::OpKind::atomic;
+  atomic.role = "add_dq";
+  atomic.in = {0};
+  atomic.copy = ir::CopyKind::plain;
+  atomic.access.tensor = 0;
+  ir::Tensor tensor;
+  tensor.rows = 64;
+  tensor.cols = 64;
+  tensor.dtype = ir::DType::f32;
+  const double taken = 64 * 64 * 4 / 32.0;
+  // Three chains outlast what L2 does with the bytes, twice the time of taking them.
+  const auto time = [&] {
+    return cycles(kernel_of({{atomic, exp_of(0), exp_of(0), exp_of(0), exp_of(0)}}, 1, 1), toy_chip(), toy_config(), {tensor});
+  };
+  CHECK(time() == Approx(taken + 4 * kExpCycles).margin(2));
+  atomic.copy = ir::CopyKind::tma;
+  CHECK(time() < taken + 3 * kExpCycles);
+}
+
 TEST_CASE("a copy engine's read has its own latency where the chip states one") {
   Chip chip = toy_chip();
   chip.latency.l2_cycles = 500;

@@ -86,3 +86,9 @@ TEST_CASE("a malformed harness is refused with file, pointer and what is allowed
   CHECK_THAT(error_of(good + R"(, "include_launch": 1})"), Contains("/include_launch"));
   CHECK_THAT(error_of(good + R"(, "launches": "grap"})"), Contains("/launches") && Contains("nearest: \"graph\""));
 }
+
+TEST_CASE("a loop that keeps gradients has the kernels that add them up in its backward rows alone") {
+  const Harness harness = load_harness("autograd-cold");
+  CHECK(harness.for_phase("bwd").extra_kernels == std::vector<ExtraKernel>{ExtraKernel::add_gradients});
+  CHECK(harness.for_phase("fwd").extra_kernels.empty());
+}

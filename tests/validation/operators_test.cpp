@@ -49,7 +49,7 @@ TEST_CASE("operator rows become problems of their variants under their harness")
   CHECK_FALSE(map_row(rows[2], maps, catalog).unmapped.empty());
 }
 
-TEST_CASE("library products in 16 bits are mapped, those in 8 bits say why not") {
+TEST_CASE("library products are mapped, those in 8 bits with the kernels that quantise as their library does") {
   Catalog catalog;
   const KernelMaps maps = KernelMaps::load();
   const std::vector<MeasuredRow> rows = read_gemm(parse_csv(kGemm, "gemm.csv"));
@@ -59,5 +59,9 @@ TEST_CASE("library products in 16 bits are mapped, those in 8 bits say why not")
   CHECK(mapped.schedule->name == "gemm-sm90");
   CHECK(mapped.harness == "gemm-replay-h100");
   CHECK(rows[1].bytes == 16.0 * 128 + 128 * 64 + 2 * 16 * 64);
-  CHECK(map_row(rows[1], maps, catalog).unmapped.find("quantises") != std::string::npos);
+  const MappedRow quantized = map_row(rows[1], maps, catalog);
+  REQUIRE(quantized.unmapped == "");
+  CHECK(quantized.schedule->name == "gemm-f8-sm90");
+  CHECK(quantized.variant->name == "gemm");
+  CHECK(std::get<std::string>(quantized.problem.params.at("quantize")) == "static");
 }

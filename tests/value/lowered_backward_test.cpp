@@ -327,6 +327,43 @@ TEST_CASE("lowered backward kernels agree with the reference in every order that
   check({k.schedule, k.chip, "causal", problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
 }
 
+TEST_CASE("gradients of the calls before are added to by kernels of their own", "[value][backward]") {
+  const Problem p = problem(2, 4, 2, {70, 130}, {90, 170}, 64);
+  const Case c{"fa2-bwd-sm80", test::a100(), "causal", p};
+  const Expected e = expected(c);
+  const ir::Pipeline pipeline = lower(variant(c.variant), p, load_schedule(c.schedule), c.chip, {ExtraKernel::add_gradients});
+  std::vector<value::TensorData> in;
+  for (const ir::Tensor& t : pipeline.tensors()) {
+    if (t.role == ir::TensorRole::input)
+      in.push_back(begins(t.name, "held_") ? value::TensorData(t.slabs, t.rows, t.cols) : value::TensorData{});
+  }
+  std::vector<value::TensorData> others = inputs(lower(variant(c.variant), p, load_schedule(c.schedule), c.chip), e);
+  std::size_t next = 0;
+  for (value::TensorData& data : in) {
+    if (data.values.empty()) {
+      data = others.at(next++);
+    } else {
+      for (std::size_t i = 0; i < data.values.size(); ++i) data.values[i] = 0.5 * static_cast<double>(i % 7);
+    }
+  }
+  value::ValueRun run(pipeline, std::move(in));
+  run.run_random({.seed = 3});
+  for (const char* name : {"dq", "dk", "dv"}) {
+    const value::TensorData& fresh = run.tensor(id_of(pipeline, name));
+    const value::TensorData& total = run.tensor(id_of(pipeline, std::string("total_") + name));
+    const std::vector<std::int64_t>& lengths = std::string(name) == "dq" ? e.in.q_len : e.in.kv_len;
+    const std::int64_t heads = std::string(name) == "dq" ? p.q_heads : p.kv_heads;
+    for (std::int64_t slab = 0; slab < total.slabs; ++slab) {
+      for (std::int64_t row = 0; row < lengths[static_cast<std::size_t>(slab / heads)]; ++row) {
+        for (std::int64_t j = 0; j < total.cols; ++j) {
+          const auto at = static_cast<std::size_t>((slab * total.rows + row) * total.cols + j);
+          REQUIRE(total.values[at] == Approx(fresh.values[at] + 0.5 * static_cast<double>(at % 7)));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("lowered backward kernels agree with the reference at other head_dims", "[value][backward]") {
   check({"fa2-bwd-sm80", test::a100(), "causal", problem(1, 1, 1, {150}, {150}, 256)});
   check({"fa2-bwd-sm80", test::l40s(), "causal", problem(1, 1, 1, {150}, {150}, 128)});

@@ -81,8 +81,9 @@ double gemm_error(const Problem& p, const Schedule& schedule, const Chip& chip, 
 }  // namespace
 
 TEST_CASE("every GEMM tile of every schedule computes the product, with and without splits of k", "[value]") {
-  const std::pair<const char*, const char*> kSchedules[] = {
-      {"gemm-sm80", "a100-sxm-80gb"}, {"gemm-sm90", "h100-sxm"}, {"gemm-sm100", "b200"}};
+  const std::pair<const char*, const char*> kSchedules[] = {{"gemm-sm80", "a100-sxm-80gb"}, {"gemm-sm90", "h100-sxm"},
+                                                            {"gemm-sm100", "b200"},         {"gemm-f8-sm89", "l40s"},
+                                                            {"gemm-f8-sm90", "h100-sxm"},   {"gemm-f8-sm100", "b200"}};
   for (const auto& [name, chip_name] : kSchedules) {
     const Chip chip = load_chip(chip_name);
     const std::size_t tiles = load_schedule(name).gemm.tiles.size();
@@ -91,7 +92,8 @@ TEST_CASE("every GEMM tile of every schedule computes the product, with and with
         const Schedule schedule = only_tile(name, tile, splits);
         const GemmTile& t = schedule.gemm.tiles.front();
         // Two row tiles, the last of them ragged; two panels; a last k tile that is not full.
-        const Problem p = shape(2 * t.tile_m - 5, 2 * t.tile_n, 3 * t.tile_k + 8);
+        Problem p = shape(2 * t.tile_m - 5, 2 * t.tile_n, 3 * t.tile_k + 8);
+        if (schedule.dtypes == std::vector<std::string>{"f8"}) p.dtype = ir::DType::f8;
         INFO(name << " tile " << t.tile_m << "x" << t.tile_n << "x" << t.tile_k << " splits " << splits);
         CHECK(gemm_error(p, schedule, chip, 11 + tile) < 1e-9);
       }
@@ -130,4 +132,71 @@ TEST_CASE("softmax and layer norm agree with their definitions for kept and for 
       CHECK(test::largest_row_error(got, wanted, p.n) < 1e-9);
     }
   }
+}
+
+TEST_CASE("an 8-bit product may bring its activations from 16 bits first, each way by its own scale", "[value]") {
+  constexpr double kLargest8Bit = 448;
+  Schedule schedule = load_schedule("gemm-f8-sm90");
+  schedule.gemm.transposes = false;  // A is A
+  const Chip chip = load_chip("h100-sxm");
+  for (const char* how : {"none", "static", "token", "tensor"}) {
+    INFO(how);
+    Problem p = shape(70, 256, 4096 + 256);
+    p.dtype = ir::DType::f8;
+    p.params["quantize"] = std::string(how);
+    const ir::Pipeline pipeline = lower(variant("gemm"), p, schedule, chip);
+    const bool quantizes = std::string(how) != "none";
+    std::vector<std::string> kernels;
+    for (const ir::Node& node : pipeline.nodes()) kernels.push_back(node.name());
+    CHECK(kernels.size() == (how == std::string("tensor") ? 3 : quantizes ? 2 : 1));
+
+    const std::vector<double> a = random_matrix(p.m, p.k, 1);
+    const std::vector<double> b = random_matrix(p.k, p.n, 2);
+    std::vector<double> x = random_matrix(p.m, p.k, 3);
+    for (std::int64_t j = 0; j < p.k; ++j) x[static_cast<std::size_t>(3 * p.k + j)] = 0;  // a row without a largest element
+    std::vector<value::TensorData> inputs;
+    for (const ir::Tensor& t : pipeline.tensors()) {
+      if (t.role == ir::TensorRole::input)
+        inputs.push_back(in_panels(t, t.name == "a" ? a : t.name == "b" ? b : x, t.name == "b" ? p.n : p.k));
+    }
+    value::ValueRun run(pipeline, std::move(inputs));
+    run.run_random({.seed = 5});
+    const auto named = [&](const std::string& name) {
+      for (std::size_t i = 0; i < pipeline.tensors().size(); ++i) {
+        if (pipeline.tensors()[i].name == name) return static_cast<ir::TensorId>(i);
+      }
+      return ir::kNone;
+    };
+    const ir::TensorId c = named("c");
+    CHECK(pipeline.tensors()[static_cast<std::size_t>(c)].dtype == ir::DType::bf16);
+    CHECK(test::largest_row_error(from_panels(pipeline.tensors()[static_cast<std::size_t>(c)], run.tensor(c), p.n),
+                                  reference::gemm(a, b, p.m, p.n, p.k), p.n) < 1e-9);
+    if (!quantizes) continue;
+    const ir::TensorId q = named("quantized");
+    const std::vector<double> got = from_panels(pipeline.tensors()[static_cast<std::size_t>(q)], run.tensor(q), p.k);
+    for (std::int64_t i = 0; i < p.m; ++i) {
+      double largest = 0;
+      for (std::int64_t j = 0; j < p.k; ++j) largest = std::max(largest, std::abs(x[static_cast<std::size_t>(i * p.k + j)]));
+      const double scale = how == std::string("token") ? std::max(largest / kLargest8Bit, 1 / (kLargest8Bit * 512)) : 1;
+      double error = 0;
+      for (std::int64_t j = 0; j < p.k; ++j) {
+        const auto at = static_cast<std::size_t>(i * p.k + j);
+        error = std::max(error, std::abs(got[at] - x[at] / scale));
+      }
+      CHECK(error < 1e-9);
+      if (how == std::string("token")) CHECK(run.tensor(named("scales")).at(0, i, 0) == Approx(scale));
+      if (how == std::string("tensor")) CHECK(run.tensor(named("largest")).at(0, i, 0) == Approx(largest));
+    }
+  }
+}
+
+TEST_CASE("only 8-bit products quantise, by schedules that are compiled for them", "[value]") {
+  const Chip chip = load_chip("h100-sxm");
+  Problem p = shape(64, 64, 128);
+  p.params["quantize"] = std::string("token");
+  CHECK_THROWS_WITH(lower(variant("gemm"), p, load_schedule("gemm-sm90"), chip), Catch::Contains("quantize") && Catch::Contains("8-bit"));
+  p.params["quantize"] = std::string("none");
+  p.dtype = ir::DType::f8;
+  CHECK_THROWS_WITH(lower(variant("gemm"), p, load_schedule("gemm-sm90"), chip), Catch::Contains("f8") && Catch::Contains("bf16"));
+  CHECK(default_schedule(variant("gemm"), p, chip).name == "gemm-f8-sm90");
 }
