@@ -98,6 +98,10 @@ Harness parse_harness(const JsonDocument& document) {
     root.issue("clock", "is missing", "an object with policy locked, boost or sustained");
   }
   harness.conditions.l2 = root.text("l2_start", {"cold", "warm"}) == "warm" ? L2Start::warm : L2Start::cold;
+  if (root.has("operand_sets")) {
+    harness.conditions.operand_sets = static_cast<int>(root.integer("operand_sets", {.min = 1, .max = 1024}));
+    if (harness.conditions.l2 == L2Start::cold) root.issue("operand_sets", "has no meaning with a cold L2", "only with l2_start warm");
+  }
   harness.conditions.constant_us = root.number("constant_us", {.min = 0, .max = 1e4}, 0.0);
   harness.conditions.include_launch = root.boolean("include_launch", true);
   harness.conditions.launches = root.text("launches", {"graph", "plain"}, "graph") == "plain" ? LaunchKind::plain : LaunchKind::graph;

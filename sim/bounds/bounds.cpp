@@ -44,7 +44,9 @@ double link_bytes(const ir::Transfer& transfer) {
 Bounds compute_bounds(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions) {
   const double clock_mhz = highest_clock_mhz(chip, conditions);
   const std::size_t n = pipeline.nodes().size();
-  const PipelineTraffic traffic = compute_traffic(pipeline, chip.l2_effective(), conditions.l2);
+  PipelineTraffic traffic = compute_traffic(pipeline, chip.l2_effective(), conditions.l2);
+  const L2Start start = conditions.l2_start(traffic.whole.touched_bytes, static_cast<double>(chip.l2_effective().count()));
+  if (start != conditions.l2) traffic = compute_traffic(pipeline, chip.l2_effective(), start);
   Bounds out;
   out.kernel_ladder.resize(n);
   out.kernel_counts.resize(n);

@@ -268,7 +268,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
     if (w.atomic) stored += from_hbm;
   }
   Residency out;
-  const bool resident = conditions.l2 == L2Start::warm && footprint <= l2;
+  const bool resident = conditions.l2_start(footprint, l2) == L2Start::warm && footprint <= l2;
   if (conditions.without.count("l2_hits") != 0) fetched = loaded;
   if (resident) fetched = 0;
   if (loaded_bytes > 0) {  // padding rows are not loaded

@@ -213,7 +213,8 @@ class Simulator {
   }
 
   [[nodiscard]] bool starts_warm() const {
-    return conditions_.l2 == L2Start::warm && footprint_bytes_ < kWarmFootprintLimit * static_cast<double>(chip_.l2_effective().count());
+    const auto l2_bytes = static_cast<double>(chip_.l2_effective().count());
+    return conditions_.l2_start(footprint_bytes_, l2_bytes) == L2Start::warm && footprint_bytes_ < kWarmFootprintLimit * l2_bytes;
   }
 
   // Plays the pipeline; with a warm start from the L2 state that a first pass left.

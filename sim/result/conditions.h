@@ -28,12 +28,18 @@ struct Conditions {
   double locked_mhz = 0;  // ClockPolicy::locked
   double settle_us = 0;   // ClockPolicy::sustained: shorter calls end, with their repetitions, before the power control acts in full
   L2Start l2 = L2Start::cold;
+  int operand_sets = 1;        // L2Start::warm: calls take turns with so many sets of operands; where L2 can't hold all, it starts cold
   double constant_us = 0;      // harness floor on top of the launches
   double host_us = 0;          // host work of a call, beside the GPU's work of the call before: no call takes less
   bool include_launch = true;  // chip.launch.kernel_us counts
   LaunchKind launches = LaunchKind::graph;
   std::vector<ExtraKernel> extra_kernels;
   std::set<std::string> without;  // effects switched off by name
+
+  // What L2 holds when a call begins that touches so many bytes.
+  [[nodiscard]] L2Start l2_start(double touched_bytes, double l2_bytes) const {
+    return operand_sets > 1 && operand_sets * touched_bytes > l2_bytes ? L2Start::cold : l2;
+  }
 };
 
 // One row per effect that `without` accepts.
