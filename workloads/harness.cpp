@@ -104,6 +104,7 @@ Harness parse_harness(const JsonDocument& document) {
   }
   harness.conditions.constant_us = root.number("constant_us", {.min = 0, .max = 1e4}, 0.0);
   harness.conditions.include_launch = root.boolean("include_launch", true);
+  harness.conditions.chained = root.boolean("chained", false);
   harness.conditions.launches = root.text("launches", {"graph", "plain"}, "graph") == "plain" ? LaunchKind::plain : LaunchKind::graph;
   harness.kv_cache_write_phases = names(root, "kv_cache_write_phases", {"prefill", "decode", "encoder"});
   harness.adds_gradients = root.boolean("adds_gradients", false);

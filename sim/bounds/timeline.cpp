@@ -15,7 +15,7 @@ struct Launches {
 
 Launches launches(const Chip& chip, const Conditions& conditions) {
   if (conditions.without.count("launch") != 0) return {};
-  const double first = conditions.include_launch ? chip.launch.kernel_us : 0;
+  const double first = conditions.chained ? chip.launch.dependent_kernel_us : conditions.include_launch ? chip.launch.kernel_us : 0;
   if (conditions.launches == LaunchKind::plain && chip.launch.stream_kernel_us > 0) return {first, chip.launch.stream_kernel_us};
   return {first, chip.launch.dependent_kernel_us};
 }

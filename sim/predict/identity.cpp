@@ -66,6 +66,7 @@ Json json_of(const Conditions& c) {
                      {"without", c.without}};
   if (c.settle_us > 0) conditions["settle_us"] = c.settle_us;
   if (c.host_us > 0) conditions["host_us"] = c.host_us;
+  if (c.chained) conditions["chained"] = true;
   if (c.operand_sets > 1) conditions["operand_sets"] = c.operand_sets;
   if (c.launches != LaunchKind::graph) conditions["launches"] = "plain";
   if (c.clock == ClockPolicy::locked) conditions["locked_mhz"] = c.locked_mhz;

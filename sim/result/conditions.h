@@ -33,6 +33,7 @@ struct Conditions {
   double host_us = 0;          // host work of a call, beside the GPU's work of the call before: no call takes less
   bool include_launch = true;  // chip.launch.kernel_us counts
   LaunchKind launches = LaunchKind::graph;
+  bool chained = false;  // calls follow one another in one graph: the first kernel starts like one behind another
   std::vector<ExtraKernel> extra_kernels;
   std::set<std::string> without;  // effects switched off by name
 
