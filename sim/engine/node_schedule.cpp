@@ -33,7 +33,8 @@ NodeSchedule::NodeSchedule(const ir::Pipeline& pipeline, const Chip& chip, const
 
 double NodeSchedule::launch_gap_us(const State& state, const ir::Kernel& kernel) const {
   if (!has_effect(conditions_, "launch")) return 0;
-  if (!state.fed && !conditions_.chained) return conditions_.include_launch ? chip_.launch.kernel_us : 0;
+  const bool behind_a_call = conditions_.chained && state.after.empty();
+  if (!state.fed && !behind_a_call) return conditions_.include_launch ? chip_.launch.kernel_us : 0;
   if (kernel.grid.programmatic_launch && state.previous_kernel >= 0) return 0;
   const bool plain = conditions_.launches == LaunchKind::plain && chip_.launch.stream_kernel_us > 0;
   return plain ? chip_.launch.stream_kernel_us : chip_.launch.dependent_kernel_us;

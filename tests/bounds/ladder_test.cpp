@@ -196,6 +196,9 @@ TEST_CASE("launches add to the schedule rung and can be switched off") {
   Conditions inside;
   inside.include_launch = false;
   CHECK(at(compute_bounds(p, chip, inside).ladder, Rung::schedule) == Approx(bare + 2));
+  Conditions chained;
+  chained.chained = true;
+  CHECK(at(compute_bounds(p, chip, chained).ladder, Rung::schedule) == Approx(bare + 4));
   chip.launch.stream_kernel_us = 3;
   Conditions plain;
   plain.launches = LaunchKind::plain;

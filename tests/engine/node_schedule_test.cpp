@@ -159,3 +159,12 @@ TEST_CASE("a launch that the harness does not count costs nothing, the gaps betw
   conditions.include_launch = false;
   CHECK(played(builder.build(), {{"a", 10}, {"b", 20}}, {}, conditions).end_us == 10 + 2 + 20);
 }
+
+TEST_CASE("in a chain of calls the first kernel has the gap of one behind another, unless the host comes between") {
+  ir::PipelineBuilder builder("chained");
+  builder.add(named("a"));
+  builder.add(named("b"));
+  Conditions conditions;
+  conditions.chained = true;
+  CHECK(played(builder.build(), {{"a", 10}, {"b", 20}}, {}, conditions).end_us == 2 + 10 + 2 + 20);
+}

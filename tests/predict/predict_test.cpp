@@ -135,3 +135,20 @@ TEST_CASE("peaks are primitives times clock") {
   CHECK(peaks.smem_gb_per_s == Approx(4 * 128 * 500e6 * 1e-9));
   CHECK(peaks.hbm_gb_per_s == 100);
 }
+
+TEST_CASE("calls that take turns with sets of operands start warm where L2 holds all of them, else cold") {
+  Request request = toy_request();
+  const auto times = [&](L2Start start, int sets) {
+    request.conditions.l2 = start;
+    request.conditions.operand_sets = sets;
+    return predict(request).ladder.time_us;
+  };
+  const auto cold = times(L2Start::cold, 1);
+  const auto warm = times(L2Start::warm, 1);
+  REQUIRE(warm != cold);
+  // Q, K, V and O of this call: 256 x 64 x 2 bytes for each of 2 + 1 + 1 + 2 heads.
+  const double bytes = 6 * 256 * 64 * 2;
+  const double l2 = static_cast<double>(request.chip.l2_effective().count());
+  CHECK(times(L2Start::warm, static_cast<int>(l2 / bytes)) == warm);
+  CHECK(times(L2Start::warm, static_cast<int>(l2 / bytes) + 1) == cold);
+}

@@ -79,6 +79,7 @@ TEST_CASE("a malformed harness is refused with file, pointer and what is allowed
   CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "boost", "locked_mhz": 1500}, "l2_start": "cold"})"),
              Contains("/clock/locked_mhz"));
   CHECK_THAT(error_of(good + R"(, "constant_us": -1})"), Contains("/constant_us"));
+  CHECK_THAT(error_of(good + R"(, "operand_sets": 6})"), Contains("/operand_sets") && Contains("warm"));
   CHECK_THAT(error_of(good + R"(, "constant_ms": 1})"), Contains("constant_ms") && Contains("constant_us"));
   CHECK_THAT(error_of(good + R"(, "kv_cache_write_phases": ["prefil"]})"), Contains("prefil") && Contains("nearest: \"prefill\""));
   CHECK_THAT(error_of(good + R"(, "fitted": ["clock"]})"), Contains("/fitted"));
