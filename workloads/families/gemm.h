@@ -37,8 +37,8 @@ struct GemmPlan {
 // The plan of one tile and split. A cluster along m may have CTAs without rows, one along n must divide the panels.
 [[nodiscard]] GemmPlan plan_gemm(const Problem& problem, const GemmTile& tile, std::int64_t splits, bool transposed = false);
 // Cycles by closed form: whole waves of CTAs, each with its start, the latency of its first loads, max(matrix unit, SMEM, L2-to-SM
-// bytes, load latency over the stages in flight) per trip and its store; HBM at least; a further kernel where k is split. It ranks the
-// candidates of a library, whose own heuristics are not public.
+// bytes, load latency over the stages in flight, one CTA's own waits) per trip and its store; HBM at least; a further kernel where k is
+// split. It ranks the candidates of a library, whose own heuristics are not public.
 [[nodiscard]] double estimate_gemm(const GemmPlan& plan, const Schedule& schedule, const Chip& chip);
 // The best of the schedule's tiles and splits that fit the chip. Throws ConfigError when none does.
 [[nodiscard]] GemmPlan choose_gemm(const Problem& problem, const Schedule& schedule, const Chip& chip);

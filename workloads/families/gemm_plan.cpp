@@ -90,10 +90,14 @@ double estimate_gemm(const GemmPlan& plan, const Schedule& schedule, const Chip&
   const double stored = static_cast<double>(plan.tile.tile_m) * plan.width * (plan.splits > 1 ? 4.0 : element_bytes(plan.out));
   const int warps = plan.tile.warps > 0 ? plan.tile.warps : schedule.agents.back().warps;
   const double smem = smem_bytes(plan, schedule, warps) / (chip.sm.smem_bytes_per_clk * chip.sm.smem_efficiency);
+  // Warps that feed their matrix unit themselves wait for each other, for their operands and for the last product in every trip.
+  const double waits =
+      ir::is_async(schedule.mma) ? 0 : chip.latency.barrier_cycles + chip.latency.smem_cycles + chip.latency.mma_sync_cycles;
   // Time of a round of `ctas` CTAs on the fullest SM, `active` SMs busy.
   const auto round = [&](double ctas, double active) {
     const double port = std::min(chip.sm.l2_port_bytes_per_clk, chip.l2.bandwidth_bytes_per_clk / active);
-    const double trip = std::max({ctas * mma, ctas * smem, ctas * trip_bytes(plan) / port, (latency + mma) / plan.tile.stages});
+    const double trip = std::max(
+        {ctas * mma, ctas * smem, ctas * trip_bytes(plan) / port, (latency + mma) / plan.tile.stages, waits + std::max(mma, smem)});
     return chip.launch.cta_start_cycles + latency + trips * trip + ctas * stored / port + chip.latency.l2_cycles;
   };
   const double slots = sms * static_cast<double>(resident);
