@@ -144,7 +144,7 @@ void Machine::book_wait(const AgentState& agent, const PlannedStep* step, std::i
 
 void Machine::finish_books() {
   for (int sm = 0; sm < config_.sms; ++sm) close_books(sm, result_.ticks);
-  result_.attribution = tally_->finish(result_.l2_bytes, result_.hbm_bytes, result_.hbm_written_bytes);
+  result_.attribution = tally_->finish(result_.l2_bytes + l2_read_to_add_, result_.hbm_bytes, result_.hbm_written_bytes);
 }
 
 void Machine::advance(AgentState& agent, std::int64_t now) {

@@ -71,7 +71,10 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
   }
   if (tally_ && !transfer.is_store) tally_->loads(cta.sm, 1);
   if (miss > 0) transfer.latency += plan_.hbm_latency;
-  if (atomic) hit += bytes;  // L2 reads and writes: as long as moving the bytes twice
+  if (atomic) {  // L2 reads and writes: as long as moving the bytes twice
+    hit += bytes;
+    l2_read_to_add_ += static_cast<double>(bytes);
+  }
   transfer.parts = (miss > 0) + (hit > 0);
   // A few lines that L2 has come back ahead of what waits for HBM.
   const bool overtakes = !transfer.is_store && !step.async && miss == 0 && bytes <= kOvertakingBytes;

@@ -150,3 +150,20 @@ TEST_CASE("books that do not sum are an error of ours") {
   wrong.played.attribution.busy_ticks[static_cast<std::size_t>(Server::vector)] *= 0.5;
   CHECK_THROWS_AS(uses_of(wrong), Invariant);
 }
+
+TEST_CASE("what L2 reads for atomics is time that it is busy: the shares of every resource sum to one") {
+  ir::Op atomic;
+  atomic.kind = ir::OpKind::atomic;
+  atomic.role = "add_dq";
+  atomic.in = {0};
+  atomic.copy = ir::CopyKind::tma;
+  atomic.access.tensor = 0;
+  ir::Tensor tensor;
+  tensor.rows = 64;
+  tensor.cols = 64;
+  tensor.dtype = ir::DType::f32;
+  const Booked b = book(kernel_of({{exp_of(0), atomic}}, 4, 1), toy_chip(), toy_config(), {tensor});
+  const double moved = 2.0 * 4 * 64 * 64 * 4;
+  CHECK(b.busy(Server::l2) == Approx(moved / 1000));
+  CHECK(uses_of(b).size() > 0);  // throws where a sum is off
+}
