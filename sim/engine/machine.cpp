@@ -292,7 +292,7 @@ void Machine::signal(AgentState& agent, ir::TokenId token, std::int64_t phase, s
     const Waiter w = cta.waiters[i];
     if (w.token == token && state.complete >= w.needed) {
       if (trace_) trace_->caused(w.slot, w.agent, now);
-      push(cta.sm, now + plan_.barrier_latency, Event::Kind::wake, w.slot, w.agent);
+      push(now + plan_.barrier_latency, Event::Kind::wake, w.slot, w.agent);
       cta.waiters.erase(cta.waiters.begin() + static_cast<std::ptrdiff_t>(i));
     } else {
       ++i;

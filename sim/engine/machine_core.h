@@ -52,6 +52,10 @@ class Machine {
   [[nodiscard]] std::int64_t reached_at(int sm) const;
   // Whether nothing from outside can still reach the running SM at `time` or before.
   [[nodiscard]] bool ahead(std::int64_t time) const { return time < horizon_; }
+  // Whether an event that stays inside the running SM would be its next one, and may happen now.
+  [[nodiscard]] bool comes_next(std::int64_t time) {
+    return !tally_ && !trace_ && time < own_events().next_time() && (ahead(time) || in_order(time));
+  }
   [[nodiscard]] bool stays_inside(const Event& event) const;
   [[nodiscard]] bool stays_inside(const PlannedStep& step) const {
     return step.kind == StepKind::chain || step.kind == StepKind::mma ||
@@ -59,7 +63,7 @@ class Machine {
   }
   // The agent goes on when its SM's turn comes.
   void put_off(const AgentState& agent, std::int64_t now) {
-    push_event(agent.cta->sm, {now, Event::order_of(Event::Rank::put_off, 0), agent.slot, agent.index, Event::Kind::wake});
+    own_events().push_first({now, Event::order_of(Event::Rank::put_off, 0), agent.slot, agent.index, Event::Kind::wake});
   }
   // A wait during which nothing else happens.
   void book_wait(const AgentState& agent, const PlannedStep* step, std::int64_t until, Wait reason);
@@ -141,10 +145,11 @@ class Machine {
     if (event.time < earliest_.time_of(sm)) earliest_.set(sm, event.time);
     last_safe_ = std::min(last_safe_, sm < running_sm_ ? event.time - 1 : event.time);
   }
-  // Of an SM's own making.
-  void push(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
+  [[nodiscard]] EventQueue& own_events() { return events_[static_cast<std::size_t>(running_sm_)]; }
+  // Of the running SM's own making.
+  void push(std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
     const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::completes : Event::Rank::issues;
-    push_event(sm, {time, Event::order_of(rank, sms_[static_cast<std::size_t>(sm)].event_age++), a, b, kind});
+    own_events().push({time, Event::order_of(rank, sms_[static_cast<std::size_t>(running_sm_)].event_age++), a, b, kind});
   }
   // What memory, the dispatcher or another SM does to an SM.
   void push_outside(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
@@ -168,7 +173,7 @@ class Machine {
       return true;
     }
     block(agent, step, reason, now);
-    push(running_sm_, time, Event::Kind::wake, agent.slot, agent.index);
+    push(time, Event::Kind::wake, agent.slot, agent.index);
     return false;
   }
   void add_wait(Wait reason, std::int64_t ticks) { wait_ticks_[static_cast<std::size_t>(reason)] += ticks; }

@@ -40,6 +40,7 @@ class EventQueue {
   [[nodiscard]] std::int64_t next_time() const { return events_.empty() ? INT64_MAX : events_.top().time; }
   void clear() { events_.clear(); }
   void push(const Event& event) { events_.push(event); }
+  void push_first(const Event& event) { events_.push_first(event); }
   void pop() { events_.pop(); }
 
  private:

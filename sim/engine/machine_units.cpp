@@ -137,7 +137,7 @@ bool Machine::issue_shared_mma(AgentState& agent, const PlannedStep& step, std::
 
 bool Machine::go_on_from_mma(AgentState& agent, const PlannedStep& step, std::int64_t id, std::int64_t start, std::int64_t& now) {
   SmState& sm = sm_of(agent);
-  push(agent.cta->sm, start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
+  push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
     trace_->hold(Unit::tensor, agent.slot, agent.index, now, sm.tensor_free - step.group_ticks * step.groups, sm.tensor_free);
@@ -162,7 +162,7 @@ void Machine::start_mma(std::int32_t id, std::int64_t now) {
       ready = std::max(ready, end);
     }
   }
-  push(agent.cta->sm, end, Event::Kind::arrive, id, 0);
+  push(end, Event::Kind::arrive, id, 0);
 }
 
 void Machine::add_counts() {

@@ -21,6 +21,12 @@ class SlidingQueue {
   void clear() { begin_ = end_ = 0; }
   void pop() { ++begin_; }
 
+  // Of what comes before all others.
+  void push_first(const T& first) {
+    if (begin_ == 0) return push(first);
+    places_[--begin_] = first;
+  }
+
   // Of equal ones the new one comes last.
   void push(const T& next) {
     if (end_ == places_.size()) make_room();
