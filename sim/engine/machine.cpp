@@ -16,6 +16,15 @@ using ir::When;
 
 namespace {
 
+bool multicasts(const KernelPlan& plan) {
+  for (const PlannedAgent& agent : plan.agents) {
+    for (const auto& section : agent.sections) {
+      if (std::any_of(section.begin(), section.end(), [](const PlannedStep& s) { return s.sharers > 1 && s.arrives; })) return true;
+    }
+  }
+  return false;
+}
+
 Storage& spare_storage() {
   thread_local Storage storage;
   return storage;
@@ -29,7 +38,7 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
       plan_(plan),
       config_(config),
       sequence_(kernel_),
-      memory_(config.sms, config.rates, config.attribute),
+      memory_(config.sms, config.rates, config.attribute, multicasts(plan)),
       sms_(static_cast<std::size_t>(config.sms)),
       earliest_(config.sms) {
   std::swap(storage_, spare_storage());
@@ -210,8 +219,7 @@ void Machine::next_step(AgentState& agent, std::int64_t now) {
   }
 }
 
-bool Machine::applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const {
-  if (trip < 0 || trip >= agent.trips) return false;
+bool Machine::applies_sometimes(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const {
   switch (step.when) {
     case When::always: return true;
     case When::first_trip: return trip == 0;

@@ -71,7 +71,11 @@ class Machine {
   void advance(AgentState& agent, std::int64_t now);
   void enter_section(AgentState& agent, std::size_t section);
   void next_step(AgentState& agent, std::int64_t now);
-  [[nodiscard]] bool applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const;
+  [[nodiscard]] bool applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const {
+    if (trip < 0 || trip >= agent.trips) return false;
+    return step.when == ir::When::always || applies_sometimes(agent, step, trip);
+  }
+  [[nodiscard]] bool applies_sometimes(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const;
   // True when the agent may go on at `now`; false when it waits (an event will wake it).
   bool execute(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
   bool await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now);

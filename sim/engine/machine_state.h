@@ -74,7 +74,10 @@ class EarliestSm {
     std::size_t node = sm;
     for (const std::vector<std::int64_t>& level : levels_) {
       const std::size_t begin = node / kBranches * kBranches;
-      for (std::size_t i = begin; i < begin + kBranches; ++i) second = std::min(second, i == node ? kNone : level[i]);
+      // No branches: which of the four is the first's own is as good as random.
+      const std::int64_t* keys = level.data() + begin;
+      const std::size_t own = node - begin;
+      second = std::min(second, std::min(std::min(keys[(own + 1) % kBranches], keys[(own + 2) % kBranches]), keys[(own + 3) % kBranches]));
       node /= kBranches;
     }
     const auto other = static_cast<std::size_t>(second & ((std::int64_t{1} << bits_) - 1));
