@@ -142,7 +142,10 @@ void MemorySystem::start_head(int sm) {
   const Transfer& head = port.front();
   Class& c = flows_[head.flow];
   port.head_finish = c.served + head.bytes;
-  c.active.push({port.head_finish, sm});
+  const double finish = port.head_finish;
+  Active& active = c.active.place_before([finish](const Active& other) { return finish < other.finish; });
+  active.finish = finish;
+  active.sm = sm;
 }
 
 void MemorySystem::set_rates() {

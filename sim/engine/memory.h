@@ -121,7 +121,6 @@ class MemorySystem {
   struct Active {
     double finish = 0;  // of its class's virtual service
     int sm = 0;
-    [[nodiscard]] bool before(const Active& other) const { return finish < other.finish; }
   };
   struct Class {
     double served = 0;  // virtual service: bytes that each active flow has received
