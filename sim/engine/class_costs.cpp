@@ -35,9 +35,9 @@ ItemCost operator*(const ItemCost& a, double x) {
   return out;
 }
 
-ir::RowTile representative(const ItemClass& c) {
+ir::RowTile representative(const ItemClass& c, std::int64_t rows) {
   ir::RowTile tile;
-  tile.rows = INT32_MAX / 4;  // every row valid
+  tile.rows = rows;
   tile.peers = static_cast<int>(c.peers);
   tile.flag = c.flag;
   const ir::TripRun partial{c.full, c.partial, 1, true};
@@ -93,6 +93,43 @@ bool short_loops_are_few(const ir::Kernel& kernel) {
   return few <= kNoWeight * all;
 }
 
+std::int64_t most_rows(const ir::Kernel& kernel) {
+  std::int64_t rows = 0;
+  for (const ir::ItemFamily& family : kernel.families) {
+    for (const ir::RowTile& tile : family.tiles) rows = std::max(rows, tile.rows);
+  }
+  return rows;
+}
+
+// Columns of a loop tile; 0 where tensors are walked in tiles of several widths.
+std::int64_t loop_tile_columns(const ir::Program& program) {
+  std::int64_t columns = 0;
+  for (const ir::Axis& axis : program.axes) {
+    if (axis.kind != ir::AxisKind::trip_cols) continue;
+    if (columns != 0 && columns != axis.padded) return 0;
+    columns = axis.padded;
+  }
+  return columns;
+}
+
+// Valid columns of the loop's last tile where all items visit it and it has the same everywhere; else a whole one's.
+std::int64_t last_tile_columns(const ir::Kernel& kernel, std::int64_t columns) {
+  std::int64_t last = 0;
+  for (const ir::ItemFamily& family : kernel.families) {
+    const std::int64_t cut = family.loop_extent % columns;
+    if (cut == 0 || (last != 0 && last != cut)) return columns;
+    last = cut;
+    const auto visits = [&](const ir::TripRun& run) {
+      const std::int64_t end = run.first + (run.count - 1) * run.step;
+      return run.count > 0 && std::max(run.first, end) == family.loop_extent / columns;
+    };
+    for (const ir::RowTile& tile : family.tiles) {
+      if (std::none_of(tile.runs.begin(), tile.runs.end(), visits)) return columns;
+    }
+  }
+  return last;
+}
+
 bool few_short_classes(const ir::Kernel& kernel) {
   std::vector<ItemClass> classes;
   std::int64_t trips = 0;
@@ -118,6 +155,9 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
   lengths_[0].assign(kPlayedTrips.begin(), kPlayedTrips.end());
   for (std::size_t i = 1; i < kAxes.size(); ++i) lengths_[i] = played_lengths(kernel, kAxes[i]);
   few_short_ = short_loops_are_few(kernel);
+  item_rows_ = most_rows(kernel);
+  tile_columns_ = std::max<std::int64_t>(1, loop_tile_columns(kernel.program));
+  last_columns_ = last_tile_columns(kernel, tile_columns_);
   kernel_.name = kernel.name;
   kernel_.program = kernel.program;
   kernel_.grid.policy = kernel.grid.policy == ir::GridPolicy::lists ? ir::GridPolicy::persistent_dynamic : kernel.grid.policy;
@@ -271,8 +311,9 @@ double ClassCosts::single_ticks(const ItemClass& c, int ctas_per_sm) {
 MachineResult ClassCosts::play_items(const ItemClass& c, std::int64_t items, int ctas_per_sm) {
   ir::ItemFamily family;
   family.slab_count = items;
-  family.loop_extent = INT64_MAX / 1024;
-  family.tiles = {representative(c)};
+  family.loop_extent = (std::max<std::int64_t>(1, c.full + c.partial) - 1) * tile_columns_ + last_columns_;
+  if (last_columns_ == tile_columns_) family.loop_extent = INT64_MAX / 1024;
+  family.tiles = {representative(c, item_rows_)};
   kernel_.families.clear();
   kernel_.families.push_back(std::move(family));
   checkpoints_.clear();

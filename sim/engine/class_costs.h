@@ -6,6 +6,7 @@
 //   slope      two single long items per slot: the same beginning and end, so that only trips of a settled loop differ
 //
 // A loop over masked trips or over peers goes on in the same way. A kernel of few short classes is played class by class.
+// Items have the rows of the kernel's largest (one query in decode), and a cut last tile of the loop where every item has one.
 #pragma once
 
 #include <array>
@@ -77,6 +78,9 @@ class ClassCosts {
   const std::vector<ir::Tensor>& tensors_;
   ir::Kernel kernel_;  // same program, other items
   SelectedKernel selected_;
+  std::int64_t item_rows_ = 1;
+  std::int64_t tile_columns_ = 1;  // of the loop's tiles
+  std::int64_t last_columns_ = 0;  // of the last one, where every item has the same
   MachineConfig slice_;
   KernelPlan plan_;
   std::vector<Checkpoint> checkpoints_;

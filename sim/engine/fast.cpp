@@ -124,16 +124,18 @@ bool hides_hbm(const MachineResult& played, const MachineConfig& whole) {
 
 int equal_parts(const ir::Pipeline& pipeline, const Chip& chip) {
   constexpr std::array kParts{1, 2, 3, 4, 6, 8, 9, 12, 16};
+  std::vector<std::pair<const ir::Kernel*, double>> kernels;  // and their trips
+  for (const ir::Node& node : pipeline.nodes()) {
+    if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) kernels.emplace_back(kernel, trips_of(*kernel));
+  }
   int best = 1;
   for (const int parts : kParts) {
     if (chip.sm.count % parts != 0 || chip.sm.count / parts < kLeastSms) continue;
     double most = 0;
     bool legal = true;
-    for (const ir::Node& node : pipeline.nodes()) {
-      const auto* kernel = std::get_if<ir::Kernel>(&node.work);
-      if (kernel == nullptr) continue;
+    for (const auto& [kernel, trips] : kernels) {
       legal = legal && (parts == 1 || divides(*kernel, pipeline.tensors(), chip, parts));
-      most = std::max(most, trips_of(*kernel) / parts);
+      most = std::max(most, trips / parts);
     }
     if (!legal) continue;
     best = parts;

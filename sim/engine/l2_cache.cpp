@@ -130,14 +130,15 @@ std::int32_t L2Cache::find_or_insert(std::uint64_t key) {
     if (free_.empty()) {
       index = static_cast<std::int32_t>(blocks_.size());
       blocks_.emplace_back();
+      last_use_.push_back(0);
     } else {
       index = free_.back();
       free_.pop_back();
     }
-    blocks_[static_cast<std::size_t>(index)] = Block{key, 0, 0, 0};
+    blocks_[static_cast<std::size_t>(index)] = Block{key, 0, 0};
     index_.insert(key, index);
   }
-  blocks_[static_cast<std::size_t>(index)].last_use = ++uses_;
+  last_use_[static_cast<std::size_t>(index)] = ++uses_;
   return index;
 }
 
@@ -154,9 +155,9 @@ std::int32_t L2Cache::pick_victim() {
   std::int32_t victim = -1;
   for (int candidates = 0; candidates < kVictimCandidates;) {
     const std::int32_t block = random_block();
-    const std::uint64_t used = blocks_[static_cast<std::size_t>(block)].last_use;
+    const std::uint64_t used = last_use_[static_cast<std::size_t>(block)];
     if (used == 0) continue;
-    if (victim < 0 || used < blocks_[static_cast<std::size_t>(victim)].last_use) victim = block;
+    if (victim < 0 || used < last_use_[static_cast<std::size_t>(victim)]) victim = block;
     ++candidates;
   }
   return victim;
@@ -173,7 +174,7 @@ std::int64_t L2Cache::evict_to_capacity() {
     const Block block = blocks_[static_cast<std::size_t>(victim)];
     index_.erase(block.key);
     free_.push_back(victim);
-    blocks_[static_cast<std::size_t>(victim)].last_use = 0;
+    last_use_[static_cast<std::size_t>(victim)] = 0;
     used_bytes_ -= bytes_of(block.key, block.present);
     written_back += bytes_of(block.key, block.dirty);
   }

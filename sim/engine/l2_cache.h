@@ -30,7 +30,6 @@ class L2Cache {
     std::uint64_t key = 0;
     std::uint64_t present = 0;  // bit i: row i
     std::uint64_t dirty = 0;
-    std::uint64_t last_use = 0;  // 0: a free place
   };
   struct SharedMemory {
     ir::TensorId tensor = ir::kNone;
@@ -71,6 +70,7 @@ class L2Cache {
   };
   Index index_;
   std::vector<Block> blocks_;
+  std::vector<std::uint64_t> last_use_;  // of each; 0: a free place. Apart, since victims are drawn all over
   std::vector<std::int32_t> free_;
   std::uint64_t uses_ = 0;
   std::uint64_t draw_ = 0;

@@ -16,6 +16,15 @@ using ir::When;
 
 namespace {
 
+bool multicasts(const KernelPlan& plan) {
+  for (const PlannedAgent& agent : plan.agents) {
+    for (const auto& section : agent.sections) {
+      if (std::any_of(section.begin(), section.end(), [](const PlannedStep& s) { return s.sharers > 1 && s.arrives; })) return true;
+    }
+  }
+  return false;
+}
+
 Storage& spare_storage() {
   thread_local Storage storage;
   return storage;
@@ -29,7 +38,7 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
       plan_(plan),
       config_(config),
       sequence_(kernel_),
-      memory_(config.sms, config.rates, config.attribute),
+      memory_(config.sms, config.rates, config.attribute, multicasts(plan)),
       sms_(static_cast<std::size_t>(config.sms)),
       earliest_(config.sms) {
   std::swap(storage_, spare_storage());
@@ -99,12 +108,14 @@ void Machine::run_sm(int sm) {
     if (outside_acts_) horizon_ = std::min(horizon_, events.top().time + load_lead_);
   }
   while (!events.empty()) {
-    const Event event = events.top();
-    if (!in_order(event.time) && !(ahead(event.time) && stays_inside(event))) return;
+    const Event& event = events.top();
+    const std::int64_t time = event.time;
+    if (!in_order(time) && !(ahead(time) && stays_inside(event))) return;
+    const std::uint64_t what = event.what;
     events.pop();
-    end_ = std::max(end_, event.time);
-    if (tally_) close_books(sm, event.time);
-    handle(event);
+    end_ = std::max(end_, time);
+    if (tally_) close_books(sm, time);
+    handle(time, what);
   }
 }
 
@@ -117,21 +128,27 @@ std::int64_t Machine::reached_at(int sm) const {
 }
 
 bool Machine::stays_inside(const Event& event) const {
-  switch (event.kind) {
+  switch (Event::kind_of(event.what)) {
     case Event::Kind::wake: return event.order != Event::order_of(Event::Rank::put_off, 0);
-    case Event::Kind::arrive: return !transfers_[static_cast<std::size_t>(event.a)].is_store;
+    case Event::Kind::arrive: return !transfers_[static_cast<std::size_t>(Event::a_of(event.what))].is_store;
     case Event::Kind::launch: return false;
     case Event::Kind::mma_start: break;
   }
   return true;
 }
 
-void Machine::handle(const Event& event) {
-  switch (event.kind) {
-    case Event::Kind::wake: advance(agent_at(event.a, event.b), event.time); break;
-    case Event::Kind::arrive: arrive(event.a, event.time); break;
-    case Event::Kind::launch: launch_cluster(event.a, event.time); break;
-    case Event::Kind::mma_start: start_mma(event.a, event.time); break;
+void Machine::handle(std::int64_t time, std::uint64_t what) {
+  const std::int32_t a = Event::a_of(what);
+  switch (Event::kind_of(what)) {
+    case Event::Kind::wake: {
+      AgentState& agent = agent_at(a, Event::b_of(what));
+      if (agent.group > 0 && !tally_ && !trace_) return resume_groups(agent, time);
+      advance(agent, time);
+      break;
+    }
+    case Event::Kind::arrive: arrive(a, time); break;
+    case Event::Kind::launch: launch_cluster(a, time); break;
+    case Event::Kind::mma_start: start_mma(a, time); break;
   }
 }
 
@@ -210,8 +227,7 @@ void Machine::next_step(AgentState& agent, std::int64_t now) {
   }
 }
 
-bool Machine::applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const {
-  if (trip < 0 || trip >= agent.trips) return false;
+bool Machine::applies_sometimes(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const {
   switch (step.when) {
     case When::always: return true;
     case When::first_trip: return trip == 0;
@@ -292,7 +308,7 @@ void Machine::signal(AgentState& agent, ir::TokenId token, std::int64_t phase, s
     const Waiter w = cta.waiters[i];
     if (w.token == token && state.complete >= w.needed) {
       if (trace_) trace_->caused(w.slot, w.agent, now);
-      push(cta.sm, now + plan_.barrier_latency, Event::Kind::wake, w.slot, w.agent);
+      push(now + plan_.barrier_latency, Event::Kind::wake, w.slot, w.agent);
       cta.waiters.erase(cta.waiters.begin() + static_cast<std::ptrdiff_t>(i));
     } else {
       ++i;

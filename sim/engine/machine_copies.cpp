@@ -81,7 +81,7 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
   if (transfer.parts == 0 || overtakes) {
     memory_.pass(static_cast<double>(bytes));
     const auto moving = static_cast<std::int64_t>(std::ceil(static_cast<double>(bytes) / config_.rates.port));
-    push(cta.sm, now + moving + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
+    push(now + moving + transfer.latency, Event::Kind::arrive, static_cast<std::int32_t>(id), 0);
   } else {
     const bool multicast = step.sharers > 1 && step.arrives;
     if (miss > 0) memory_.submit(static_cast<double>(now), cta.sm, miss, true, id, multicast);
@@ -153,11 +153,12 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
     transfer.bytes = 0;  // come back when the write into SMEM has ended
     const std::int64_t written = sm.copy_into_smem(now, service);
     if (trace_) trace_->hold_transfer(Unit::smem_copies, id, now, written - service, written);
-    push(cta.sm, written, Event::Kind::arrive, id, 0);
-    return;
+    if (!comes_next(written) || transfer.is_store) return push(written, Event::Kind::arrive, id, 0);
+    end_ = std::max(end_, written);
+    now = written;
   }
   if (transfer.step->by_steps && transfer.bytes + transfer.step->latency > now) {
-    push(cta.sm, transfer.bytes + transfer.step->latency, Event::Kind::arrive, id, 0);
+    push(transfer.bytes + transfer.step->latency, Event::Kind::arrive, id, 0);
     return;
   }
   free_transfers_.push_back(id);
@@ -170,7 +171,9 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
     end_ = std::max(end_, now);
     retire_if_done(cta.slot, now);
   }
-  if (transfer.blocks_agent) push(cta.sm, now, Event::Kind::wake, agent.slot, agent.index);
+  if (!transfer.blocks_agent) return;
+  if (comes_next(now)) return advance(agent, now);
+  push(now, Event::Kind::wake, agent.slot, agent.index);
 }
 
 }  // namespace attnsim::machine

@@ -45,13 +45,17 @@ class Machine {
   // --- agents and tokens (machine.cpp) ---
   // The SM's events up to the first that has to wait for other SMs or memory.
   void run_sm(int sm);
-  void handle(const Event& event);
+  void handle(std::int64_t time, std::uint64_t what);
   // Whether what concerns other SMs or memory may happen at `now`: nothing of them comes before.
   [[nodiscard]] bool in_order(std::int64_t now) { return now <= last_safe_ && memory_.next_end() >= static_cast<double>(now); }
   // Tick from which on memory may reach the SM.
   [[nodiscard]] std::int64_t reached_at(int sm) const;
   // Whether nothing from outside can still reach the running SM at `time` or before.
   [[nodiscard]] bool ahead(std::int64_t time) const { return time < horizon_; }
+  // Whether an event that stays inside the running SM would be its next one, and may happen now.
+  [[nodiscard]] bool comes_next(std::int64_t time) {
+    return !tally_ && !trace_ && time < own_events().next_time() && (ahead(time) || in_order(time));
+  }
   [[nodiscard]] bool stays_inside(const Event& event) const;
   [[nodiscard]] bool stays_inside(const PlannedStep& step) const {
     return step.kind == StepKind::chain || step.kind == StepKind::mma ||
@@ -59,7 +63,7 @@ class Machine {
   }
   // The agent goes on when its SM's turn comes.
   void put_off(const AgentState& agent, std::int64_t now) {
-    push_event(agent.cta->sm, {now, Event::order_of(Event::Rank::put_off, 0), agent.slot, agent.index, Event::Kind::wake});
+    own_events().push_first(now, Event::order_of(Event::Rank::put_off, 0), Event::what_of(Event::Kind::wake, agent.slot, agent.index));
   }
   // A wait during which nothing else happens.
   void book_wait(const AgentState& agent, const PlannedStep* step, std::int64_t until, Wait reason);
@@ -67,7 +71,11 @@ class Machine {
   void advance(AgentState& agent, std::int64_t now);
   void enter_section(AgentState& agent, std::size_t section);
   void next_step(AgentState& agent, std::int64_t now);
-  [[nodiscard]] bool applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const;
+  [[nodiscard]] bool applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const {
+    if (trip < 0 || trip >= agent.trips) return false;
+    return step.when == ir::When::always || applies_sometimes(agent, step, trip);
+  }
+  [[nodiscard]] bool applies_sometimes(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const;
   // True when the agent may go on at `now`; false when it waits (an event will wake it).
   bool execute(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
   bool await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now);
@@ -98,6 +106,8 @@ class Machine {
   bool run_groups(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
     return step.kind == StepKind::chain ? run_chain(agent, step, now) : run_mma(agent, step, now);
   }
+  // Goes on with a step some of whose groups are through, where nobody listens: what advance() would do, sooner.
+  void resume_groups(AgentState& agent, std::int64_t now);
   bool run_chain(AgentState& agent, const PlannedStep& step, std::int64_t& now);
   bool run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now);
   bool issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now);
@@ -135,21 +145,19 @@ class Machine {
   [[nodiscard]] AgentState& agent_at(std::int32_t slot, std::int16_t index) {
     return ctas_[static_cast<std::size_t>(slot)].agents[static_cast<std::size_t>(index)];
   }
-  void push_event(int sm, const Event& event) {
-    events_[static_cast<std::size_t>(sm)].push(event);
-    if (sm == running_sm_) return;
-    if (event.time < earliest_.time_of(sm)) earliest_.set(sm, event.time);
-    last_safe_ = std::min(last_safe_, sm < running_sm_ ? event.time - 1 : event.time);
-  }
-  // Of an SM's own making.
-  void push(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
+  [[nodiscard]] EventQueue& own_events() { return events_[static_cast<std::size_t>(running_sm_)]; }
+  // Of the running SM's own making.
+  void push(std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
     const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::completes : Event::Rank::issues;
-    push_event(sm, {time, Event::order_of(rank, sms_[static_cast<std::size_t>(sm)].event_age++), a, b, kind});
+    own_events().push(time, Event::order_of(rank, sms_[static_cast<std::size_t>(running_sm_)].event_age++), Event::what_of(kind, a, b));
   }
   // What memory, the dispatcher or another SM does to an SM.
   void push_outside(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
     const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::memory : Event::Rank::outside;
-    push_event(sm, {time, Event::order_of(rank, event_age_++), a, b, kind});
+    events_[static_cast<std::size_t>(sm)].push(time, Event::order_of(rank, event_age_++), Event::what_of(kind, a, b));
+    if (sm == running_sm_) return;
+    if (time < earliest_.time_of(sm)) earliest_.set(sm, time);
+    last_safe_ = std::min(last_safe_, sm < running_sm_ ? time - 1 : time);
   }
   // `step`: what the agent is at or waits in; nullptr where it waits for the product of an asynchronous op.
   void block(AgentState& agent, const PlannedStep* step, Wait reason, std::int64_t now) {
@@ -168,7 +176,7 @@ class Machine {
       return true;
     }
     block(agent, step, reason, now);
-    push(running_sm_, time, Event::Kind::wake, agent.slot, agent.index);
+    push(time, Event::Kind::wake, agent.slot, agent.index);
     return false;
   }
   void add_wait(Wait reason, std::int64_t ticks) { wait_ticks_[static_cast<std::size_t>(reason)] += ticks; }

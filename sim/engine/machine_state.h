@@ -24,12 +24,17 @@ struct Event {
   enum class Rank : std::uint8_t { put_off, memory, completes, issues, outside };
   std::int64_t time = 0;
   std::uint64_t order = 0;
-  std::int32_t a = 0;  // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
-  std::int16_t b = 0;  // wake: agent
-  Kind kind = Kind::wake;
+  std::uint64_t what = 0;
 
   [[nodiscard]] static std::uint64_t order_of(Rank rank, std::uint64_t age) { return static_cast<std::uint64_t>(rank) << 56 | age; }
-  [[nodiscard]] bool before(const Event& other) const { return time != other.time ? time < other.time : order < other.order; }
+  [[nodiscard]] static std::uint64_t what_of(Kind kind, std::int32_t a, std::int16_t b) {
+    return static_cast<std::uint64_t>(kind) << 48 | static_cast<std::uint64_t>(static_cast<std::uint16_t>(b)) << 32 |
+           static_cast<std::uint32_t>(a);
+  }
+  [[nodiscard]] static Kind kind_of(std::uint64_t what) { return static_cast<Kind>(what >> 48); }
+  // wake: CTA slot; arrive, mma_start: transfer; launch: group of SMs
+  [[nodiscard]] static std::int32_t a_of(std::uint64_t what) { return static_cast<std::int32_t>(what); }
+  [[nodiscard]] static std::int16_t b_of(std::uint64_t what) { return static_cast<std::int16_t>(what >> 32); }  // wake: agent
 };
 
 // Pending events of an SM, earliest first.
@@ -39,10 +44,20 @@ class EventQueue {
   [[nodiscard]] const Event& top() const { return events_.top(); }
   [[nodiscard]] std::int64_t next_time() const { return events_.empty() ? INT64_MAX : events_.top().time; }
   void clear() { events_.clear(); }
-  void push(const Event& event) { events_.push(event); }
+  void push(std::int64_t time, std::uint64_t order, std::uint64_t what) {
+    fill(events_.place_before([&](const Event& other) { return time != other.time ? time < other.time : order < other.order; }), time,
+         order, what);
+  }
+  // Of what comes before all others.
+  void push_first(std::int64_t time, std::uint64_t order, std::uint64_t what) { fill(events_.first_place(), time, order, what); }
   void pop() { events_.pop(); }
 
  private:
+  static void fill(Event& event, std::int64_t time, std::uint64_t order, std::uint64_t what) {
+    event.time = time;
+    event.order = order;
+    event.what = what;
+  }
   SlidingQueue<Event> events_;
 };
 
@@ -73,7 +88,10 @@ class EarliestSm {
     std::size_t node = sm;
     for (const std::vector<std::int64_t>& level : levels_) {
       const std::size_t begin = node / kBranches * kBranches;
-      for (std::size_t i = begin; i < begin + kBranches; ++i) second = std::min(second, i == node ? kNone : level[i]);
+      // No branches: which of the four is the first's own is as good as random.
+      const std::int64_t* keys = level.data() + begin;
+      const std::size_t own = node - begin;
+      second = std::min(second, std::min(std::min(keys[(own + 1) % kBranches], keys[(own + 2) % kBranches]), keys[(own + 3) % kBranches]));
       node /= kBranches;
     }
     const auto other = static_cast<std::size_t>(second & ((std::int64_t{1} << bits_) - 1));

@@ -9,14 +9,43 @@ namespace {
 
 constexpr int kFewGroups = 2;  // which are done one by one
 
+// What a group takes of the units; its end.
+std::int64_t chain_group(SmState& sm, const PlannedStep& step, std::int64_t now) {
+  const std::int64_t start = std::max(now, sm.vector_free);
+  sm.vector_free = start + step.group_ticks;
+  sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
+  std::int64_t end = std::max(start + step.group_own_ticks, sm.issue_free);
+  if (step.group_sync_ticks > 0) {
+    sm.sync_free = std::max(now, sm.sync_free) + step.group_sync_ticks;
+    end = std::max(end, sm.sync_free);
+  }
+  if (step.group_smem_ticks > 0) {
+    end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
+  }
+  if (step.group_tmem_ticks > 0) {
+    sm.tmem_free = std::max(now, sm.tmem_free) + step.group_tmem_ticks;
+    end = std::max(end, sm.tmem_free);
+  }
+  return end;
+}
+
+std::int64_t mma_group(SmState& sm, const PlannedStep& step, std::int64_t now) {
+  sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
+  (void)sm.use_smem(now, step.group_smem_ticks);
+  sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
+  sm.sync_free = std::max(now, sm.sync_free) + step.group_sync_ticks;
+  return std::max({sm.tensor_free, sm.sync_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
+}
+
 }  // namespace
 
 void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+  if (tally_ || trace_ || own_events().next_time() - now <= 2 * step.group_ticks) return;
   SmState& sm = sm_of(agent);
   const bool chain = step.kind == StepKind::chain;
   std::int64_t& unit = chain ? sm.vector_free : sm.tensor_free;
   const bool all_free = unit <= now && sm.issue_free <= now && sm.sync_free <= now && sm.smem_free <= now && sm.tmem_free <= now;
-  if (!all_free || tally_ || trace_) return;
+  if (!all_free) return;
   const std::int64_t each =
       std::max({chain ? step.group_own_ticks : std::max(step.group_ticks, step.group_own_ticks), step.group_ticks, step.group_issue_ticks,
                 step.group_sync_ticks, step.group_smem_ticks, chain ? step.group_tmem_ticks : 0});
@@ -38,24 +67,34 @@ void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::i
   end_ = std::max(end_, now);
 }
 
+void Machine::resume_groups(AgentState& agent, std::int64_t now) {
+  const PlannedStep& step = agent.ops[agent.op];
+  SmState& sm = sm_of(agent);
+  const bool chain = step.kind == StepKind::chain;
+  add_wait(agent.reason, now - agent.blocked_since);
+  while (agent.group + 1 < step.groups) {
+    if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
+    if (agent.group + 1 == step.groups) break;
+    const std::int64_t end = chain ? chain_group(sm, step, now) : mma_group(sm, step, now);
+    ++agent.group;
+    if (!comes_next(end)) {
+      agent.reason = Wait::pipe;
+      agent.blocked_since = now;
+      return push(end, Event::Kind::wake, agent.slot, agent.index);
+    }
+    add_wait(Wait::pipe, end - now);
+    end_ = std::max(end_, end);
+    now = end;
+  }
+  agent.blocked = false;
+  advance(agent, now);
+}
+
 bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
   SmState& sm = sm_of(agent);
   if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
-  const std::int64_t start = std::max(now, sm.vector_free);
-  sm.vector_free = start + step.group_ticks;
-  sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
-  std::int64_t end = std::max(start + step.group_own_ticks, sm.issue_free);
-  if (step.group_sync_ticks > 0) {
-    sm.sync_free = std::max(now, sm.sync_free) + step.group_sync_ticks;
-    end = std::max(end, sm.sync_free);
-  }
-  if (step.group_smem_ticks > 0) {
-    end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
-  }
-  if (step.group_tmem_ticks > 0) {
-    sm.tmem_free = std::max(now, sm.tmem_free) + step.group_tmem_ticks;
-    end = std::max(end, sm.tmem_free);
-  }
+  const std::int64_t end = chain_group(sm, step, now);
+  const std::int64_t start = sm.vector_free - step.group_ticks;
   if (trace_) {
     trace_->hold(Unit::vector, agent.slot, agent.index, now, start, sm.vector_free);
     hold_shared(agent, step, sm, now);
@@ -65,20 +104,16 @@ bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t
   }
   agent.group = 0;
   ++agent.op;
-  end += step.latency;
+  const std::int64_t complete = end + step.latency;
   count_step(step, agent);
-  if (trace_) trace_->end(agent.slot, agent.index, end, end);
-  return go_on_at(agent, &step, now, end, start > now ? Wait::pipe : Wait::dependency);
+  if (trace_) trace_->end(agent.slot, agent.index, complete, complete);
+  return go_on_at(agent, &step, now, complete, start > now ? Wait::pipe : Wait::dependency);
 }
 
 bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
   SmState& sm = sm_of(agent);
   if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
-  sm.tensor_free = std::max(now, sm.tensor_free) + step.group_ticks;
-  (void)sm.use_smem(now, step.group_smem_ticks);
-  sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
-  sm.sync_free = std::max(now, sm.sync_free) + step.group_sync_ticks;
-  std::int64_t end = std::max({sm.tensor_free, sm.sync_free, sm.smem_free, sm.issue_free, now + step.group_own_ticks});
+  const std::int64_t end = mma_group(sm, step, now);
   if (trace_) {
     trace_->hold(Unit::tensor, agent.slot, agent.index, now, sm.tensor_free - step.group_ticks, sm.tensor_free);
     hold_shared(agent, step, sm, now);
@@ -88,10 +123,10 @@ bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& 
   }
   agent.group = 0;
   ++agent.op;
-  end += step.latency;
+  const std::int64_t complete = end + step.latency;
   count_step(step, agent);
-  if (trace_) trace_->end(agent.slot, agent.index, end, end);
-  return go_on_at(agent, &step, now, end, Wait::pipe);
+  if (trace_) trace_->end(agent.slot, agent.index, complete, complete);
+  return go_on_at(agent, &step, now, complete, Wait::pipe);
 }
 
 bool Machine::issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
@@ -137,7 +172,7 @@ bool Machine::issue_shared_mma(AgentState& agent, const PlannedStep& step, std::
 
 bool Machine::go_on_from_mma(AgentState& agent, const PlannedStep& step, std::int64_t id, std::int64_t start, std::int64_t& now) {
   SmState& sm = sm_of(agent);
-  push(agent.cta->sm, start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
+  push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
     trace_->hold(Unit::tensor, agent.slot, agent.index, now, sm.tensor_free - step.group_ticks * step.groups, sm.tensor_free);
@@ -162,7 +197,7 @@ void Machine::start_mma(std::int32_t id, std::int64_t now) {
       ready = std::max(ready, end);
     }
   }
-  push(agent.cta->sm, end, Event::Kind::arrive, id, 0);
+  push(end, Event::Kind::arrive, id, 0);
 }
 
 void Machine::add_counts() {

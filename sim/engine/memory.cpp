@@ -16,9 +16,8 @@ void share(double capacity, const std::array<double, N>& flows, std::array<doubl
   std::size_t last = 0;
   for (std::size_t i = 0; i < N; ++i) {
     demand += flows[i] * limits[i];
-    if (flows[i] == 0) continue;
-    ++kinds;
-    last = i;
+    kinds += flows[i] == 0 ? 0 : 1;
+    last = flows[i] == 0 ? last : i;
   }
   if (demand <= capacity) return;
   if (kinds == 1) {
@@ -64,7 +63,7 @@ void MemorySystem::write_back(double now, double bytes) {
 
 double MemorySystem::find_next_end() {
   double least = std::numeric_limits<double>::infinity();
-  for (std::size_t i = 0; i < kFlows; ++i) {
+  for (std::size_t i = 0; i < flow_count_; ++i) {
     const Class& c = flows_[i];
     if (c.active.empty()) continue;
     const double remaining = std::max(0.0, c.active.top().finish - c.served) / c.rate;
@@ -130,7 +129,7 @@ void MemorySystem::move_to(double now) {
     l2_unused_ = at.l2_unused;
     hbm_unused_ = at.hbm_unused;
   }
-  for (Class& c : flows_) c.served += c.rate * elapsed;
+  for (std::size_t i = 0; i < flow_count_; ++i) flows_[i].served += flows_[i].rate * elapsed;
   now_ = now;
   if (write_back_bytes_ > 0) {
     write_back_bytes_ = std::max(0.0, write_back_bytes_ - write_back_rate_ * elapsed);
@@ -143,24 +142,28 @@ void MemorySystem::start_head(int sm) {
   const Transfer& head = port.front();
   Class& c = flows_[head.flow];
   port.head_finish = c.served + head.bytes;
-  c.active.push({port.head_finish, sm});
+  const double finish = port.head_finish;
+  Active& active = c.active.place_before([finish](const Active& other) { return finish < other.finish; });
+  active.finish = finish;
+  active.sm = sm;
 }
 
 void MemorySystem::set_rates() {
   next_end_ = -1;
   std::array<double, kFlows> count{};
-  std::array<double, kFlows> rate{};
-  for (std::size_t i = 0; i < kFlows; ++i) {
-    count[i] = static_cast<double>(flows_[i].active.size());
-    rate[i] = port_of(i);
-  }
   double demand = 0;
-  for (std::size_t i = 0; i < kFlows; ++i) demand += count[i] * rate[i];
-  if (write_back_bytes_ == 0 && demand <= rates_.l2 && demand <= rates_.hbm) {  // hits and misses alike
-    write_back_rate_ = 0;
-    for (std::size_t i = 0; i < kFlows; ++i) flows_[i].rate = rate[i];
-    return;
+  for (std::size_t i = 0; i < flow_count_; ++i) {
+    count[i] = static_cast<double>(flows_[i].active.size());
+    demand += count[i] * port_of(i);
   }
+  if (write_back_bytes_ > 0 || demand > rates_.l2 || demand > rates_.hbm) return share_rates(count);
+  write_back_rate_ = 0;  // hits and misses alike have what they can take
+  for (std::size_t i = 0; i < flow_count_; ++i) flows_[i].rate = port_of(i);
+}
+
+void MemorySystem::share_rates(const std::array<double, kFlows>& count) {
+  std::array<double, kFlows> rate{};
+  for (std::size_t i = 0; i < kFlows; ++i) rate[i] = port_of(i);
   const std::array<double, 2> misses{count[flow(true, false)], count[flow(true, true)]};
   const bool reads = misses[0] + misses[1] > 0;
   write_back_rate_ = write_back_bytes_ > 0 ? (reads ? rates_.hbm / 2 : rates_.hbm) : 0;

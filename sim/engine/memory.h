@@ -43,8 +43,9 @@ struct MemoryTotals {
 
 class MemorySystem {
  public:
-  MemorySystem(int sms, MemoryRates rates, bool keep_totals = false)
-      : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals) {
+  // `multicasts`: whether any transfer is part of one.
+  MemorySystem(int sms, MemoryRates rates, bool keep_totals = false, bool multicasts = true)
+      : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals), flow_count_(multicasts ? kFlows : 2) {
     for (std::size_t i = 0; i < kFlows; ++i) ticks_per_byte_[i] = 1 / port_of(i);
   }
 
@@ -120,7 +121,6 @@ class MemorySystem {
   struct Active {
     double finish = 0;  // of its class's virtual service
     int sm = 0;
-    [[nodiscard]] bool before(const Active& other) const { return finish < other.finish; }
   };
   struct Class {
     double served = 0;  // virtual service: bytes that each active flow has received
@@ -132,10 +132,12 @@ class MemorySystem {
   void move_to(double now);
   void start_head(int sm);
   void set_rates();
+  void share_rates(const std::array<double, kFlows>& count);
 
   MemoryRates rates_;
   std::vector<Port> ports_;
   bool keeps_totals_;
+  std::size_t flow_count_;  // the first ones, that can be active
   [[nodiscard]] static constexpr std::size_t flow(bool from_hbm, bool multicast) { return (from_hbm ? 1U : 0U) + (multicast ? 2U : 0U); }
   [[nodiscard]] static constexpr bool is_miss(std::size_t flow) { return flow % 2 == 1; }
   [[nodiscard]] double port_of(std::size_t flow) const { return flow >= 2 ? rates_.port / rates_.receivers : rates_.port; }

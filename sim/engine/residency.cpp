@@ -93,6 +93,14 @@ std::int64_t times_in(const ir::RowTile& tile, const ir::Section& section, const
   return section.trips == ir::TripSource::peers ? tile.peers : tile.trips();
 }
 
+// Slabs among the items in flight.
+double slabs_in_flight(const ir::Grid& grid, const ir::ItemFamily& family, double in_flight) {
+  double visited = in_flight / static_cast<double>(family.tiles.size());
+  if (grid.fastest == ir::Fastest::slabs)
+    visited = grid.section_slabs > 0 ? std::min(in_flight, static_cast<double>(grid.section_slabs)) : in_flight;
+  return std::clamp(visited, 1.0, static_cast<double>(family.slab_count));
+}
+
 // Groups of slabs with rows of their own (K and V of one head and batch) among the items in flight.
 double groups_in_flight(const ir::Kernel& kernel, const ir::ItemFamily& family, std::int64_t divisor, double in_flight) {
   const ir::Grid& grid = kernel.grid;
@@ -101,11 +109,7 @@ double groups_in_flight(const ir::Kernel& kernel, const ir::ItemFamily& family, 
     for (const ir::ItemFamily& f : kernel.families) all += static_cast<double>(f.slab_count);
     return std::clamp(all / static_cast<double>(divisor), 1.0, in_flight);
   }
-  const auto slabs = static_cast<double>(family.slab_count);
-  double visited = in_flight / static_cast<double>(family.tiles.size());
-  if (grid.fastest == ir::Fastest::slabs)
-    visited = grid.section_slabs > 0 ? std::min(in_flight, static_cast<double>(grid.section_slabs)) : in_flight;
-  visited = std::clamp(visited, 1.0, slabs);
+  const double visited = slabs_in_flight(grid, family, in_flight);
   const bool takes_turns = grid.interleave > 1 && family.slab_count / grid.interleave >= divisor;
   const double ways = takes_turns ? std::min(visited, static_cast<double>(grid.interleave)) : 1;
   return ways * std::max(1.0, visited / ways / static_cast<double>(divisor));
@@ -196,7 +200,9 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           double rows_once = 0;
           std::int64_t low = INT64_MAX;
           std::int64_t high = -1;
-          std::int64_t longest = 0;  // trips of an item
+          std::int64_t longest = 0;              // trips of an item
+          std::int64_t first_start = INT64_MAX;  // loop tiles at which items start
+          std::int64_t last_start = 0;
           int splits = 1;
           const ir::TileId id = op.kind == ir::OpKind::load ? op.out.front() : op.in.front();
           const std::int64_t padded = kernel.program.padded(kernel.program.tiles[static_cast<std::size_t>(id)].rows);
@@ -204,6 +210,10 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
             splits = std::max(splits, tile.split + 1);
             longest = std::max(longest, tile.trips());
             if (op.access.row_from == ir::RowFrom::trip) {
+              if (!tile.runs.empty()) {
+                first_start = std::min(first_start, tile.runs.front().first);
+                last_start = std::max(last_start, tile.runs.front().first);
+              }
               for (const ir::TripRun& run : tile.runs) {
                 if (run.count == 0) continue;
                 const std::int64_t last = run.first + (run.count - 1) * run.step;
@@ -242,14 +252,17 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const double groups = groups_in_flight(kernel, family, op.access.slab_divisor, in_flight);
           const double shared_by =
               std::clamp(in_flight / groups / splits, 1.0, tiles / splits * static_cast<double>(op.access.slab_divisor));
-          // Items of one length walk in step. Where lengths differ (from none to the longest, as causal ones do: 1), those in flight are
-          // apart by how much theirs do.
+          // Items of one length that start at the same row walk in step. Where lengths differ (from none to the longest, as causal ones
+          // do: 1) or starts do (as those of a window), items in flight are apart by how much theirs do.
           const double longest_rows = static_cast<double>(longest * padded);
           const double varies = std::clamp(2 * (1 - rows / tiles / longest_rows), 0.0, 1.0);
-          const double tiles_in_flight = std::min(tiles / splits, shared_by);
+          double tiles_in_flight = std::min(tiles / splits, shared_by);
+          if (kernel.grid.fastest == ir::Fastest::slabs)  // the slabs of one row tile follow one another
+            tiles_in_flight = std::clamp(in_flight / splits / slabs_in_flight(kernel.grid, family, in_flight), 1.0, tiles_in_flight);
           const bool in_order = kernel.grid.policy != ir::GridPolicy::lists;
-          const double apart = !in_order ? 1 : splits > 1 ? 0 : varies * tiles_in_flight / tiles;
           const double span = std::min(touched, longest_rows * splits + (tiles_in_flight - 1) * touched * splits / tiles);
+          const double starts = std::min(1.0, static_cast<double>((last_start - first_start) * padded) / span);
+          const double apart = !in_order ? 1 : splits > 1 ? 0 : std::max(varies, starts) * tiles_in_flight / tiles;
           constexpr double kStreams = 2;  // K and V advance together
           walked.push_back({bytes, distinct_slabs * slab_bytes, kStreams * groups * span * row, tiles / splits * slabs,
                             std::max(1.0, in_flight / splits), shared_by, apart, atomic});
@@ -260,9 +273,10 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   const double results = stored;
   for (const Walked& w : walked) {
     // What is stored between two walks over the same rows passes through L2.
-    const bool fits = w.held + results / w.walks * std::min(w.in_flight, w.walks) <= l2;
+    const double passing = w.held + results / w.walks * std::min(w.in_flight, w.walks);
+    const bool fits = passing <= l2;
     // Items that are less apart than L2 holds find what the first of them fetched; others find the part that L2 holds of all.
-    const double fetches = w.apart * w.held <= l2 ? w.bytes / w.shared_by : w.bytes * (1 - l2 / w.held);
+    const double fetches = w.apart * passing <= l2 ? w.bytes / w.shared_by : w.bytes * (1 - l2 / passing);
     const double from_hbm = fits ? std::min(w.bytes, w.once) : std::max(w.once, fetches);
     fetched += from_hbm;
     if (w.atomic) stored += from_hbm;

@@ -23,10 +23,21 @@ class SlidingQueue {
 
   // Of equal ones the new one comes last.
   void push(const T& next) {
+    place_before([&](const T& other) { return next.before(other); }) = next;
+  }
+  // The place of one that comes before those that the argument says, to be filled in: member by member, since what has just been
+  // written in parts can't be copied as a whole without waiting for the stores.
+  template <class Before>
+  [[nodiscard]] T& place_before(Before&& comes_before) {
     if (end_ == places_.size()) make_room();
     std::size_t hole = end_++;
-    for (; hole > begin_ && next.before(places_[hole - 1]); --hole) places_[hole] = places_[hole - 1];
-    places_[hole] = next;
+    for (; hole > begin_ && comes_before(places_[hole - 1]); --hole) places_[hole] = places_[hole - 1];
+    return places_[hole];
+  }
+  // The same of one that comes before all others.
+  [[nodiscard]] T& first_place() {
+    if (begin_ > 0) return places_[--begin_];
+    return place_before([](const T&) { return true; });
   }
 
  private:

@@ -3,7 +3,11 @@
 
 #include <catch2/catch.hpp>
 
+#include "hwmodels/chip_loader.h"
+#include "sim/engine/chip_share.h"
 #include "tests/support/toy_machine.h"
+#include "workloads/catalog.h"
+#include "workloads/lower.h"
 
 using namespace attnsim;
 using namespace attnsim::test;
@@ -50,4 +54,31 @@ TEST_CASE("the cost of a long loop that two agents share is what a play of it ta
     CAPTURE(trips);
     CHECK(costs.cost(loop_of(trips)).shared_ticks == Approx(played).epsilon(0.01));
   }
+}
+
+TEST_CASE("an item of one query costs what the kernel's own items take, whose loop ends in a cut tile") {
+  Problem problem;
+  problem.batch = 4;
+  problem.q_heads = 4;
+  problem.kv_heads = 4;
+  problem.q_len = {1};
+  problem.kv_len = {402};  // three tiles of 128 and 18
+  problem.head_dim_qk = problem.head_dim_v = 128;
+  const Chip chip = load_chip("a100-sxm-80gb");
+  const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("xformers-wide-sm80"), chip);
+  const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
+  const SelectedKernel selected = select_instructions(kernel, chip);
+  MachineConfig config = whole_chip(kernel, chip, {}, chip.clock.boost_mhz);
+  config.sms = 1;
+  config.hit_fraction = 1;
+  std::vector<Checkpoint> ends;
+  config.checkpoints = &ends;
+  (void)play(selected, pipeline.tensors(), chip, config);
+  REQUIRE(ends.size() == 16);
+  const auto slots = static_cast<std::size_t>(config.ctas_per_sm);
+  REQUIRE(3 * slots < ends.size());  // the first of each slot, then two more
+  const double played = static_cast<double>(ends[3 * slots - 1].ticks - ends[slots - 1].ticks) / (2.0 * static_cast<double>(slots));
+  config.checkpoints = nullptr;
+  ClassCosts costs(selected, pipeline.tensors(), chip, config, 1);
+  CHECK(costs.cost(class_of(kernel.families.front().tiles.front())).shared_ticks == Approx(played).epsilon(0.01));
 }

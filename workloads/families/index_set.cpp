@@ -45,7 +45,7 @@ std::vector<TileRun> visited(const IndexSet& set, const Tiling& t, std::int64_t 
 
 ir::TripRuns trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
   ir::TripRuns runs;
-  runs.reserve(tiles.size() + 1);
+  runs.reserve(tiles.size() + (t.mask_first_trip ? 1 : 0));
   for (const TileRun& run : tiles) {
     const auto step = static_cast<int>(run.step);
     runs.push_back({t.descending ? run.last() : run.first, run.count, t.descending ? -step : step, run.partial});

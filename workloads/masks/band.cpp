@@ -39,6 +39,7 @@ std::vector<TileRun> BandMask::runs(Range queries, std::int64_t tile_kv) const {
   const std::int64_t all_end = std::clamp<std::int64_t>(right_end(queries.begin), 0, kv_len());
   const std::int64_t full_begin = std::clamp(ceil_div(all_begin, tile_kv), begin, end);
   const std::int64_t full_end = std::clamp(all_end / tile_kv, full_begin, end);
+  runs.reserve(3);
   append_run(runs, begin, full_begin, true);
   append_run(runs, full_begin, full_end, false);
   append_run(runs, full_end, end, true);
