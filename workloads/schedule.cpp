@@ -158,6 +158,7 @@ BackwardRules read_backward_rules(FieldReader reader) {
   rules.clear_in_preprocess = reader.boolean("clear_in_preprocess", true);
   rules.ds_in_registers = reader.boolean("ds_in_registers", false);
   rules.pair = reader.boolean("pair", false);
+  rules.trip_local_reads = small(reader, "trip_local_reads", 0, 64, 0);
   rules.row_kernel_rows = small(reader, "row_kernel_rows", 1, 1024, 64);
   rules.row_kernel_warps = small(reader, "row_kernel_warps", 1, 32, 8);
   return rules;

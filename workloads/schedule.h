@@ -72,7 +72,9 @@ struct BackwardRules {
   bool clear_in_preprocess = true;  // the row-sum kernel zero-fills dQ's accumulator; else a kernel of its own does
   bool ds_in_registers = false;     // dS feeds dK from registers, not from the SMEM copy that dQ reads
   bool pair = false;                // two CTAs of a cluster multiply together (tcgen05 cta_group::2)
-  int row_kernel_rows = 64;         // rows of a CTA of the kernels before and after
+  int trip_local_reads = 0;  // dependent reads per trip of what lies in local memory (spills, arrays that were not kept in registers)
+                             // and comes from L2, as SMEM leaves the first-level cache less than that
+  int row_kernel_rows = 64;  // rows of a CTA of the kernels before and after
   int row_kernel_warps = 8;
 };
 

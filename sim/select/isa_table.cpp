@@ -102,10 +102,13 @@ std::string rule_name(const ir::Op& op) {
   }
 }
 
+bool divides_by_variable(const ir::Op& op) {
+  return op.kind == ir::OpKind::binary && (op.fn == ir::Fn::floor_divide || op.fn == ir::Fn::modulo) && op.in.size() == 2;
+}
+
 const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Program& program, const ir::Op& op) {
   const std::string name = rule_name(op);
-  const bool divides = op.fn == ir::Fn::floor_divide || op.fn == ir::Fn::modulo;
-  if (op.kind == ir::OpKind::binary && divides && op.in.size() == 2) {
+  if (divides_by_variable(op)) {
     const auto own = table.elementwise.find(name + "_by_variable");
     if (own != table.elementwise.end()) return &own->second;
   }

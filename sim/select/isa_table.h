@@ -56,6 +56,9 @@ struct IsaTable {
 };
 
 // The rule of an element-wise op or reduction of the program; nullptr when the table has none.
+// A division or modulo by a number that the compiler does not know. The first one of a chain by some number makes its reciprocal as well
+// (rule "reciprocal_of_variable").
+[[nodiscard]] bool divides_by_variable(const ir::Op& op);
 [[nodiscard]] const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Program& program, const ir::Op& op);
 [[nodiscard]] std::string rule_name(const ir::Op& op);
 

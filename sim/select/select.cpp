@@ -176,6 +176,7 @@ class Selector {
   struct IntegerPath {
     std::map<TileId, double> ready;
     double longest = 0;
+    std::set<TileId> inverted;  // divisors whose reciprocal is at hand
 
     [[nodiscard]] double grown_by(const Op& op, double latency) {
       double start = 0;
@@ -257,6 +258,10 @@ class Selector {
       add_instructions(step, *rule, (1 - op.polynomial) * op.share * lanes(shape));
     } else if (!contracted) {
       const double before = step.latency_cycles;
+      if (divides_by_variable(op) && path.inverted.insert(op.in[1]).second) {
+        const auto reciprocal = table_.elementwise.find("reciprocal_of_variable");
+        if (reciprocal != table_.elementwise.end()) add_instructions(step, reciprocal->second, op.share * lanes(op.in[1]));
+      }
       add_instructions(step, *rule, op.share * lanes(shape));
       if (is_integer(op)) step.latency_cycles = before + path.grown_by(op, step.latency_cycles - before);
     }

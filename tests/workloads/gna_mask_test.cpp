@@ -182,6 +182,32 @@ TEST_CASE("GNA mask: runs and kept pairs in tile order") {
   }
 }
 
+TEST_CASE("GNA mask: the test by keys keeps the pairs of the definition") {
+  std::mt19937 rng(15);
+  int tested = 0;
+  for (int i = 0; i < 400; ++i) {
+    GnaShape shape = random_shape(rng);
+    shape.extra_keys = 0;
+    const TileShape tile_q = random_tile(rng, shape.axes.size());
+    const TileShape tile_kv = random_tile(rng, shape.axes.size());
+    const GnaTileMask mask(shape, tile_q, tile_kv);
+    if (mask.natten_fully_block_sparse()) continue;
+    const MaskTest test = mask.test_by_key();
+    const auto class_of = [](const ir::RowOrder& order, std::int64_t place) {
+      return place / order.tile_volume() / order.tiles_per_class();
+    };
+    for (std::int64_t q = 0; q < mask.q_len(); ++q) {
+      for (std::int64_t k = 0; k < mask.kv_len(); ++k) {
+        if (mask.q_order().row(q) == ir::RowOrder::kPadding || mask.kv_order().row(k) == ir::RowOrder::kPadding) continue;
+        if (class_of(mask.q_order(), q) != class_of(mask.kv_order(), k)) continue;
+        REQUIRE(holds(test, q, k) == keeps(shape, mask.q_order().row(q), mask.kv_order().row(k)));
+      }
+    }
+    ++tested;
+  }
+  REQUIRE(tested > 300);
+}
+
 TEST_CASE("GNA mask: bounds of the paper's own simulator, end to end, where its table is at hand") {
   // Speedup of a whole model: attention is `share` of the time, the first dense_steps of `steps` keep dense attention.
   const auto end_to_end = [](double op, double share, double dense_steps, double steps) {

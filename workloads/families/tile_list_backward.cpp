@@ -58,8 +58,7 @@ TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& scor
   if (plan.cuts.other) {
     std::vector<MaskTest> tests;
     for (const BatchGroup& group : plan.groups) {
-      MaskTest test = group.set.mask->test();
-      tests.push_back(by_key ? transposed(test) : std::move(test));
+      tests.push_back(by_key ? transposed(group.set.mask->test_by_key()) : group.set.mask->test());
     }
     view.code = by_key ? mask_code(tests, 1, plan.rule.tile_q, plan.rule.tile_kv) : mask_code(tests, 1);
   } else {

@@ -24,6 +24,7 @@ constexpr int kEpilogue = 2;
 struct Tiles {
   ir::TileId k, v, q, grad_o, lse, delta, lse_row, delta_row;
   ir::TileId s, dp, p, ds, ds_registers, grad_k, grad_v, grad_q, grad_q_stage, k_out, v_out;
+  ir::TileId local = ir::kNone;  // what the agent spilled, taken as one number
 };
 struct Tokens {
   ir::TokenId kv_full, q_full, do_full;
@@ -139,6 +140,7 @@ class Writer {
     t_.v_out = registers("dv_out", keys, dv, plan_.dtype);
     if (atomic_) t_.grad_q = registers("dq", queries, d, DType::f32);
     if (reducer) t_.grad_q_stage = b_.smem("dq_stage", queries, d, DType::f32);
+    if (schedule_.backward.trip_local_reads > 0) t_.local = registers("local", ir::kUnit, ir::kUnit, DType::f32);
   }
 
   [[nodiscard]] ir::Op mma(ir::TileId a, ir::TileId b, ir::TileId d, bool a_in_registers, bool b_transposed, bool accumulate,
@@ -232,6 +234,10 @@ class Writer {
         do_awaited = true;
       }
       if (p.role == "mask") {
+        for (int i = 0; i < schedule_.backward.trip_local_reads; ++i) {
+          const ir::Access any{tensors_.lse2, 1, 0, false, false, ir::RowFrom::zero, 0};
+          ops::append(list, ops::with_role({ops::load(t_.local, any, ir::CopyKind::plain)}, "local", p.skew));
+        }
         for (ir::Op op : score_ops(plan_, tensors_.tables, score_, t_.s)) {
           op.skew = p.skew;
           list.push_back(op);

@@ -60,6 +60,8 @@ class GnaTileMask final : public Mask {
   [[nodiscard]] std::int64_t kept(Range queries, Range keys) const override;
   // For pairs of one class. Nothing where NATTEN's closed test finds no window to cut a tile, but the end of padded axes.
   [[nodiscard]] MaskTest test() const override;
+  // The queries of a key instead of the keys of a query, for keys that exist.
+  [[nodiscard]] MaskTest test_by_key() const override;
 
   [[nodiscard]] const GnaShape& shape() const { return shape_; }
   [[nodiscard]] const ir::RowOrder& q_order() const { return q_order_; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What kernels evaluate per pair: coordinates of query and key from their positions, the window of the query's stride group, and
 // two comparisons per axis. As NATTEN's kernels do it (fna_fusion.hpp), in every trip anew. Stride and numbers of tiles are numbers that
-// they are told at launch, tile shapes are compiled in.
+// they are told at launch, tile shapes are compiled in. Backward (fna_fusion_bwd.hpp) a key has a window of queries.
 #include "workloads/masks/gna.h"
 
 namespace attnsim {
@@ -66,6 +66,27 @@ Window window_at(const GnaAxis& axis, const Expression& x, const Expression& tok
   const Expression leader = minimum(sum(group, axis.stride / 2), tokens - 1);
   const Expression begin = minimum(maximum(leader - axis.window / 2, 0), tokens - axis.window);
   return {begin, begin + axis.window};
+}
+
+// 1 where e > 0, else 0.
+Expression is_positive(const Expression& e) {
+  return minimum(maximum(e, 0), 1);
+}
+
+// Queries [begin, end) that keep the key at `y`: whole stride groups, from the first whose window reaches the key to the last whose window
+// begins before it. Windows that were shifted at the ends take their groups along.
+Window queries_at(const GnaAxis& axis, const Expression& y, const Expression& tokens) {
+  const auto groups_below = [&](const Expression& q) { return launch_divide(q, axis.stride) * axis.stride; };
+  if (axis.causal) {
+    const Expression beyond = y + axis.window;
+    return {y, minimum(groups_below(beyond) + is_positive(beyond - (tokens - 1)) * tokens, tokens)};
+  }
+  const std::int64_t left = axis.window / 2;
+  const std::int64_t right = axis.window - left - 1;
+  const std::int64_t behind_leader = axis.stride - axis.stride / 2 - 1;
+  const Expression begin = groups_below(is_positive(y - (axis.window - 1)) * (y + (behind_leader - right)));
+  const Expression end = groups_below(y + (left + behind_leader + 1));
+  return {begin, minimum(end + is_positive(y + (axis.window + 1) - tokens) * tokens, tokens)};
 }
 
 // Coordinate on axis `a` of the token at a position: its tile, modulo the tiles of the axis (also where that changes nothing), and its
@@ -145,6 +166,20 @@ MaskTest GnaTileMask::test() const {
   Expression kept = all_of(terms);
   if (shape_.extra_keys > 0) kept = kept || key() >= kv_order_.places();
   return {{kept}, {}, {}};
+}
+
+MaskTest GnaTileMask::test_by_key() const {
+  if (natten_fully_block_sparse() || shape_.extra_keys > 0) return test();
+  std::vector<Expression> terms;
+  std::int64_t places = q_order_.tile_volume();
+  for (std::size_t a = 0; a < shape_.axes.size(); ++a) {
+    const Expression x = repeated(coordinate(q_order_, a, query()), q_order_.tile_volume() / q_order_.tile()[a]);
+    const Window w = queries_at(shape_.axes[a], coordinate(kv_order_, a, key()), tokens_of(shape_, a, kv_order_, key()));
+    places /= q_order_.tile()[a];
+    terms.push_back(repeated(w.begin <= x, places));
+    terms.push_back(repeated(x < w.end, places));
+  }
+  return {{all_of(terms)}, {}, {}};
 }
 
 }  // namespace attnsim

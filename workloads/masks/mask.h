@@ -59,6 +59,8 @@ class Mask {
   // What a kernel evaluates on partial tiles, for pairs that exist. Masks of one variant that differ by head or batch entry may
   // differ in constants and tables only.
   [[nodiscard]] virtual MaskTest test() const = 0;
+  // The same of a kernel whose items are keys and whose trips are queries (the backward pass), still in terms of query and key.
+  [[nodiscard]] virtual MaskTest test_by_key() const { return test(); }
   // The band, where the mask is one: libraries have special kernels and split rules for bands.
   [[nodiscard]] virtual std::optional<Band> band() const { return std::nullopt; }
   // Axes of the layout whose tokens queries and keys are; 0: a plain sequence.
