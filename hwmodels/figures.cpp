@@ -93,6 +93,7 @@ constexpr std::array kFigures = {
     row<kSm, &SmModel::smem_bytes_per_clk>("sm.smem_bytes_per_clk", "B/clk/SM", positive(1 << 20), "Shared memory bandwidth"),
     row<kSm, &SmModel::smem_efficiency>("sm.smem_efficiency", "", kFraction, "Sustained SMEM bandwidth over peak, of accesses that warps issue (not of copy engines and asynchronous MMAs)"),
     row<kSm, &SmModel::l2_port_bytes_per_clk>("sm.l2_port_bytes_per_clk", "B/clk/SM", positive(1 << 20), "Bandwidth from L2 into one SM"),
+    optional(row<kSm, &SmModel::l2_requests_per_clk>("sm.l2_requests_per_clk", "1/clk/SM", from_zero(1 << 20), "Requests to L2 of copies by the threads of one SM; without limit where absent")),
     row<kSm, &SmModel::tmem_kib>("sm.tmem_kib", "KiB/SM", from_zero(1 << 20), "Tensor memory; 0 where there is none"),
     row<kSm, &SmModel::tmem_bytes_per_clk>("sm.tmem_bytes_per_clk", "B/clk/SM", from_zero(1 << 20), "Tensor memory to registers and back"),
 
@@ -133,6 +134,8 @@ constexpr std::array kFigures = {
     row<kHbm, &HbmModel::efficiency>("hbm.efficiency", "", kFraction, "Best achieved bandwidth over peak"),
     row<kHbm, &HbmModel::write_cost>("hbm.write_cost", "", {1, 4}, "Time of a written byte over that of a read one"),
     row<kHbm, &HbmModel::capacity_gib>("hbm.capacity_gib", "GiB", positive(65536), "Size of device memory"),
+    optional(row<kHbm, &HbmModel::translated_gib>("hbm.translated_gib", "GiB", from_zero(65536), "Memory whose address translations the chip holds; all of it where absent")),
+    optional(row<kHbm, &HbmModel::translation_ns>("hbm.translation_ns", "ns", from_zero(1e4), "Between two translations of other addresses, chip-wide; 0 where absent")),
 
     row<kLaunch, &LaunchModel::kernel_us>("launch.kernel_us", "us", from_zero(1e4), "Launch to first CTA and last CTA to done, of a kernel alone"),
     row<kLaunch, &LaunchModel::dependent_kernel_us>("launch.dependent_kernel_us", "us", from_zero(1e4), "A further kernel of a CUDA graph, after its predecessor"),

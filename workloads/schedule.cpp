@@ -49,6 +49,7 @@ constexpr std::array kSplitPolicies{Named<SplitPolicy>{"none", SplitPolicy::none
                                     Named<SplitPolicy>{"trtllm", SplitPolicy::trtllm},
                                     Named<SplitPolicy>{"flashinfer", SplitPolicy::flashinfer},
                                     Named<SplitPolicy>{"flashinfer_mla", SplitPolicy::flashinfer_mla},
+                                    Named<SplitPolicy>{"cutlass_mla", SplitPolicy::cutlass_mla},
                                     Named<SplitPolicy>{"stream_k", SplitPolicy::stream_k}};
 constexpr std::array kCombines{Named<Combine>{"none", Combine::none}, Named<Combine>{"kernel", Combine::kernel},
                                Named<Combine>{"last_cta", Combine::last_cta}, Named<Combine>{"owner", Combine::owner}};
@@ -131,6 +132,7 @@ TileRule read_rule(FieldReader& reader) {
   rule.step_kv = small(reader, "step_kv", 0, kMostTile, 0);
   rule.split_columns = reader.boolean("split_columns", false);
   rule.k_pieces = small(reader, "k_pieces", 1, 16, 1);
+  rule.v_pieces = small(reader, "v_pieces", 1, 16, 1);
   rule.cta_columns = small(reader, "cta_columns", 0, kMostTile, 0);
   rule.each_scores = reader.boolean("each_scores", false);
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
@@ -190,6 +192,7 @@ void read_grid(FieldReader& reader, Schedule& s) {
   s.batch_fastest = reader.boolean("batch_fastest", false);
   s.l2_section_mib = reader.number("l2_section_mib", {.min = 0, .max = 1e6}, 0);
   s.cluster = small(reader, "cluster", 1, 16, 1);
+  s.pair = reader.boolean("pair", false);
   s.split = choice(reader, "split", kSplitPolicies, std::optional(SplitPolicy::none));
   s.fixed_splits = small(reader, "fixed_splits", 1, 4096, 1);
   s.max_splits = small(reader, "max_splits", 1, 4096, 128);
@@ -223,7 +226,9 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.kv_descending = reader.boolean("kv_descending", true);
   s.v_in_k = reader.boolean("v_in_k", false);
   s.paged = reader.boolean("paged", false);
+  s.scattered_pages = reader.boolean("scattered_pages", false);
   s.whole_tile_loads = reader.boolean("whole_tile_loads", false);
+  s.request_bytes = small(reader, "request_bytes", 0, 1024, 0);
   s.page_tokens = small(reader, "page_tokens", 1, 1 << 20, 64);
   s.consumer_global_round_trips = small(reader, "consumer_global_round_trips", 0, 64, 0);
   s.scheduler_batch_entries = small(reader, "scheduler_batch_entries", 0, 1024, 0);

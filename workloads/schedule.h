@@ -45,6 +45,7 @@ struct TileRule {
   bool split_columns = false;    // consumers share the columns of V (and O) instead of the rows; the first one scores for all
   bool each_scores = false;      // with split_columns: every consumer scores all rows by itself
   int k_pieces = 1;              // parts of K's columns that are loaded and released one by one (accumulators in TMEM)
+  int v_pieces = 1;              // the same of V's
   int cta_columns = 0;           // > 0: columns of V and O per CTA, which scores for them anew (accumulators in TMEM)
   int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
@@ -79,7 +80,7 @@ struct BackwardRules {
 };
 
 // Rules restated in MODELLING_NOTES decode section 4; stream_k: families/stream_k.h, flashinfer: families/splits.h.
-enum class SplitPolicy { none, fixed, fa2, fa3, trtllm, flashinfer, flashinfer_mla, stream_k };
+enum class SplitPolicy { none, fixed, fa2, fa3, trtllm, flashinfer, flashinfer_mla, cutlass_mla, stream_k };
 enum class Combine { none, kernel, last_cta, owner };                       // owner: of the first KV tile, with stream_k
 enum class MaskPolicy { partial_tiles, all_tiles, all_or_none, no_tiles };  // all_or_none: all visited tiles where any needs it
 
@@ -163,9 +164,14 @@ struct Schedule {
   bool batch_fastest = false;                           // slabs run over batch entries first, then heads (FA2's grid)
   double l2_section_mib = 0;                            // causal: heads per section = this / KV bytes per head (0: no sections)
   int cluster = 1;
-  bool v_in_k = false;  // V is a view of the loaded K tile: for variants that keep both in one tensor (MLA), and only for those
-  bool paged = false;   // K/V through a block table
+  bool pair = false;  // the two CTAs of a cluster multiply together (tcgen05 cta_group::2): each has half of the rows, of K and of V
+  // For variants that keep both in one tensor (MLA), and only for those: V is a view of the loaded K tile, or, where accumulators lie in
+  // TMEM, loaded anew from K's tensor (a CTA of a pair multiplies other halves of the two).
+  bool v_in_k = false;
+  bool paged = false;  // K/V through a block table
   int page_tokens = 64;
+  int request_bytes = 0;                // cp.async: bytes of a row that the lanes of a warp copy side by side; 0: whole lines
+  bool scattered_pages = false;         // pages lie in no order: each is a place of its own for address translation
   bool whole_tile_loads = false;        // K and V tiles are fetched whole, also beyond the last key
   int consumer_global_round_trips = 0;  // dependent L2 reads of each consumer before an item's first trip (lengths, split count)
   int scheduler_batch_entries = 0;      // batch entries that one step of the work-tile search covers (FA3: a warp's lanes); 0: no search

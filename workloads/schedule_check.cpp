@@ -131,7 +131,7 @@ void check_rules(const Schedule& s, FieldReader& reader) {
   if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");
   const bool warpgroup = s.mma == ir::MmaKind::wgmma_ss;
   const bool cores = s.isas == std::vector<std::string>{"simd"};  // the product takes any number of rows
-  const int rows = s.mma == ir::MmaKind::tcgen05 ? 128 : warpgroup ? 64 : cores ? 1 : 16;
+  const int rows = s.mma == ir::MmaKind::tcgen05 ? (s.pair ? 64 : 32) : warpgroup ? 64 : cores ? 1 : 16;
   constexpr int kColumns = 8;
   const bool alone = s.agents.size() == 1;
   std::vector<FieldReader> readers = reader.children("tiles");
@@ -149,10 +149,12 @@ void check_rules(const Schedule& s, FieldReader& reader) {
     if (rule.split_columns &&
         (alone || !rule.p_in_smem || s.v_in_k == rule.each_scores || s.mma == ir::MmaKind::tcgen05 || s.q_in_registers))
       at.issue("split_columns", "needs a producer, either v_in_k or each_scores, P in SMEM and accumulators in registers", "false");
-    if (rule.k_pieces > 1 && (s.mma != ir::MmaKind::tcgen05 || rule.kv_ring > 0 || s.v_in_k))
-      at.issue("k_pieces", "needs tcgen05, and K in slots of its own", "1");
     const bool stores_apart =
         std::any_of(s.agents.begin(), s.agents.end(), [](const AgentSpec& a) { return a.kind == AgentKind::epilogue; });
+    if (rule.k_pieces > 1 && (s.mma != ir::MmaKind::tcgen05 || rule.kv_ring > 0))
+      at.issue("k_pieces", "needs tcgen05, and K in slots of its own", "1");
+    if (rule.v_pieces > 1 && (s.mma != ir::MmaKind::tcgen05 || rule.kv_ring > 0 || rule.cta_columns > 0 || stores_apart))
+      at.issue("v_pieces", "needs tcgen05 without an agent of kind epilogue, and V in slots of its own", "1");
     if (rule.cta_columns > 0 &&
         (s.mma != ir::MmaKind::tcgen05 || s.split != SplitPolicy::none || stores_apart || rule.cta_columns % 16 != 0))
       at.issue("cta_columns", "needs tcgen05 without splits and without an agent of kind epilogue", "0, or a multiple of 16");
@@ -227,8 +229,10 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
                                       std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.consumers > 1; })))
     reader.issue("combine", "by the owner needs one computing agent with O in registers", "kernel");
   const bool joint = std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.kv_ring > 0 || r.stages_v > 0; });
-  if (s.v_in_k && (joint || s.stage_o_in_v || s.form == "unfused" || s.mma == ir::MmaKind::tcgen05))
-    reader.issue("v_in_k", "is for fused kernels with accumulators in registers that store O from them", "false");
+  const bool view = s.mma != ir::MmaKind::tcgen05;
+  if (s.v_in_k && ((joint && view) || s.stage_o_in_v || s.form == "unfused"))
+    reader.issue("v_in_k", "is for fused kernels that store O from registers, and without slots of V's own unless tcgen05", "false");
+  if (s.pair && (s.cluster != 2 || s.mma != ir::MmaKind::tcgen05)) reader.issue("pair", "is for tcgen05 in clusters of two CTAs", "false");
   if (s.form == "unfused" && splits) reader.issue("split", "is not for the unfused form", "none");
   if (s.pack_gqa && s.pack_gqa_decode_only) reader.issue("pack_gqa_decode_only", "contradicts pack_gqa", "one of the two");
   if (s.form == "unfused" && (s.pack_gqa || s.pack_gqa_decode_only)) reader.issue("pack_gqa", "is not for the unfused form", "false");

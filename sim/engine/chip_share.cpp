@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/engine/chip_share.h"
 
+#include <algorithm>
+
 #include "sim/core/error.h"
 
 namespace attnsim {
@@ -40,6 +42,24 @@ int ctas_per_sm(const ir::Kernel& kernel, const Chip& chip) {
   return ctas;
 }
 
+namespace {
+
+// Pieces whose address translation the chip does not hold come one after another.
+double translated_bytes_per_cycle(const ir::Scatter& scatter, const Chip& chip, double clock_mhz) {
+  constexpr double kGib = 1024.0 * 1024 * 1024;
+  const double held = chip.hbm.translated_gib * kGib;
+  if (scatter.piece_bytes <= 0 || held <= 0 || scatter.spread_bytes <= held || chip.hbm.translation_ns <= 0) return kUnlimitedBytesPerCycle;
+  const double missing = 1 - held / scatter.spread_bytes;
+  return per_cycle(GigabytesPerSecond(scatter.piece_bytes / (missing * chip.hbm.translation_ns)), Megahertz(clock_mhz)).count();
+}
+
+double requested_bytes_per_cycle(const ir::Kernel& kernel, const Chip& chip) {
+  if (kernel.request_bytes == 0 || chip.sm.l2_requests_per_clk <= 0) return kUnlimitedBytesPerCycle;
+  return kernel.request_bytes * chip.sm.l2_requests_per_clk;
+}
+
+}  // namespace
+
 MachineConfig whole_chip(const ir::Kernel& kernel, const Chip& chip, const Conditions& conditions, double clock_mhz) {
   MachineConfig config;
   config.sms = chip.sm.count;
@@ -47,8 +67,9 @@ MachineConfig whole_chip(const ir::Kernel& kernel, const Chip& chip, const Condi
   config.gpcs = chip.sm.gpcs;
   config.clock_mhz = clock_mhz;
   const auto per_tick = [](double bytes_per_cycle) { return bytes_per_cycle / static_cast<double>(kTicksPerCycle); };
-  const double hbm = per_cycle(GigabytesPerSecond(chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency), Megahertz(clock_mhz)).count();
-  config.rates.port = per_tick(chip.sm.l2_port_bytes_per_clk);
+  const double sustained = per_cycle(GigabytesPerSecond(chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency), Megahertz(clock_mhz)).count();
+  const double hbm = std::min(sustained, translated_bytes_per_cycle(kernel.scatter, chip, clock_mhz));
+  config.rates.port = per_tick(std::min(chip.sm.l2_port_bytes_per_clk, requested_bytes_per_cycle(kernel, chip)));
   config.rates.l2 = per_tick(has_effect(conditions, "l2_contention") ? chip.l2.bandwidth_bytes_per_clk : kUnlimitedBytesPerCycle);
   config.rates.hbm = per_tick(has_effect(conditions, "hbm_bandwidth") ? hbm : kUnlimitedBytesPerCycle);
   config.hbm_write_cost = chip.hbm.write_cost;

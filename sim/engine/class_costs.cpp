@@ -161,6 +161,7 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
   kernel_.name = kernel.name;
   kernel_.program = kernel.program;
   kernel_.grid.policy = kernel.grid.policy == ir::GridPolicy::lists ? ir::GridPolicy::persistent_dynamic : kernel.grid.policy;
+  kernel_.grid.cluster = kernel.grid.cluster;  // which fetches shared tiles in parts
   selected_.kernel = &kernel_;
   slice_.sms = 1;
   slice_.cache = nullptr;

@@ -25,8 +25,9 @@ std::uint64_t rows_mask(std::int64_t first, std::int64_t count) {
 
 L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capacity_bytes_(capacity.count()) {
   for (const ir::Tensor& tensor : tensors) {
-    const std::int64_t row_bytes = std::max<std::int64_t>(1, tensor.cols * ir::bits_of(tensor.dtype) / 8);
+    const std::int64_t row_bytes = std::max<std::int64_t>(1, tensor.cols * ir::bits_of(tensor.dtype) / 8 / tensor.column_parts);
     row_bytes_.push_back(row_bytes);
+    parts_.push_back(tensor.column_parts);
     const std::int64_t rows = std::clamp<std::int64_t>(kBlockBytes / row_bytes, 1, kMostRows);
     block_rows_.push_back(rows);
     block_shift_.push_back(std::has_single_bit(static_cast<std::uint64_t>(rows)) ? std::countr_zero(static_cast<std::uint64_t>(rows)) : -1);
@@ -52,10 +53,19 @@ L2Outcome L2Cache::access_shared(const SharedMemory& shared, std::int64_t row, s
   return sum;
 }
 
-L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write) {
+L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, std::int64_t begin,
+                          std::int64_t bytes) {
   L2Outcome outcome;
   const auto t = static_cast<std::size_t>(tensor);
   if (shared_[t].tensor != ir::kNone) return access_shared(shared_[t], slab * shared_[t].own_rows + row, rows, write);
+  const std::int64_t first = begin / row_bytes_[t];
+  const std::int64_t end = bytes == 0 ? parts_[t] : std::min(parts_[t], (begin + bytes + row_bytes_[t] - 1) / row_bytes_[t]);
+  for (std::int64_t part = first; part < end; ++part) access_part(tensor, slab * parts_[t] + part, row, rows, write, outcome);
+  return outcome;
+}
+
+void L2Cache::access_part(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, L2Outcome& outcome) {
+  const auto t = static_cast<std::size_t>(tensor);
   const std::int64_t end = row + rows;
   while (row < end) {
     const std::int64_t block = block_shift_[t] >= 0 ? row >> block_shift_[t] : row / block_rows_[t];
@@ -76,7 +86,6 @@ L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t r
     outcome.written_back_bytes += evict_to_capacity();
     row = next;
   }
-  return outcome;
 }
 
 std::size_t L2Cache::Index::home(std::uint64_t key) const {

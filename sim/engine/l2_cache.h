@@ -22,8 +22,10 @@ class L2Cache {
  public:
   L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors);
 
-  // Rows [row, row + rows) of a tensor's slab. A write makes its bytes present and dirty without fetching them.
-  L2Outcome access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write);
+  // Rows [row, row + rows) of a tensor's slab, of each the bytes [begin, begin + bytes), in whole column parts; bytes 0: all. A write makes
+  // its bytes present and dirty without fetching them.
+  L2Outcome access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, std::int64_t begin = 0,
+                   std::int64_t bytes = 0);
 
  private:
   struct Block {
@@ -37,6 +39,7 @@ class L2Cache {
     std::int64_t own_rows = 1;  // of a slab of the tensor that shares it
     std::int64_t side_by_side = 1;
   };
+  void access_part(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, L2Outcome& outcome);
   L2Outcome access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write);
   std::int32_t find_or_insert(std::uint64_t key);
   [[nodiscard]] std::int32_t random_block();
@@ -46,7 +49,8 @@ class L2Cache {
 
   std::int64_t capacity_bytes_;
   std::int64_t used_bytes_ = 0;
-  std::vector<std::int64_t> row_bytes_;   // by tensor
+  std::vector<std::int64_t> row_bytes_;   // by tensor, of one column part
+  std::vector<std::int64_t> parts_;       // by tensor
   std::vector<std::int64_t> block_rows_;  // by tensor
   std::vector<int> block_shift_;          // their binary logarithm; -1: not whole
   std::vector<SharedMemory> shared_;      // by tensor

@@ -43,11 +43,14 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
       earliest_(config.sms) {
   std::swap(storage_, spare_storage());
   row_bytes_.resize(plan_.step_count);
+  row_begin_.resize(plan_.step_count);
   for (const PlannedAgent& agent : plan_.agents) {
     for (const auto& section : agent.sections) {
       for (const PlannedStep& step : section) {
         if (step.copied == ir::kNone || step.access.tensor == ir::kNone) continue;
-        row_bytes_[step.id] = row_bytes(kernel_.program, step.copied, tensors[static_cast<std::size_t>(step.access.tensor)]);
+        const ir::Tensor& tensor = tensors[static_cast<std::size_t>(step.access.tensor)];
+        row_bytes_[step.id] = row_bytes(kernel_.program, step.copied, tensor);
+        row_begin_[step.id] = step.access.column_begin * ir::bits_of(tensor.dtype) / 8;
       }
     }
   }

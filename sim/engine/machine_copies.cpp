@@ -35,8 +35,9 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
   std::int64_t miss = 0;
   if (bytes > 0) {
     if (config_.cache != nullptr) {
+      const bool writes = transfer.is_store && !atomic;
       L2Outcome outcome =
-          config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, transfer.is_store && !atomic);
+          config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, writes, row_begin_[step.id], row_bytes);
       if (!transfer.is_store || atomic) {
         miss = std::min(outcome.miss_bytes, valid_bytes);
         hit = bytes - miss;

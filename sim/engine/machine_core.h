@@ -197,6 +197,7 @@ class Machine {
   const ir::Kernel& kernel_;
   const KernelPlan& plan_;
   std::vector<std::int64_t> row_bytes_;  // by step
+  std::vector<std::int64_t> row_begin_;  // by step: bytes of a row before those
   const MachineConfig& config_;
   ir::ItemSequence sequence_;
   MemorySystem memory_;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
+#include <vector>
 
 #include "sim/engine/footprint.h"
 #include "sim/engine/kernel_plan.h"
@@ -127,6 +129,27 @@ struct Walked {
   bool atomic = false;
 };
 
+// Columns of the rows of a trip that other loads of the agent have brought into L2 (V, where it is a part of K).
+class Brought {
+ public:
+  // Whether the access finds all of its columns there; they are from now on.
+  bool covers(const ir::Access& access, const ir::Tensor& tensor, double row_bytes) {
+    const int begin = access.column_begin;
+    const int end = begin + static_cast<int>(row_bytes * 8 / ir::bits_of(tensor.dtype));
+    std::vector<bool>& columns = columns_[access.tensor];
+    if (columns.empty()) columns.resize(static_cast<std::size_t>(tensor.cols));
+    bool all = true;
+    for (int c = begin; c < end; ++c) {
+      all = all && columns[static_cast<std::size_t>(c)];
+      columns[static_cast<std::size_t>(c)] = true;
+    }
+    return all;
+  }
+
+ private:
+  std::map<ir::TensorId, std::vector<bool>> columns_;
+};
+
 }  // namespace
 
 MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const MachineConfig& config,
@@ -188,12 +211,14 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   for (const ir::Agent& agent : kernel.program.agents) {
     if (panels) break;
     for (std::size_t s = 0; s < agent.sections.size(); ++s) {
+      Brought brought;
       for (const ir::Op& op : agent.sections[s]) {
         const bool atomic = op.kind == ir::OpKind::atomic;
         if (op.kind != ir::OpKind::load && op.kind != ir::OpKind::store && !atomic) continue;
         const ir::Tensor& tensor = tensors[static_cast<std::size_t>(op.access.tensor)];
         const auto row =
             static_cast<double>(row_bytes(kernel.program, op.kind == ir::OpKind::load ? op.out.front() : op.in.front(), tensor));
+        const bool again = op.kind == ir::OpKind::load && op.access.row_from == ir::RowFrom::trip && brought.covers(op.access, tensor, row);
         for (const ir::ItemFamily& family : kernel.families) {
           const auto slabs = static_cast<double>(family.slab_count);
           double rows = 0;
@@ -238,6 +263,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
             continue;
           }
           if (!atomic) loaded += bytes;
+          if (again) continue;
           if (op.access.row_from != ir::RowFrom::trip || high < 0) {
             const double from_hbm = stays ? std::min(moved, static_cast<double>(tensor.bytes().count())) : moved;
             fetched += from_hbm;

@@ -72,11 +72,19 @@ struct Grid {
   std::vector<std::vector<std::int64_t>> lists;  // GridPolicy::lists: positions in the grid order
 };
 
+// Pages of a cache that lie anywhere in it: what HBM reads are pieces of so many bytes at places all over so many bytes.
+struct Scatter {
+  double piece_bytes = 0;  // 0: what is read lies together
+  double spread_bytes = 0;
+};
+
 struct Kernel {
   std::string name;
   Program program;
   std::vector<ItemFamily> families;
   Grid grid;
+  Scatter scatter = {};
+  int request_bytes = 0;  // of its copies by threads that lie together; 0: whole lines
 };
 
 // The items of a kernel in grid order. Positions are 0 .. size() - 1; families follow one another.

@@ -27,6 +27,7 @@ struct Tensor {
   // r % other.rows of the cols / other.cols slabs from r / other.rows * (cols / other.cols) on (a KV cache written for all heads of a
   // token, read by head).
   TensorId same_memory = kNone;
+  int column_parts = 1;  // equal parts of the columns that are loaded one by one
   [[nodiscard]] Bytes bytes() const;
 };
 

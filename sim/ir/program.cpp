@@ -44,15 +44,18 @@ std::int64_t space_bytes(const std::vector<Tile>& tiles, Space space, Size size_
 }  // namespace
 
 std::int64_t Program::smem_bytes() const {
-  return space_bytes(tiles, Space::smem,
-                     [&](TileId id) { return (stored_elements(id) * bits_of(tiles[static_cast<std::size_t>(id)].dtype) + 7) / 8; });
+  return space_bytes(tiles, Space::smem, [&](TileId id) {
+    const Tile& tile = tiles[static_cast<std::size_t>(id)];
+    return (stored_elements(id) / tile.shared_by * bits_of(tile.dtype) + 7) / 8;
+  });
 }
 
 std::int64_t Program::tmem_bytes() const {
   constexpr int kLanes = 128;
   return space_bytes(tiles, Space::tmem, [&](TileId id) {
     const Tile& tile = tiles[static_cast<std::size_t>(id)];
-    const int rows = (padded(tile.rows) + kLanes - 1) / kLanes * kLanes;
+    const int lanes = kLanes / tile.shared_by;
+    const int rows = (padded(tile.rows) + lanes - 1) / lanes * lanes;
     return static_cast<std::int64_t>(rows) * padded(tile.cols) * bits_of(tile.dtype) / 8;
   });
 }

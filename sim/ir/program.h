@@ -78,6 +78,9 @@ struct Tile {
   // storage and is never written: who reads it reads what was loaded there (MLA's V in K: one loaded tile as both operands).
   TileId view_of = kNone;
   int view_column = 0;
+  // CTAs of a cluster that hold it together (tcgen05 pairs): each has a part of the rows of an SMEM tile; an accumulator's rows lie in as
+  // many parts of the lanes, each with a part of the columns.
+  int shared_by = 1;
 };
 
 // Loads that several agents issue in part (cp.async by all warps) use arrivals > 1.

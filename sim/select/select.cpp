@@ -108,7 +108,8 @@ class Selector {
     const ir::Tile& a = tile(op.in[0]);
     const ir::Tile& b = tile(op.in[1]);
     const ir::Tile& d = tile(op.out[0]);
-    const double m = ceil_to(program_.padded(d.rows), rule->second.m);
+    // A pair with 64 rows a CTA spreads them over all lanes, half of the columns each.
+    const double m = ceil_to(program_.padded(d.rows), op.pair ? rule->second.m / 2 : rule->second.m);
     const double n = ceil_to(program_.padded(d.cols), rule->second.n);
     const double k = ceil_to(program_.padded(op.a_transposed ? a.rows : a.cols), rule->second.k);
     const double rate = chip_.tensor_flop_per_clk(std::string(ir::name_of(a.dtype)));

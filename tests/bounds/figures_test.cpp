@@ -31,6 +31,7 @@ Better better(const std::string& path) {
           "sm.smem_kib",
           "sm.smem_bytes_per_clk",
           "sm.l2_port_bytes_per_clk",
+          "sm.l2_requests_per_clk",
           "tensor.efficiency",
           "clock.boost_mhz",
           "l2.capacity_mib",

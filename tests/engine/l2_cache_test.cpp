@@ -119,3 +119,14 @@ TEST_CASE("rows written for all heads of a token are found again head by head") 
   CHECK(cache.access(0, 3, 7, 1, false).hit_bytes == 256);
   CHECK(cache.access(0, 0, 7, 1, false).miss_bytes == 256);
 }
+
+TEST_CASE("columns that are loaded in parts are present by parts") {
+  auto t = tensors();
+  t[0].column_parts = 4;  // of 64 bytes a row
+  L2Cache cache(Bytes(1 << 20), t);
+  CHECK(cache.access(0, 0, 0, 64, false, 64, 64).miss_bytes == kBlock / 4);
+  CHECK(cache.access(0, 0, 0, 64, false, 0, 128).miss_bytes == kBlock / 4);
+  const L2Outcome whole = cache.access(0, 0, 0, 64, false);
+  CHECK(whole.hit_bytes == kBlock / 2);
+  CHECK(whole.miss_bytes == kBlock / 2);
+}

@@ -69,3 +69,59 @@ TEST_CASE("windows that start at other rows do not walk in step") {
   CHECK(windows(1).hit_fraction * loaded <= walked / 8);
   CHECK(windows(1).hit_fraction > 0);
 }
+
+TEST_CASE("V that is a part of K is fetched with it") {
+  Problem problem;
+  problem.batch = 4;
+  problem.q_heads = 128;
+  problem.kv_heads = 1;
+  problem.q_len = {1};
+  problem.kv_len = {8192};
+  problem.head_dim_qk = 576;
+  problem.head_dim_v = 512;
+  const Chip chip = load_chip("b200");
+  const ir::Pipeline pipeline = lower(variant("mla-decode"), problem, load_schedule("cutlass-mla-sm100"), chip);
+  const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
+  const Conditions conditions;
+  const MachineConfig config = whole_chip(kernel, chip, conditions, chip.clock.boost_mhz);
+  const MachineResult counted = count_work(select_instructions(kernel, chip), pipeline.tensors(), config, chip);
+  const double cache_bytes = 4.0 * 8192 * 576 * 2;
+  const double q_bytes = 4.0 * 128 * 576 * 2 * 16;  // by each split
+  CHECK(counted.loaded_bytes == Approx(cache_bytes * (576 + 512) / 576 + q_bytes).epsilon(2e-2));
+  const Residency residency = estimate_residency(kernel, pipeline.tensors(), chip, conditions, config, counted.loaded_bytes);
+  CHECK((1 - residency.hit_fraction) * counted.loaded_bytes == Approx(cache_bytes).epsilon(2e-2));
+}
+
+TEST_CASE("pieces whose address translation the chip does not hold come one after another") {
+  Chip chip = load_chip("b200");
+  chip.hbm.translated_gib = 1;
+  chip.hbm.translation_ns = 2;
+  ir::Kernel kernel;
+  kernel.program.agents.push_back({"all", 4, 64, {}});
+  const double per_cycle_at_1_ghz = 1e-9;
+  const auto hbm = [&](ir::Scatter scatter) {
+    kernel.scatter = scatter;
+    const MachineConfig config = whole_chip(kernel, chip, {}, 1000);
+    return config.rates.hbm * static_cast<double>(kTicksPerCycle) / per_cycle_at_1_ghz;
+  };
+  const double sustained = chip.hbm.bandwidth_gb_per_s * chip.hbm.efficiency * 1e9;
+  constexpr double kGib = 1024.0 * 1024 * 1024;
+  CHECK(hbm({}) == Approx(sustained));
+  CHECK(hbm({2048, kGib}) == Approx(sustained));                 // all of it is held
+  CHECK(hbm({2048, 4 * kGib}) == Approx(2048 / (0.75 * 2e-9)));  // three quarters are not
+  CHECK(hbm({1 << 20, 4 * kGib}) == Approx(sustained));
+}
+
+TEST_CASE("copies of short pieces are limited by their number") {
+  Chip chip = load_chip("b200");
+  chip.sm.l2_requests_per_clk = 0.5;
+  ir::Kernel kernel;
+  kernel.program.agents.push_back({"all", 4, 64, {}});
+  const auto port = [&](int bytes) {
+    kernel.request_bytes = bytes;
+    return whole_chip(kernel, chip, {}, 1000).rates.port * static_cast<double>(kTicksPerCycle);
+  };
+  CHECK(port(0) == Approx(64));
+  CHECK(port(32) == Approx(16));
+  CHECK(port(1024) == Approx(64));
+}

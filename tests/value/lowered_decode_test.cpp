@@ -72,6 +72,15 @@ DecodeCase draw_mla(test::Draw& draw, const std::string& schedule, const Chip& c
   return c;
 }
 
+// Pairs of CTAs have 64 heads each.
+DecodeCase draw_mla_pairs(test::Draw& draw, const std::string& schedule, const Chip& chip) {
+  DecodeCase c = draw_mla(draw, schedule, chip);
+  c.problem.q_heads = 128;
+  c.problem.head_dim_qk = draw.pick<std::int64_t>({560, 576});
+  c.problem.head_dim_v = draw.pick<std::int64_t>({450, 512});
+  return c;
+}
+
 void check_random(const std::string& schedule, const Chip& chip, DecodeCase (*draw_case)(test::Draw&, const std::string&, const Chip&),
                   int cases) {
   test::Draw draw(7);
@@ -154,6 +163,7 @@ TEST_CASE("MLA decode agrees with the reference on 50 random shapes each", "[val
   check_random("flashinfer-mla-sm90", test::h100(), draw_mla, 50);
   check_random("flashinfer-mla-sm80", test::a100(), draw_mla, 50);
   check_random("mla-generic", test::a100(), draw_mla, 50);
+  check_random("cutlass-mla-sm100", test::b200(), draw_mla_pairs, 15);
 }
 
 TEST_CASE("a stream-K kernel without its flags, or with a piece too short, gives wrong values", "[value]") {
@@ -209,6 +219,24 @@ TEST_CASE("MLA loads its cache once and reads it as K and as V", "[value]") {
     }
     CHECK(views == (schedule == "flashmla-sm90" ? 2 : 1));
   }
+}
+
+TEST_CASE("a pair of CTAs loads K and V from MLA's one cache and holds half of each", "[value]") {
+  DecodeCase c = mla_case("cutlass-mla-sm100", test::b200());
+  c.problem.q_heads = 128;
+  c.problem.head_dim_qk = 576;
+  c.problem.head_dim_v = 512;
+  const ir::Pipeline pipeline = lowered(c);
+  const ir::Kernel& kernel = kernel_of(pipeline);
+  const ir::TensorId cache = kernel.program.agents.front().sections.at(1).back().access.tensor;
+  CHECK(pipeline.tensors()[static_cast<std::size_t>(cache)].name == "k");
+  CHECK(std::none_of(pipeline.tensors().begin(), pipeline.tensors().end(), [](const ir::Tensor& t) { return t.name == "v"; }));
+  // 64 rows of Q, halves of 128 keys of K and V, a row factor and a maximum.
+  CHECK(kernel.program.smem_bytes() == 2 * (64 * 576 + 64 * 576 + 128 * 256) + 2 * 4 * 64);
+  // 64 rows of two S and one O: half of their columns on all lanes.
+  CHECK(kernel.program.tmem_bytes() == 4 * 64 * (2 * 128 + 512));
+  c.problem.q_heads = 16;
+  CHECK_THROWS_AS(lowered(c), ConfigError);
 }
 
 TEST_CASE("MLA with a view moved, or a wait between its agents dropped, gives wrong values", "[value]") {

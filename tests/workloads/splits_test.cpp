@@ -97,3 +97,15 @@ TEST_CASE("FlashInfer's plan for MLA shares all keys equally and rounds up") {
   in.entries = {{1, 16, 8000}};
   CHECK(flashinfer_mla_chunk(in) == 192);  // 60.6
 }
+
+TEST_CASE("CUTLASS' plan for MLA gives every row tile its SMs and the ranges equal numbers of tiles") {
+  const Schedule mla = schedule(SplitPolicy::cutlass_mla, 32);
+  SplitInput in{.row_tiles = 2 * 32, .blocks = 64, .kv_len = 8192, .batch = 32, .sms = 148};
+  CHECK(split_count(mla, in) == 2);  // 148 / 64
+  in.row_tiles = 8;
+  CHECK(split_count(mla, in) == 16);  // 18 wanted: four tiles each, and 64 / 4
+  in.row_tiles = 2;
+  CHECK(split_count(mla, in) == 32);  // 64 wanted
+  in.row_tiles = 512;
+  CHECK(split_count(mla, in) == 1);
+}

@@ -50,6 +50,13 @@ std::int64_t trtllm_splits(const SplitInput& in, std::int64_t most) {
   return std::min({ceil_div(in.kv_len, kKeysPerSplit), in.sms / in.row_tiles, most});
 }
 
+// CUTLASS examples/77_blackwell_fmha/device/sm100_mla.hpp and FlashInfer's CuTe DSL port: as many as leave every row tile its SMs, then no
+// more than have the same number of KV tiles each.
+std::int64_t cutlass_mla_splits(const SplitInput& in, std::int64_t most) {
+  const std::int64_t wanted = std::min(in.blocks, std::max<std::int64_t>(1, in.sms / in.row_tiles));
+  return std::min(ceil_div(in.blocks, ceil_div(in.blocks, wanted)), most);
+}
+
 // Ranges of one KV head over the whole batch.
 std::int64_t ranges(const PlanInput& in, std::int64_t pages_per_range) {
   std::int64_t n = 0;
@@ -106,6 +113,7 @@ std::int64_t split_count(const Schedule& schedule, const SplitInput& input) {
     case SplitPolicy::fa2: return std::max<std::int64_t>(1, fa2_splits(input, most));
     case SplitPolicy::fa3: return std::max<std::int64_t>(1, fa3_splits(input, most));
     case SplitPolicy::trtllm: return std::max<std::int64_t>(1, trtllm_splits(input, most));
+    case SplitPolicy::cutlass_mla: return std::max<std::int64_t>(1, cutlass_mla_splits(input, most));
     case SplitPolicy::flashinfer:
     case SplitPolicy::flashinfer_mla: return std::clamp<std::int64_t>(ceil_div(input.kv_len, input.chunk), 1, most);
     case SplitPolicy::stream_k: break;  // no count: families/stream_k.h

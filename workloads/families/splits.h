@@ -44,6 +44,7 @@ struct PlanInput {
 //   fa2     smallest count whose wave efficiency over 2 x SMs slots is >= 0.85 of the best; 1 when 80 % of the slots are taken
 //   fa3     ceil(blocks / ceil(1.1 x total blocks / SMs)); 1 for more than 992 batch entries
 //   trtllm  min(ceil(kv_len / 512), SMs / row tiles), kv_len: what the window leaves of it
+//   cutlass_mla  w = min(blocks, SMs / row tiles), then ceil(blocks / ceil(blocks / w))
 //   flashinfer, flashinfer_mla  ceil(kv_len / chunk)
 // Never more than schedule.max_splits, never less than 1.
 [[nodiscard]] std::int64_t split_count(const Schedule& schedule, const SplitInput& input);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "sim/core/error.h"
@@ -78,9 +79,11 @@ struct TensorMaker {
   ir::TensorId queries(const char* name, int cols, ir::DType dtype, ir::TensorRole role) const {
     return builder.tensor({name, plan.slabs, outside(role) ? plan.boxes->q_rows : plan.rows, cols, dtype, role, stored(true)});
   }
-  ir::TensorId keys(const char* name, int cols, ir::TensorRole role) const {
-    return builder.tensor(
-        {name, plan.kv_slabs, outside(role) ? plan.boxes->kv_rows : plan.kv_len, cols, plan.dtype_kv, role, stored(false)});
+  // `piece`: columns that are loaded at once.
+  ir::TensorId keys(const char* name, int cols, ir::TensorRole role, int piece) const {
+    ir::Tensor tensor{name, plan.kv_slabs, outside(role) ? plan.boxes->kv_rows : plan.kv_len, cols, plan.dtype_kv, role, stored(false)};
+    if (cols % piece == 0) tensor.column_parts = cols / piece;
+    return builder.tensor(tensor);
   }
 };
 
@@ -89,8 +92,11 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   TileListTensors t;
   t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
   const ir::TensorRole cached = writes_cache ? ir::TensorRole::intermediate : ir::TensorRole::input;
-  t.k = plan.k_is_q ? t.q : make.keys("k", plan.head_dim_qk, cached);
-  t.v = plan.v_in_k ? t.k : make.keys("v", plan.head_dim_v, cached);
+  const int k_piece = plan.padded_qk / plan.rule.k_pieces;
+  const int v_piece = plan.padded_v / plan.rule.v_pieces;
+  t.k =
+      plan.k_is_q ? t.q : make.keys("k", plan.head_dim_qk, cached, plan.v_in_k && !plan.v_is_view() ? std::gcd(k_piece, v_piece) : k_piece);
+  t.v = plan.v_in_k ? t.k : make.keys("v", plan.head_dim_v, cached, v_piece);
   t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
   t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
@@ -138,8 +144,8 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
 TileListTensors hold_in_boxes(ir::PipelineBuilder& builder, const TileListPlan& plan, TileListTensors t) {
   const TensorMaker make{builder, plan};
   t.q = make.queries("q_boxes", plan.head_dim_qk, plan.dtype, ir::TensorRole::intermediate);
-  t.k = make.keys("k_boxes", plan.head_dim_qk, ir::TensorRole::intermediate);
-  t.v = make.keys("v_boxes", plan.head_dim_v, ir::TensorRole::intermediate);
+  t.k = make.keys("k_boxes", plan.head_dim_qk, ir::TensorRole::intermediate, plan.head_dim_qk);
+  t.v = make.keys("v_boxes", plan.head_dim_v, ir::TensorRole::intermediate, plan.head_dim_v);
   t.o = make.queries("o_boxes", plan.head_dim_v, plan.dtype, ir::TensorRole::intermediate);
   t.lse = make.queries("lse_boxes", 1, ir::DType::f32, ir::TensorRole::intermediate);
   return t;
@@ -156,6 +162,16 @@ void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip
   }
 }
 
+// A page is a piece of K and one of V, of one head.
+ir::Scatter scatter_of(const TileListPlan& plan, const Schedule& schedule) {
+  const double bytes = ir::bits_of(plan.dtype_kv) / 8.0;
+  const double columns = plan.v_in_k ? plan.head_dim_qk : plan.head_dim_qk + plan.head_dim_v;
+  const double pieces = plan.v_in_k ? 1 : 2;
+  std::int64_t keys = 0;
+  for (const BatchGroup& group : plan.groups) keys += group.slab_count * group.set.kv_len();
+  return {schedule.page_tokens * columns * bytes / pieces, static_cast<double>(keys / plan.kv_divisor) * columns * bytes};
+}
+
 ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
   ir::Kernel kernel;
   kernel.name = "attention";
@@ -164,6 +180,8 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
   kernel.families = *plan.families;
   kernel.grid = plan.grid;
   kernel.grid.programmatic_launch = schedule.prepare_kernel;
+  kernel.request_bytes = schedule.request_bytes;
+  if (schedule.paged && schedule.scattered_pages) kernel.scatter = scatter_of(plan, schedule);
   return kernel;
 }
 

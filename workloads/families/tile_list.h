@@ -75,11 +75,12 @@ struct TileListPlan {
   bool owner = false;          // stream-K: the CTA that owns a row tile's first KV tile combines
   std::int64_t ctas = 0;       // stream-K: shares of the line of KV tiles
   bool k_is_q = false;         // one tensor
-  bool v_in_k = false;         // V's columns are the first ones of K: one tensor, loaded once
+  bool v_in_k = false;         // V's columns are the first ones of K: one tensor
   int search_round_trips = 0;  // dependent reads per item of the search for it over the batch entries, on average
   double exp2_polynomial = 0;  // on this chip
   bool empty_items = false;    // some item visits no KV tile
   bool trips_beyond = false;   // some trip visits a tile behind the last key
+  [[nodiscard]] bool v_is_view() const { return v_in_k && mma != ir::MmaKind::tcgen05; }  // of the loaded K
   [[nodiscard]] bool masks() const { return !code.keeps.empty(); }
   [[nodiscard]] bool keyless_trips() const { return cuts.mask() || trips_beyond; }  // a row may be without keys in a trip
   [[nodiscard]] int pages_per_tile(int page_tokens) const { return (rule.tile_kv + page_tokens - 1) / page_tokens; }

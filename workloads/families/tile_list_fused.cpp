@@ -78,10 +78,10 @@ SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
   t.q_full = b.token("q_full", c.plan.rule.split_columns ? 1 : agents);
   if (c.plan.persistent()) t.q_empty = b.token("q_empty", agents);
   t.k_full = b.token("k_full");
-  if (!c.plan.v_in_k) t.v_full = b.token("v_full");
+  if (!c.plan.v_is_view()) t.v_full = b.token("v_full");
   if (c.guard_slots) {
     t.k_empty = b.token("k_empty", agents);
-    t.v_empty = c.plan.v_in_k ? t.k_empty : b.token("v_empty", agents);
+    t.v_empty = c.plan.v_is_view() ? t.k_empty : b.token("v_empty", agents);
   }
   if (out_stage(c.plan, c.schedule) == OutStage::in_v) {
     if (agents > 1) t.pv_done = b.token("pv_done", agents);

@@ -44,9 +44,9 @@ struct SharedTokens {
   std::vector<ir::TokenId> turn;  // ping-pong, one per computing agent
 };
 
-// A part of K's columns with slots of its own.
-struct KPiece {
-  ir::TileId k = ir::kNone;
+// A part of K's or V's columns with slots of its own.
+struct Piece {
+  ir::TileId tile = ir::kNone;
   ir::TokenId full = ir::kNone;
   ir::TokenId empty = ir::kNone;
   int column = 0;
@@ -55,8 +55,9 @@ struct KPiece {
 
 struct SharedTiles {
   ir::TileId k = ir::kNone;
-  std::vector<KPiece> k_pieces;  // in the place of k, where it is loaded in parts
+  std::vector<Piece> k_pieces;  // in the place of k, where it is loaded in parts
   ir::TileId v = ir::kNone;
+  std::vector<Piece> v_pieces = {};
   ir::TileId metadata = ir::kNone;
   ir::TileId pages = ir::kNone;  // entries of the block table for one KV tile
   ops::Ops box = {};             // integer code: which box of the layout a trip's KV tile is

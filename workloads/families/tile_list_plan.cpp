@@ -427,6 +427,9 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
               "softcap, or a schedule without boxes");
     take_boxes(plan, schedule, rule);
   }
+  if (plan.padded_qk % rule.k_pieces != 0 || plan.padded_v % rule.v_pieces != 0)
+    illegal("/shape/head_dim_qk", std::to_string(plan.head_dim_qk),
+            fmt::format("is padded to columns that {} does not load in equal pieces", schedule.name));
   plan.mma_pv = plan.mma;
   if (plan.mma == ir::MmaKind::wgmma_ss && !rule.p_in_smem) plan.mma_pv = ir::MmaKind::wgmma_rs;
   for (const BatchGroup& group : plan.groups) {
@@ -439,6 +442,9 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   plan.cuts.other = plan.cuts.other || !same_bounds(plan.groups);
   plan_splits(plan, problem, schedule, chip);
   if (plan.grid.cluster > 1 && (!full_clusters(plan) || plan.owner)) plan.grid.cluster = 1;
+  if (schedule.pair && plan.grid.cluster == 1)
+    illegal("/shape", fmt::format("{} rows", plan.rows), fmt::format("do not fill the pairs of CTAs that {} multiplies in", schedule.name),
+            fmt::format("multiples of {}", 2 * rule.tile_q));
   auto families = std::make_shared<std::vector<ir::ItemFamily>>(whole_items(plan, schedule));
   plan.families = families;
   if (plan.cuts.other && keeps_whole_tiles(plan)) plan.cuts = {false, false, false, plan.cuts.extent};

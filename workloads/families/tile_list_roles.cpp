@@ -65,7 +65,7 @@ ops::Ops qk_role(const FusedContext& c, std::size_t index) {
 ops::Ops qk_release(const FusedContext& c, std::size_t index) {
   ops::Ops list;
   const std::vector<ir::TileId> after{c.compute[index].s};
-  if (c.guard_slots && !c.plan.v_in_k) list.push_back(ops::signal(c.tokens.k_empty, after));
+  if (c.guard_slots && !c.plan.v_is_view()) list.push_back(ops::signal(c.tokens.k_empty, after));
   if (c.tokens.q_empty != ir::kNone) list.push_back(ops::when(When::last_trip, ops::signal(c.tokens.q_empty, after)));
   return list;
 }
@@ -104,7 +104,7 @@ ops::Ops rescale_role(const FusedContext& c, std::size_t index) {
 ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
-  if (!placed(spec, "await_v") && !c.plan.v_in_k) list.push_back(ops::await(c.tokens.v_full));
+  if (!placed(spec, "await_v") && !c.plan.v_is_view()) list.push_back(ops::await(c.tokens.v_full));
   list.push_back(shared(c, ops::mma(t.p, widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide), t.o, c.plan.mma_pv, false, true)));
   if (c.schedule.o_in_memory) {
     list.push_back(ops::store(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain));
@@ -119,7 +119,7 @@ ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::strin
   if (role == "softmax") return softmax_role(c, index);
   if (role == "convert_p") return {ops::convert(t.s, t.p)};
   if (role == "rescale") return rescale_role(c, index);
-  if (role == "await_v") return c.plan.v_in_k ? ops::Ops{} : ops::Ops{ops::await(c.tokens.v_full)};
+  if (role == "await_v") return c.plan.v_is_view() ? ops::Ops{} : ops::Ops{ops::await(c.tokens.v_full)};
   if (role == "release_v") return {};
   if (role == "pv") return pv_role(c, spec, index);
   return load_role(c, role, c.compute.size() > 1 ? static_cast<int>(index) : ir::kNone);
@@ -173,14 +173,28 @@ SharedTiles kv_tiles(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId kv,
   const KvSlots slots = kv_slots(plan.rule);
   SharedTiles tiles;
   if (plan.rule.k_pieces == 1) tiles.k = b.smem("k", kv, d, plan.dtype_kv, slots.k);
-  if (plan.v_in_k) {
+  if (plan.v_is_view()) {
     tiles.v = b.view("v", tiles.k, dv, 0);
     return tiles;
   }
-  tiles.v = b.smem("v", kv, dv, plan.dtype_kv, slots.v);
+  if (plan.rule.v_pieces == 1) tiles.v = b.smem("v", kv, dv, plan.dtype_kv, slots.v);
   if (slots.crossed) b.borrow(plan.padded_v <= plan.padded_qk ? tiles.v : tiles.k, 1);
   return tiles;
 }
+
+namespace {
+
+ops::Ops load_pieces(const std::vector<Piece>& pieces, ir::Access from, ir::CopyKind copy, int slots) {
+  ops::Ops list;
+  const int begin = from.column_begin;
+  for (const Piece& piece : pieces) {
+    from.column_begin = begin + piece.column;
+    ops::append(list, {ops::await(piece.empty, slots), ops::load(piece.tile, from, copy, {piece.full})});
+  }
+  return list;
+}
+
+}  // namespace
 
 ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
   ops::Ops list;
@@ -203,20 +217,21 @@ ops::Ops load_role(const FusedContext& c, const std::string& role, int reader) {
       list.insert(list.begin(), ops::await(slots.crossed ? c.tokens.v_empty : c.tokens.k_empty, slots.k));
     ops::append(list, c.shared.box);
     if (c.shared.k_pieces.empty()) list.push_back(ops::load(c.shared.k, keys, copy, {c.tokens.k_full}));
-    for (const KPiece& piece : c.shared.k_pieces) {
-      ir::Access part = keys;
-      part.column_begin = piece.column;
-      ops::append(list, {ops::await(piece.empty, slots.k), ops::load(piece.k, part, copy, {piece.full})});
-    }
+    ops::append(list, load_pieces(c.shared.k_pieces, keys, copy, slots.k));
   } else if (role == "load_v") {
-    if (c.plan.v_in_k) return {};
+    if (c.plan.v_is_view()) return {};
     if (c.tokens.o_stored != ir::kNone) list.push_back(ops::when(When::first_trip, ops::await(c.tokens.o_stored, 1)));
-    if (c.guard_slots) list.push_back(slots.crossed ? ops::await(c.tokens.k_empty, slots.k - 1) : ops::await(c.tokens.v_empty, slots.v));
+    const bool whole = c.shared.v_pieces.empty();
+    if (c.guard_slots && whole)
+      list.push_back(slots.crossed ? ops::await(c.tokens.k_empty, slots.k - 1) : ops::await(c.tokens.v_empty, slots.v));
     ops::append(list, c.shared.box);
-    list.push_back(ops::load(c.shared.v, values, copy, {c.tokens.v_full}));
+    if (whole) list.push_back(ops::load(c.shared.v, values, copy, {c.tokens.v_full}));
+    ops::append(list, load_pieces(c.shared.v_pieces, values, copy, slots.v));
   }
-  for (ir::Op& op : list)
+  for (ir::Op& op : list) {
+    op.pair = c.schedule.pair && op.kind == ir::OpKind::load && op.copy != ir::CopyKind::plain && role != "load_q";
     op.whole_tile = op.kind == ir::OpKind::load && op.copy != ir::CopyKind::plain && role != "load_q" && c.schedule.whole_tile_loads;
+  }
   require(!list.empty(), "unknown role in a schedule's loop");
   return list;
 }

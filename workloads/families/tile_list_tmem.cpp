@@ -28,9 +28,18 @@ constexpr int kPrologue = 0;
 constexpr int kMain = 1;
 constexpr int kEpilogue = 2;
 
-// What hangs on one query tile of 128 rows.
+// Columns of O: all of them, or those of a part of V.
+struct Output {
+  ir::TileId sum = ir::kNone;        // TMEM
+  ir::TileId registers = ir::kNone;  // of the correction agent
+  ir::TileId out = ir::kNone;        // what is stored
+  int column = 0;
+};
+
+// What hangs on one query tile of 128 rows, or of 64 in a pair of CTAs.
 struct QueryTile {
-  ComputeTiles t;                    // q, o, row vectors; s is the softmax agent's copy in registers
+  ComputeTiles t;  // q, row vectors; s is the softmax agent's copy in registers
+  std::vector<Output> outputs;
   std::vector<ir::TileId> q_pieces;  // beside those of K
   ir::TileId s = ir::kNone;          // TMEM
   ir::TileId p = ir::kNone;          // TMEM, in the columns of s
@@ -41,7 +50,6 @@ struct QueryTile {
   ir::TileId sum = ir::kNone;
   ir::TileId max = ir::kNone;
   ir::TileId lse = ir::kNone;
-  ir::TileId o = ir::kNone;
   ir::TokenId s_full = ir::kNone;
   ir::TokenId p_full = ir::kNone;
   ir::TokenId stats = ir::kNone;
@@ -86,14 +94,16 @@ Agents make_agents(ProgramBuilder& b, const Schedule& schedule, const TileRule& 
   return agents;
 }
 
-std::vector<KPiece> k_pieces(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId kv) {
-  std::vector<KPiece> pieces;
-  const int columns = plan.padded_qk / plan.rule.k_pieces;
-  for (int i = 0; plan.rule.k_pieces > 1 && i < plan.rule.k_pieces; ++i) {
-    const ir::AxisId d = b.fixed(fmt::format("d{}", i), columns, std::clamp(plan.head_dim_qk - i * columns, 0, columns));
-    const std::string name = std::to_string(i);
-    pieces.push_back(
-        {b.smem("k" + name, kv, d, plan.dtype_kv, plan.rule.stages), b.token("k_full" + name), b.token("k_empty" + name), i * columns, d});
+// None where there is one. `name`: k or v, `axis`: d or dv.
+std::vector<Piece> make_pieces(ProgramBuilder& b, const TileListPlan& plan, ir::AxisId kv, const std::string& name, const std::string& axis,
+                               int count, int padded, int valid, int slots) {
+  std::vector<Piece> pieces;
+  const int columns = padded / count;
+  for (int i = 0; count > 1 && i < count; ++i) {
+    const std::string number = std::to_string(i);
+    const ir::AxisId d = b.fixed(axis + number, columns, std::clamp(valid - i * columns, 0, columns));
+    pieces.push_back({b.smem(name + number, kv, d, plan.dtype_kv, slots), b.token(name + "_full" + number),
+                      b.token(name + "_empty" + number), i * columns, d});
   }
   return pieces;
 }
@@ -107,13 +117,12 @@ QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents
   const auto vector = [&](const char* name, int agent) { return b.registers(name + suffix, rows, ir::kUnit, ir::DType::f32, agent); };
   QueryTile x;
   x.t.q = b.smem("q" + suffix, rows, d, plan.dtype);
-  for (const KPiece& piece : c.shared.k_pieces) {
+  for (const Piece& piece : c.shared.k_pieces) {
     x.q_pieces.push_back(b.view(fmt::format("q{}_{}", suffix, piece.column), x.t.q, piece.columns, piece.column));
   }
   const int stages = plan.rule.consumers == 1 ? 2 : 1;
   x.s = b.tmem("s" + suffix, rows, kv, ir::DType::f32, stages);
   x.p = b.tmem("p" + suffix, rows, kv, plan.dtype, stages, x.s);
-  x.t.o = b.tmem("o" + suffix, rows, dv, ir::DType::f32);
   x.t.s = b.registers("scores" + suffix, rows, kv, ir::DType::f32, softmax);
   x.t.mask = mask_tiles(b, plan, rows, kv, softmax, suffix);
   x.t.score = score_tiles(b, plan, rows, kv, softmax, suffix);
@@ -130,16 +139,26 @@ QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents
   x.sum = vector("sum", agents.correction);
   x.max = vector("max", agents.correction);
   x.lse = vector("lse", agents.correction);
-  x.o = b.registers("o_registers" + suffix, rows, dv, ir::DType::f32, agents.correction);
-  x.t.o_out = plan.splits > 1 ? x.o : b.registers("o_out" + suffix, rows, dv, plan.dtype, agents.correction);
+  const bool staged = agents.epilogue != ir::kNone && plan.splits == 1;
+  const auto output = [&](const std::string& number, ir::AxisId columns, int column) {
+    Output o;
+    o.sum = b.tmem("o" + suffix + number, rows, columns, ir::DType::f32);
+    o.registers = b.registers("o_registers" + suffix + number, rows, columns, ir::DType::f32, agents.correction);
+    o.out = plan.splits > 1 ? o.registers
+            : staged        ? b.smem("o_stage" + suffix + number, rows, columns, plan.dtype)
+                            : b.registers("o_out" + suffix + number, rows, columns, plan.dtype, agents.correction);
+    o.column = column;
+    return o;
+  };
+  for (const Piece& piece : c.shared.v_pieces) x.outputs.push_back(output("_" + std::to_string(piece.column), piece.columns, piece.column));
+  if (x.outputs.empty()) x.outputs.push_back(output("", dv, 0));
   x.s_full = b.token("s_full" + suffix);
   x.p_full = b.token("p_full" + suffix);
   x.stats = b.token("stats" + suffix);
   x.stats_empty = b.token("stats_empty" + suffix);
   x.o_ready = b.token("o_ready" + suffix);
   x.pv_done = b.token("pv_done" + suffix);
-  if (agents.epilogue != ir::kNone && plan.splits == 1) {
-    x.t.o_out = b.smem("o_stage" + suffix, rows, dv, plan.dtype);
+  if (staged) {
     x.o_staged = b.token("o_staged" + suffix);
     x.o_stored = b.token("o_stored" + suffix);
   }
@@ -153,9 +172,10 @@ ops::Ops score(const FusedContext& c, const QueryTile& x, bool first, bool last)
   const std::size_t pieces = std::max<std::size_t>(1, c.shared.k_pieces.size());
   for (std::size_t i = 0; i < pieces; ++i) {
     const bool whole = c.shared.k_pieces.empty();
-    const KPiece k = whole ? KPiece{c.shared.k, c.tokens.k_full, c.tokens.k_empty, 0, ir::kUnit} : c.shared.k_pieces[i];
+    const Piece k = whole ? Piece{c.shared.k, c.tokens.k_full, c.tokens.k_empty, 0, ir::kUnit} : c.shared.k_pieces[i];
     if (first) list.push_back(ops::await(k.full));
-    ir::Op op = ops::mma(whole ? x.t.q : x.q_pieces[i], k.k, x.s, ir::MmaKind::tcgen05, true, i > 0);
+    ir::Op op = ops::mma(whole ? x.t.q : x.q_pieces[i], k.tile, x.s, ir::MmaKind::tcgen05, true, i > 0);
+    op.pair = c.schedule.pair;
     if (i + 1 == pieces) op.completes.push_back(x.s_full);
     if (last) op.completes.push_back(k.empty);
     list.push_back(op);
@@ -170,12 +190,17 @@ ops::Ops issuer_loop(const FusedContext& c, const std::vector<QueryTile>& tiles)
     const QueryTile& x = tiles[w];
     const bool last = w + 1 == tiles.size();
     ops::Ops pv{ops::await(x.p_full), ops::await(x.o_ready)};
-    if (w == 0) pv.insert(pv.begin(), ops::await(c.tokens.v_full));
-    for (const bool first_trip : {true, false}) {
-      ir::Op op = ops::mma(x.p, c.shared.v, x.t.o, ir::MmaKind::tcgen05, false, !first_trip);
-      op.completes = {x.pv_done};
-      if (last) op.completes.push_back(c.tokens.v_empty);
-      pv.push_back(ops::when(first_trip ? When::first_trip : When::not_first_trip, op));
+    for (std::size_t i = 0; i < x.outputs.size(); ++i) {
+      const bool whole = c.shared.v_pieces.empty();
+      const Piece v = whole ? Piece{c.shared.v, c.tokens.v_full, c.tokens.v_empty, 0, ir::kUnit} : c.shared.v_pieces[i];
+      if (w == 0) pv.insert(whole ? pv.begin() : pv.end(), ops::await(v.full));
+      for (const bool first_trip : {true, false}) {
+        ir::Op op = ops::mma(x.p, v.tile, x.outputs[i].sum, ir::MmaKind::tcgen05, false, !first_trip);
+        op.pair = c.schedule.pair;
+        if (i + 1 == x.outputs.size()) op.completes.push_back(x.pv_done);
+        if (last) op.completes.push_back(v.empty);
+        pv.push_back(ops::when(first_trip ? When::first_trip : When::not_first_trip, op));
+      }
     }
     const std::size_t before = list.size();
     ops::append(list, ops::with_role(pv, "pv", 1));
@@ -221,11 +246,14 @@ ops::Ops correction_loop(const FusedContext& c, const std::vector<QueryTile>& ti
   for (std::size_t w = 0; w < tiles.size(); ++w) {
     const QueryTile& x = tiles[w];
     const bool holds = c.schedule.holds_factors && tiles.size() > 1;
-    ir::Op rescale = ops::when(When::not_first_trip, ops::binary(Fn::multiply, x.t.o, x.alpha, x.t.o));
-    rescale.share = c.schedule.rescale_share;
     ops::Ops one{ops::await(x.stats), ops::unary(Fn::copy, x.scale, x.alpha)};
     if (!holds) one.push_back(ops::signal(x.stats_empty));
-    ops::append(one, {ops::when(When::not_first_trip, ops::await(x.pv_done)), rescale, ops::signal(x.o_ready)});
+    one.push_back(ops::when(When::not_first_trip, ops::await(x.pv_done)));
+    for (const Output& o : x.outputs) {
+      one.push_back(ops::when(When::not_first_trip, ops::binary(Fn::multiply, o.sum, x.alpha, o.sum)));
+      one.back().share = c.schedule.rescale_share;
+    }
+    one.push_back(ops::signal(x.o_ready));
     if (holds && w > 0) one.push_back(ops::signal(tiles[w - 1].stats_empty));
     if (holds && w == 0) one.push_back(ops::when(When::not_first_trip, ops::signal(tiles.back().stats_empty)));
     if (holds && w + 1 == tiles.size()) one.push_back(ops::when(When::last_trip, ops::signal(x.stats_empty)));
@@ -236,10 +264,11 @@ ops::Ops correction_loop(const FusedContext& c, const std::vector<QueryTile>& ti
 
 // An item that visits no KV tile has no O in tensor memory.
 ops::Ops read_output(const FusedContext& c, const QueryTile& x) {
-  ops::Ops list{ops::await(x.pv_done), ops::binary(Fn::multiply, x.t.o, x.alpha, x.o)};
+  ops::Ops list{ops::await(x.pv_done)};
+  for (const Output& o : x.outputs) list.push_back(ops::binary(Fn::multiply, o.sum, x.alpha, o.registers));
   if (!c.plan.empty_items) return list;
   for (ir::Op& op : list) op.when = When::not_item_flag;
-  list.push_back(ops::when(When::item_flag, ops::zero(x.o)));
+  for (const Output& o : x.outputs) list.push_back(ops::when(When::item_flag, ops::zero(o.registers)));
   return list;
 }
 
@@ -253,7 +282,6 @@ ops::Ops correction_end(const FusedContext& c, const QueryTile& x, int index) {
     to_o.slab_multiplier = to_lse.slab_multiplier = static_cast<int>(c.plan.splits);
     to_o.add_split = to_lse.add_split = true;
   }
-  to_o.column_begin = c.plan.column_begin;
   ops::Ops list{ops::await(x.stats),        ops::unary(Fn::copy, x.scale, x.sum),       ops::unary(Fn::copy, x.top, x.max),
                 ops::signal(x.stats_empty), ops::unary(Fn::reciprocal, x.sum, x.alpha), ops::unary(Fn::finite_or_zero, x.alpha, x.alpha)};
   ops::append(list, read_output(c, x));
@@ -261,10 +289,14 @@ ops::Ops correction_end(const FusedContext& c, const QueryTile& x, int index) {
   ops::Ops out;
   if (x.o_stored != ir::kNone) {
     if (c.plan.persistent()) out.push_back(ops::await(x.o_stored, 1));
-    ops::append(out, {ops::convert(x.o, x.t.o_out), ops::signal(x.o_staged)});
+    for (const Output& o : x.outputs) out.push_back(ops::convert(o.registers, o.out));
+    out.push_back(ops::signal(x.o_staged));
   } else {
-    if (!split) out.push_back(ops::convert(x.o, x.t.o_out));
-    out.push_back(ops::store(x.t.o_out, to_o, ir::CopyKind::plain));
+    for (const Output& o : x.outputs) {
+      to_o.column_begin = c.plan.column_begin + o.column;
+      if (!split) out.push_back(ops::convert(o.registers, o.out));
+      out.push_back(ops::store(o.out, to_o, ir::CopyKind::plain));
+    }
   }
   if (c.plan.column_begin > 0) {
     ops::append(list, ops::with_role(out, "store"));
@@ -276,6 +308,22 @@ ops::Ops correction_end(const FusedContext& c, const QueryTile& x, int index) {
   out.push_back(ops::store(x.lse, to_lse, ir::CopyKind::plain));
   ops::append(list, ops::with_role(out, "store"));
   return list;
+}
+
+// Operands B of pairs, and what lies in tensor memory.
+void share_in_pairs(ir::Program& program) {
+  constexpr int kPair = 2;
+  const auto tile = [&](ir::TileId id) -> ir::Tile& { return program.tiles[static_cast<std::size_t>(id)]; };
+  for (const ir::Agent& agent : program.agents) {
+    for (const auto& section : agent.sections) {
+      for (const ir::Op& op : section) {
+        if (op.kind == ir::OpKind::mma && op.pair) tile(op.in[1]).shared_by = kPair;
+      }
+    }
+  }
+  for (ir::Tile& t : program.tiles) {
+    if (t.space == ir::Space::tmem) t.shared_by = kPair;
+  }
 }
 
 }  // namespace
@@ -293,7 +341,9 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
   const int columns = rule.cta_columns > 0 ? rule.cta_columns : plan.padded_v;
   const ir::AxisId dv = b.fixed("dv", columns, std::min(columns, plan.head_dim_v - plan.column_begin));
   c.shared = kv_tiles(b, plan, kv, d, dv);
-  c.shared.k_pieces = k_pieces(b, plan, kv);
+  c.shared.k_pieces = make_pieces(b, plan, kv, "k", "d", rule.k_pieces, plan.padded_qk, plan.head_dim_qk, rule.stages);
+  c.shared.v_pieces =
+      make_pieces(b, plan, kv, "v", "dv", rule.v_pieces, plan.padded_v, plan.head_dim_v, rule.stages_v > 0 ? rule.stages_v : rule.stages);
   if (schedule.item_global_round_trips > 0) {
     c.shared.metadata = b.registers("metadata", ir::kUnit, ir::kUnit, ir::DType::i32, agents.load);
   }
@@ -305,8 +355,10 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
     c.tokens.k_full = b.token("k_full");
     c.tokens.k_empty = b.token("k_empty");
   }
-  c.tokens.v_full = b.token("v_full");
-  c.tokens.v_empty = b.token("v_empty");
+  if (c.shared.v_pieces.empty()) {
+    c.tokens.v_full = b.token("v_full");
+    c.tokens.v_empty = b.token("v_empty");
+  }
   std::vector<QueryTile> tiles;
   for (int w = 0; w < rule.consumers; ++w) {
     tiles.push_back(make_query_tile(b, c, agents, w, kv, d, dv));
@@ -335,11 +387,13 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
     ops::append(b.ops(agents.correction, kEpilogue), correction_end(c, x, w));
     if (x.o_stored == ir::kNone) continue;
     ops::append(b.ops(agents.epilogue, kEpilogue),
-                ops::with_role({ops::await(x.o_staged),
-                                ops::store(x.t.o_out, rows_access(c.tensors.o, w * c.rows_per_agent), ir::CopyKind::tma, {x.o_stored})},
+                ops::with_role({ops::await(x.o_staged), ops::store(x.outputs.front().out, rows_access(c.tensors.o, w * c.rows_per_agent),
+                                                                   ir::CopyKind::tma, {x.o_stored})},
                                "store"));
   }
-  return b.take();
+  ir::Program program = b.take();
+  if (schedule.pair) share_in_pairs(program);
+  return program;
 }
 
 }  // namespace attnsim
