@@ -49,8 +49,8 @@ def table(document):
         lines.append("| " + " | ".join(cells) + " |")
     version = document.get("model_version")
     note = ["", f"Mean absolute percentage errors of {version}; an unmapped row counts as 100 %. Kept-out rows took part in no "
-            "search for values; the model's structure was chosen with them in view. Unmapped are mostly backward passes (attention_published.csv) "
-            "and 8-bit products (gemm.csv). The fitted roofline has three parameters per device and phase, fitted to the very rows it is judged on."] if version else []
+            "search for values; the model's structure was chosen with them in view. Unmapped are mostly backward passes and selections of "
+            "blocks (attention_published.csv). The fitted roofline has three parameters per device and phase, fitted to the very rows it is judged on."] if version else []
     return "\n".join(lines + note)
 
 
