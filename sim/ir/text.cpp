@@ -152,6 +152,14 @@ std::string grid_text(const Grid& g) {
   return text;
 }
 
+std::string reads_text(const Kernel& kernel) {
+  std::string text;
+  if (kernel.scatter.piece_bytes > 0)
+    text += fmt::format("  reads pieces of {:.0f} bytes all over {:.0f} bytes\n", kernel.scatter.piece_bytes, kernel.scatter.spread_bytes);
+  if (kernel.request_bytes > 0) text += fmt::format("  copies by threads ask for {} bytes of a row at a time\n", kernel.request_bytes);
+  return text;
+}
+
 std::string tile_text(const Program& p, const Tile& t) {
   constexpr std::array<std::string_view, 3> kSpace{"smem", "registers", "tmem"};
   std::string space(kSpace.at(static_cast<std::size_t>(t.space)));
@@ -163,6 +171,7 @@ std::string tile_text(const Program& p, const Tile& t) {
   if (t.slice_cols > 0) text += fmt::format(", {} columns at a time", t.slice_cols);
   if (t.alias_of != kNone) text += ", in the storage of " + tile_name(p, t.alias_of);
   if (t.view_of != kNone) text += fmt::format(", view of {} from column {}", tile_name(p, t.view_of), t.view_column);
+  if (t.shared_by > 1) text += fmt::format(", held by {} CTAs", t.shared_by);
   return text + "\n";
 }
 
@@ -235,13 +244,17 @@ std::string to_text(const Pipeline& pipeline) {
   std::string text = fmt::format("pipeline {}\n", pipeline.name());
   constexpr std::array<std::string_view, 3> kRole{"input", "output", "intermediate"};
   for (const Tensor& t : pipeline.tensors()) {
-    text += fmt::format("tensor {}: {} slabs [{} x {}] {} {}\n", t.name, t.slabs, t.rows, t.cols, name_of(t.dtype),
+    text += fmt::format("tensor {}: {} slabs [{} x {}] {} {}", t.name, t.slabs, t.rows, t.cols, name_of(t.dtype),
                         kRole.at(static_cast<std::size_t>(t.role)));
+    if (t.same_memory != kNone)
+      text += fmt::format(", the memory of {}", pipeline.tensors().at(static_cast<std::size_t>(t.same_memory)).name);
+    if (t.column_parts > 1) text += fmt::format(", {} column parts", t.column_parts);
+    text += "\n";
   }
   for (const Node& node : pipeline.nodes()) {
     const std::string stream = node.stream ? fmt::format(" on stream {}", node.stream) : "";
     if (const auto* kernel = std::get_if<Kernel>(&node.work)) {
-      text += fmt::format("kernel {}{}\n", kernel->name, stream) + items_text(*kernel) + grid_text(kernel->grid) +
+      text += fmt::format("kernel {}{}\n", kernel->name, stream) + items_text(*kernel) + grid_text(kernel->grid) + reads_text(*kernel) +
               to_text(kernel->program, pipeline.tensors());
     } else if (const auto* transfer = std::get_if<Transfer>(&node.work)) {
       text += fmt::format("transfer {}{}: {} bytes over {} ranks\n", transfer->name, stream, transfer->bytes.count(), transfer->ranks);
