@@ -28,6 +28,7 @@ constexpr std::array kOperatorDefaults{
     OperatorRule{"gemm", {"gemm-sm100", "gemm-sm90", "gemm-sm80", "gemm-f8-sm100", "gemm-f8-sm90", "gemm-f8-sm89", "gemm-generic"}},
     OperatorRule{"gna", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80"}},
     OperatorRule{"na", {"natten-fna-sm100", "natten-fna-sm90", "natten-fna-sm80"}},
+    OperatorRule{"mla-decode", {"cutlass-mla-sm100", "flashmla-sm90", "flashinfer-mla-sm80", "mla-generic"}},
     OperatorRule{"softmax", {"softmax-pytorch"}},
     OperatorRule{"layernorm", {"layernorm-pytorch"}},
 };

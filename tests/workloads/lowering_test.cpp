@@ -329,6 +329,11 @@ TEST_CASE("every schedule lowers wherever it is legal, and fused-generic everywh
   CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::l40s()).name == "fa2-sm80");
   CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 1, 512, 128), test::l40s()).name == "splitkv-decode");
   CHECK(default_schedule(variant("causal"), problem(1, 8, 8, 512, 512, 128), test::systolic()).name == "fused-generic");
+  Problem latent = problem(8, 128, 1, 1, 4096, 576);
+  latent.head_dim_v = 512;
+  for (const auto& [chip, name] :
+       {std::pair{test::b200(), "cutlass-mla-sm100"}, {test::h100(), "flashmla-sm90"}, {test::a100(), "flashinfer-mla-sm80"}})
+    CHECK(default_schedule(variant("mla-decode"), latent, chip).name == name);
 }
 
 TEST_CASE("a causal head of a million tokens keeps n (n + 1) / 2 pairs") {
