@@ -45,6 +45,8 @@ Reference baseline_of(const RunConfig& config, const WorkloadConfig& workload, c
   const bool attention = workload.variant->shape == ShapeKind::attention;
   Request request = mask_free(base_request(config, workload), attention ? variant("dense") : *workload.variant);
   const std::vector<Schedule> schedules = legal_schedules(*request.variant, request.problem, request.chip);
+  if (schedules.empty())
+    return {resolve_workload(config, workload, predictor), fmt::format("itself, no {} schedule is legal", request.variant->name)};
   const std::string how = schedules.size() == 1 ? fmt::format("the only legal {} schedule", request.variant->name)
                                                 : fmt::format("fastest of {} legal {} schedules", schedules.size(), request.variant->name);
   return {located(config.file, workload.pointer, [&] { return fastest(std::move(request), schedules, predictor); }), how};

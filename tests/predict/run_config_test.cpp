@@ -94,3 +94,12 @@ TEST_CASE("every shipped run config parses and fits its schema") {
   }
   CHECK(seen >= 2);
 }
+
+TEST_CASE("without a legal dense schedule a workload is its own baseline") {
+  const RunConfig config = parsed(
+      R"({"chip": "mi300x", "workloads": [{"variant": "mla-decode", "shape": {"q_heads": 128, "kv_heads": 1, "q_len": 1, "kv_len": 512, "head_dim_qk": 576, "head_dim_v": 512}}]})");
+  const std::vector<Outcome> outcomes = execute(config);
+  CHECK(outcomes[0].baseline.variant == "mla-decode");
+  CHECK(outcomes[0].baseline.ladder.at(Rung::simulated) == outcomes[0].result.ladder.at(Rung::simulated));
+  CHECK(outcomes[0].baseline_how == "itself, no dense schedule is legal");
+}
