@@ -10,6 +10,7 @@
 
 #include "hwmodels/chip_loader.h"
 #include "sim/core/data_dir.h"
+#include "tests/support/temporary_folder.h"
 #include "validation/bench/overlay.h"
 #include "validation/bench/row.h"
 
@@ -37,7 +38,8 @@ class Stub final : public Backend {
 };
 
 Plan plan_of(const std::string& text) {
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / "attnsim-plan-test.json";
+  const test::TemporaryFolder folder;
+  const std::filesystem::path path = folder.file("plan.json");
   std::ofstream(path, std::ios::binary) << text;
   return load_plan(path.string(), Stub("cuda"));
 }

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/temporary_folder.h"
+
 using namespace attnsim;
 using namespace attnsim::bench;
 
@@ -12,16 +14,12 @@ namespace {
 
 class Folder {
  public:
-  Folder()
-      : path_(std::filesystem::temp_directory_path() / ("attnsim-bench-test-" + std::to_string(reinterpret_cast<std::uintptr_t>(this)))) {
-    std::filesystem::create_directories(path_ / "validation");
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& name, const std::string& text) const { std::ofstream(path_ / name, std::ios::binary) << text; }
+  Folder() { std::filesystem::create_directories(path() / "validation"); }
+  [[nodiscard]] const std::filesystem::path& path() const { return folder_.path(); }
+  void write(const std::string& name, const std::string& text) const { std::ofstream(path() / name, std::ios::binary) << text; }
 
  private:
-  std::filesystem::path path_;
+  test::TemporaryFolder folder_;
 };
 
 Row sample_row() {

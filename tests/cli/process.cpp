@@ -13,26 +13,15 @@
 
 namespace attnsim::test {
 
-Workspace::Workspace() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "attnsim-cli-XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
-  folder_ = pattern;
-}
-
-Workspace::~Workspace() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
-}
-
 std::string Workspace::write(const std::string& name, const std::string& text) const {
-  std::ofstream(folder_ / name, std::ios::binary) << text;
-  return (folder_ / name).string();
+  std::ofstream(folder_.file(name), std::ios::binary) << text;
+  return folder_.file(name).string();
 }
 
 Finished Workspace::attnsim(const std::string& arguments) const {
-  const std::string command = "cd '" + folder_.string() + "' && '" ATTNSIM_BINARY "' " + arguments + " > .out 2> .err";
+  const std::string command = "cd '" + folder_.path().string() + "' && '" ATTNSIM_BINARY "' " + arguments + " > .out 2> .err";
   const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder_ / ".out"), read_text(folder_ / ".err")};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_text(folder_.file(".out")), read_text(folder_.file(".err"))};
 }
 
 pid_t start_attnsim(const std::vector<std::string>& arguments) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temporary_folder.h"
+
 namespace attnsim::test {
 
 struct Finished {
@@ -19,16 +21,12 @@ struct Finished {
 // A folder of its own that is removed with the object.
 class Workspace {
  public:
-  Workspace();
-  ~Workspace();
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
+  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const { return folder_.file(name); }
   [[nodiscard]] std::string write(const std::string& name, const std::string& text) const;  // the file's path
   [[nodiscard]] Finished attnsim(const std::string& arguments) const;                       // runs in the folder
 
  private:
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 // Started in the background; killed with SIGKILL.

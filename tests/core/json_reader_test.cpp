@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/temporary_folder.h"
+
 using namespace attnsim;
 
 namespace {
@@ -194,8 +196,8 @@ TEST_CASE("a long value is shown shortened") {
 }
 
 TEST_CASE("a missing file is a config error with the nearest file of its folder") {
-  const auto folder = std::filesystem::temp_directory_path() / "attnsim_json_reader_test";
-  std::filesystem::create_directories(folder);
+  const test::TemporaryFolder temporary;
+  const auto& folder = temporary.path();
   std::ofstream(folder / "run.json") << "{}";
   const auto issues = issues_of([&] { (void)read_json_file(folder / "rnu.json"); });
   REQUIRE(issues.size() == 1);
@@ -204,5 +206,4 @@ TEST_CASE("a missing file is a config error with the nearest file of its folder"
   CHECK(issues[0].nearest == "run.json");
   CHECK(issues_of([&] { (void)read_json_file(folder); }).size() == 1);
   CHECK(read_json_file(folder / "run.json").root.is_object());
-  std::filesystem::remove_all(folder);
 }

@@ -6,6 +6,7 @@
 
 #include "sim/core/error.h"
 #include "tests/masks/mask_contract.h"
+#include "tests/support/temporary_folder.h"
 #include "workloads/masks/pattern_file.h"
 
 using namespace attnsim;
@@ -43,7 +44,8 @@ std::shared_ptr<BlockPattern> pattern_of(const Grid& grid) {
 }
 
 std::string written(const std::string& name, const std::string& text) {
-  const auto path = std::filesystem::temp_directory_path() / ("attnsim_pattern_" + name);
+  static const test::TemporaryFolder folder;
+  const auto path = folder.file(name);
   std::ofstream(path, std::ios::binary) << text;
   return path.string();
 }

@@ -1,24 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/store/sample.h"
 
-#include <stdlib.h>
-
 #include <fstream>
 #include <iterator>
-#include <stdexcept>
 
 namespace attnsim::test {
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "attnsim-store-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 Result sample_result(const std::string& workload, double scale) {
   Result r;

@@ -1,25 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hand-made results with round numbers, and a folder that goes away.
+// Hand-made results with round numbers.
 #pragma once
 
 #include <filesystem>
 #include <string>
 
 #include "sim/store/store.h"
+#include "tests/support/temporary_folder.h"
 
 namespace attnsim::test {
-
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] std::filesystem::path file(const std::string& name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Rungs 10, 20, 40, 50 and 80 us times `scale`; two kernels.
 [[nodiscard]] Result sample_result(const std::string& workload, double scale = 1);

@@ -7,6 +7,7 @@
 
 #include "hwmodels/chip_loader.h"
 #include "tests/support/own_bench_row.h"
+#include "tests/support/temporary_folder.h"
 #include "validation/measured.h"
 #include "validation/own_problem.h"
 
@@ -69,8 +70,8 @@ TEST_CASE("host rows are predicted, faster with fewer keys, and bf16 has no unit
 }
 
 TEST_CASE("committed rows are read by device and stale ones are told and left out") {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "attnsim-measured-test";
-  std::filesystem::remove_all(folder);
+  const test::TemporaryFolder temporary;
+  const std::filesystem::path folder = temporary.file("measurements");
   CHECK_THAT(measured_text(validate_measured(folder, 1, {})), Catch::StartsWith("no measurements of our own"));
   std::filesystem::create_directories(folder / "some-cpu");
   bench::Row stale = bench_row("window", 20);
@@ -87,7 +88,6 @@ TEST_CASE("committed rows are read by device and stale ones are told and left ou
   const std::string text = measured_text(validation);
   CHECK_THAT(text, Catch::Contains("1 stale"));
   CHECK_THAT(text, !Catch::Contains("window"));
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("what a kernel counted stands beside the same number of the prediction") {
@@ -157,8 +157,8 @@ TEST_CASE("products and gradients and neighbourhoods are predicted as what they 
 }
 
 TEST_CASE("a library's rows stand beside own ones: without sources they are never stale, and the device is that of the own rows") {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / "attnsim-third-party-test";
-  std::filesystem::remove_all(folder);
+  const test::TemporaryFolder temporary;
+  const std::filesystem::path folder = temporary.file("measurements");
   std::filesystem::create_directories(folder / "some-gpu");
   bench::Row own = bench_row("dense", 100);
   own.device = {"GPU", "", "h100-sxm", 1900};
@@ -175,5 +175,4 @@ TEST_CASE("a library's rows stand beside own ones: without sources they are neve
   REQUIRE(validation.devices[0].rows.size() == 2);
   CHECK_FALSE(validation.devices[0].rows[1].stale);
   CHECK(validation.devices[0].rows[1].predicted_us);
-  std::filesystem::remove_all(folder);
 }

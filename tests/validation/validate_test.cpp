@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sim/core/data_dir.h"
+#include "tests/support/temporary_folder.h"
 #include "validation/file_formats.h"
 #include "validation/report.h"
 
@@ -25,12 +26,6 @@ ValidateOptions fake() {
   options.predict_us = [](const Request& request, const TimedKernels&) { return static_cast<double>(request.problem.kv_len[0]); };
   return options;
 }
-
-struct TemporaryFolder {  // one a test process
-  std::filesystem::path path = std::filesystem::temp_directory_path() / ("attnsim_validate_" + std::to_string(::getpid()));
-  TemporaryFolder() { std::filesystem::create_directories(path); }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-};
 
 }  // namespace
 
@@ -68,29 +63,29 @@ TEST_CASE("option --files restricts, and an unknown file is refused with the nea
 }
 
 TEST_CASE("a folder that is absent or holds nothing known is refused") {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   ValidateOptions options = fake();
-  options.measurements = folder.path;
+  options.measurements = folder.path();
   CHECK_THROWS_WITH(validate(options), Contains("no file whose format is known"));
-  std::ofstream(folder.path / "other.csv") << "a,b\n1,2\n";
+  std::ofstream(folder.path() / "other.csv") << "a,b\n1,2\n";
   CHECK_THROWS_WITH(validate(options), Contains("no file whose format is known"));
-  options.measurements = folder.path / "absent";
+  options.measurements = folder.path() / "absent";
   CHECK_THROWS_WITH(validate(options), Contains("absent"));
 }
 
 TEST_CASE("unknown files are ignored and listed") {
-  const TemporaryFolder folder;
-  std::filesystem::copy(kPublished / "fa3_h100_locked_clock.csv", folder.path / "fa3_h100_locked_clock.csv");
-  std::ofstream(folder.path / "other.csv") << "broken \" text";
+  const test::TemporaryFolder folder;
+  std::filesystem::copy(kPublished / "fa3_h100_locked_clock.csv", folder.path() / "fa3_h100_locked_clock.csv");
+  std::ofstream(folder.path() / "other.csv") << "broken \" text";
   ValidateOptions options = fake();
-  options.measurements = folder.path;
+  options.measurements = folder.path();
   CHECK(validate(options).ignored == std::vector<std::string>{"other.csv"});
 }
 
 TEST_CASE("the fitted roofline follows the rows of the fit folder") {
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   std::ifstream source(kPublished / "fa3_h100_locked_clock.csv");
-  std::ofstream target(folder.path / "fa3_h100_locked_clock.csv");
+  std::ofstream target(folder.path() / "fa3_h100_locked_clock.csv");
   std::string line;
   std::getline(source, line);
   target << line << '\n';
@@ -100,7 +95,7 @@ TEST_CASE("the fitted roofline follows the rows of the fit folder") {
   ValidateOptions options = fake();
   options.files = {"fa3_h100_locked_clock.csv"};
   const double own = *validate(options).groups.front().fitted_roofline_mape;
-  options.fit = folder.path;
+  options.fit = folder.path();
   const double other = *validate(options).groups.front().fitted_roofline_mape;
   CHECK(other > own);  // one row can't serve the others better than their own fit
 }

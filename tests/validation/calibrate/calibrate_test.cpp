@@ -9,6 +9,7 @@
 
 #include "hwmodels/overlay.h"
 #include "sim/core/data_dir.h"
+#include "tests/support/temporary_folder.h"
 #include "validation/file_formats.h"
 #include "validation/validate.h"
 
@@ -20,18 +21,12 @@ namespace {
 constexpr const char* kHeader =
     "device,library,kernel,phase,batch,q_len,kv_len,q_heads,kv_heads,head_dim,window,causal,dtype,latency_us,flops,min_bytes\n";
 
-// A folder that goes with the object.
 class Folder {
  public:
-  explicit Folder(const std::string& name) : path_(std::filesystem::temp_directory_path() / ("attnsim_calibrate_" + name)) {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_);
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] std::string file() const { return (path_ / "library_attention.csv").string(); }
+  [[nodiscard]] std::string file() const { return folder_.file("library_attention.csv").string(); }
 
  private:
-  std::filesystem::path path_;
+  test::TemporaryFolder folder_;
 };
 
 // Decode calls of L40S of many sizes; `time_us(row, split)` says how long each took.
@@ -89,7 +84,7 @@ const FittedParameter& find(const Calibration& calibration, std::string_view nam
 }  // namespace
 
 TEST_CASE("parameters that made the rows are found again within a per cent") {
-  const Folder folder("recovery");
+  const Folder folder;
   Chip truth = load_chip("l40s");
   truth.launch.cta_start_cycles = 5000;
   truth.hbm.efficiency = 0.71;
@@ -110,7 +105,7 @@ TEST_CASE("parameters that made the rows are found again within a per cent") {
 }
 
 TEST_CASE("a member of the harness is fitted beside a figure of the chip and written to the harness") {
-  const Folder folder("harness");
+  const Folder folder;
   Chip truth = load_chip("l40s");
   truth.hbm.efficiency = 0.7;
   write_rows(folder.file(), kLengths,
@@ -126,7 +121,7 @@ TEST_CASE("a member of the harness is fitted beside a figure of the chip and wri
 }
 
 TEST_CASE("a sensitivity is the part of the time that a parameter makes") {
-  const Folder folder("sensitivity");
+  const Folder folder;
   const Chip truth = load_chip("l40s");
   write_rows(folder.file(), {50000}, [&](int batch, std::int64_t kv_len, Split) {
     return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us());
@@ -144,7 +139,7 @@ TEST_CASE("a sensitivity is the part of the time that a parameter makes") {
 }
 
 TEST_CASE("a fit that makes the rows worse that it did not see is refused") {
-  const Folder folder("refused");
+  const Folder folder;
   const Chip shipped = load_chip("l40s");
   Chip other = shipped;
   other.hbm.efficiency = 0.65;
@@ -162,7 +157,7 @@ TEST_CASE("a fit that makes the rows worse that it did not see is refused") {
 }
 
 TEST_CASE("a value beyond a bound ends at the bound and says so") {
-  const Folder folder("bound");
+  const Folder folder;
   const Chip chip = load_chip("l40s");
   write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
     Chip impossible = chip;
@@ -179,7 +174,7 @@ TEST_CASE("a value beyond a bound ends at the bound and says so") {
 }
 
 TEST_CASE("what is named and can't be fitted is refused before any fit") {
-  const Folder folder("named");
+  const Folder folder;
   const Chip chip = load_chip("l40s");
   write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
     return law_us(chip, batch, static_cast<double>(kv_len), shipped_constant_us());
@@ -199,7 +194,7 @@ TEST_CASE("what is named and can't be fitted is refused before any fit") {
 }
 
 TEST_CASE("rows of other chips or harnesses are no rows of a fit") {
-  const Folder folder("rows");
+  const Folder folder;
   const Chip chip = load_chip("l40s");
   write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
     return law_us(chip, batch, static_cast<double>(kv_len), shipped_constant_us());
@@ -213,7 +208,7 @@ TEST_CASE("rows of other chips or harnesses are no rows of a fit") {
 }
 
 TEST_CASE("the overlay that is written loads on its chip and keeps what the fit left alone") {
-  const Folder folder("overlay");
+  const Folder folder;
   Chip truth = load_chip("l40s");
   truth.hbm.efficiency = 0.7;
   write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
@@ -233,7 +228,7 @@ TEST_CASE("the overlay that is written loads on its chip and keeps what the fit 
 }
 
 TEST_CASE("the engine's own parameters are found again within a per cent") {
-  const Folder folder("engine");
+  const Folder folder;
   JsonDocument document = chip_document("l40s");
   set_figure(document, "latency.l2_cycles", 450, "estimated", "test");
   set_figure(document, "launch.cta_start_cycles", 4000, "estimated", "test");
@@ -260,7 +255,7 @@ TEST_CASE("the engine's own parameters are found again within a per cent") {
 }
 
 TEST_CASE("a fit of as many parameters as rows is refused") {
-  const Folder folder("few");
+  const Folder folder;
   const Chip truth = load_chip("l40s");
   write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {
     return law_us(truth, batch, static_cast<double>(kv_len), shipped_constant_us());
@@ -274,7 +269,7 @@ TEST_CASE("a fit of as many parameters as rows is refused") {
 }
 
 TEST_CASE("rows that judge are thinned on demand and stay apart from those of the fit") {
-  const Folder folder("thinned");
+  const Folder folder;
   Chip truth = load_chip("l40s");
   truth.hbm.efficiency = 0.7;
   write_rows(folder.file(), kLengths, [&](int batch, std::int64_t kv_len, Split) {

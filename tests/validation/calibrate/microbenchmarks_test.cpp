@@ -7,6 +7,7 @@
 
 #include "hwmodels/chip_loader.h"
 #include "sim/core/error.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace attnsim;
 using Catch::Matchers::Contains;
@@ -15,14 +16,11 @@ namespace {
 
 class File {
  public:
-  explicit File(const std::string& rows) : path_(std::filesystem::temp_directory_path() / "attnsim_microbenchmarks.csv") {
-    std::ofstream(path_) << "row_id,device,category,quantity,value,unit,conditions\n" << rows;
-  }
-  ~File() { std::filesystem::remove(path_); }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  explicit File(const std::string& rows) { std::ofstream(path()) << "row_id,device,category,quantity,value,unit,conditions\n" << rows; }
+  [[nodiscard]] std::filesystem::path path() const { return folder_.file("microbenchmarks.csv"); }
 
  private:
-  std::filesystem::path path_;
+  test::TemporaryFolder folder_;
 };
 
 double value_of(const MicrobenchmarkTable& table, const std::string& path) {
@@ -83,8 +81,8 @@ TEST_CASE("a table without its columns or with a value that is no number is refu
   const Chip chip = load_chip("a100-sxm-80gb");
   const File bad("1,A100,x,L2_latency,fast,cycles,\n");
   CHECK_THROWS_WITH(compare_microbenchmarks(bad.path(), chip), Contains("\"fast\" is no number"));
-  const std::filesystem::path other = std::filesystem::temp_directory_path() / "attnsim_microbenchmarks_other.csv";
+  const test::TemporaryFolder folder;
+  const std::filesystem::path other = folder.file("other.csv");
   std::ofstream(other) << "device,amount\nA100,1\n";
   CHECK_THROWS_WITH(compare_microbenchmarks(other, chip), Contains("quantity") && Contains("missing"));
-  std::filesystem::remove(other);
 }

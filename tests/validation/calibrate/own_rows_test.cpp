@@ -8,6 +8,7 @@
 
 #include "hwmodels/overlay.h"
 #include "tests/support/own_bench_row.h"
+#include "tests/support/temporary_folder.h"
 #include "validation/calibrate/calibrate.h"
 #include "validation/calibrate/own_model_rows.h"
 
@@ -26,17 +27,15 @@ bench::Row bench_row(std::int64_t length, const std::string& mask, int heads) {
 // A device folder whose times the model itself makes with these figures, on top of its overlay.json; it goes with the object.
 class DeviceFolder {
  public:
-  DeviceFolder(const std::string& name, const std::map<std::string, double>& truth)
-      : path_(std::filesystem::temp_directory_path() / ("attnsim_calibrate_own_" + name)) {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directories(path_ / "some-cpu");
-    std::ofstream(path_ / "some-cpu" / "overlay.json")
+  explicit DeviceFolder(const std::map<std::string, double>& truth) {
+    std::filesystem::create_directories(path() / "some-cpu");
+    std::ofstream(path() / "some-cpu" / "overlay.json")
         << R"({"chip": "host", "description": "CPU", "fitted_on": "nothing", "figures": {"clock.boost_mhz": )"
         << R"({"value": 4000, "status": "measured", "source": "clock", "uncertainty": "+- 1"}}})";
-    JsonDocument document = chip_document("host", read_json_file(path_ / "some-cpu" / "overlay.json"));
+    JsonDocument document = chip_document("host", read_json_file(path() / "some-cpu" / "overlay.json"));
     for (const auto& [figure, value] : truth) set_figure(document, figure, value, "estimated", "test");
     const Chip chip = parse_chip(document);
-    std::ofstream stream(path_ / "some-cpu" / "rows.jsonl");
+    std::ofstream stream(path() / "some-cpu" / "rows.jsonl");
     for (const std::int64_t length : {96, 192, 384, 768})
       for (const std::string mask : {"dense", "causal", "block-sparse"})
         for (const int heads : {1, 2, 5}) {
@@ -51,11 +50,10 @@ class DeviceFolder {
     stale.timing.sample_us.assign(3, 1e6);
     stream << bench::to_line(stale) << '\n';
   }
-  ~DeviceFolder() { std::filesystem::remove_all(path_); }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return folder_.path(); }
 
  private:
-  std::filesystem::path path_;
+  test::TemporaryFolder folder_;
 };
 
 CalibrateOptions options_for(const DeviceFolder& folder) {
@@ -69,7 +67,7 @@ CalibrateOptions options_for(const DeviceFolder& folder) {
 }  // namespace
 
 TEST_CASE("figures that made a device's own rows are found again, and its overlay stays beside them") {
-  const DeviceFolder folder("recovery", {{"tensor.efficiency", 0.7}, {"launch.kernel_us", 4}});
+  const DeviceFolder folder({{"tensor.efficiency", 0.7}, {"launch.kernel_us", 4}});
   CalibrateOptions options = options_for(folder);
   options.parameters = {"tensor.efficiency", "launch.kernel_us"};
   const Calibration c = calibrate(options);
@@ -88,7 +86,7 @@ TEST_CASE("figures that made a device's own rows are found again, and its overla
 }
 
 TEST_CASE("a device's halves are those of validate --measured") {
-  const DeviceFolder folder("halves", {});
+  const DeviceFolder folder({});
   const OwnModelRows rows = own_model_rows(folder.path() / "some-cpu", "host");
   const auto split_of_id = [](const ModelRow& row) {
     MeasuredRow identity;
@@ -102,7 +100,7 @@ TEST_CASE("a device's halves are those of validate --measured") {
 }
 
 TEST_CASE("own rows that a chip can't be fitted to are refused with the reason") {
-  const DeviceFolder folder("none", {});
+  const DeviceFolder folder({});
   CHECK_THROWS_WITH(own_model_rows(folder.path(), "h100-sxm"), Contains("has no rows of attnsim-bench there") && Contains("host"));
   std::filesystem::copy(folder.path() / "some-cpu", folder.path() / "other-cpu");
   CHECK_THROWS_WITH(own_model_rows(folder.path(), "host"), Contains("several devices"));

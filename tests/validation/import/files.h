@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/temporary_folder.h"
+
 namespace attnsim::test {
 
 inline std::filesystem::path sample(const std::string& name) {
@@ -13,7 +15,8 @@ inline std::filesystem::path sample(const std::string& name) {
 }
 
 inline std::filesystem::path written(const std::string& name, const std::string& text) {
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / ("attnsim_import_" + name);
+  static const TemporaryFolder folder;
+  const std::filesystem::path path = folder.file(name);
   std::ofstream(path, std::ios::binary) << text;
   return path;
 }

@@ -153,7 +153,6 @@ TEST_CASE("what is written is what validate reads, under any file name") {
   CHECK(read.rows[0].mask == MaskKind::causal);
   CHECK(read.rows[0].harness == "profiler-kernel");
   CHECK(read.rows[1].flops == 2.0 * 2048 * 4096 * 512);
-  std::filesystem::remove(path);
 }
 
 TEST_CASE("a run config holds the rows that a schedule stands for, with their times") {
@@ -181,7 +180,6 @@ TEST_CASE("a file in no known format, a broken one and an absent one are refused
   }));
   const std::filesystem::path path = written(name, text);
   CHECK_THROWS_WITH(import_rows({.file = path}), Contains(complaint));
-  std::filesystem::remove(path);
 }
 
 TEST_CASE("an absent file, an unknown format and an unknown column are refused with what there is") {
@@ -199,7 +197,6 @@ TEST_CASE("bad events of a trace go to the report and do not stop it") {
   CHECK(imported.launches == 2);
   CHECK(count_of(imported, "no duration") == 1);
   check_nothing_lost(imported);
-  std::filesystem::remove(path);
 }
 
 TEST_CASE("numbers are read with the separators of several locales") {
