@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A queue in order of T::before(). What comes in is mostly the last or near it, so it is moved in from the back; the whole slides
+// A queue in the order that its user keeps. What comes in is mostly the last or near it, so it is moved in from the back; the whole slides
 // along an array, whose storage stays, and returns to its start now and then.
 #pragma once
 
@@ -21,10 +21,6 @@ class SlidingQueue {
   void clear() { begin_ = end_ = 0; }
   void pop() { ++begin_; }
 
-  // Of equal ones the new one comes last.
-  void push(const T& next) {
-    place_before([&](const T& other) { return next.before(other); }) = next;
-  }
   // The place of one that comes before those that the argument says, to be filled in: member by member, since what has just been
   // written in parts can't be copied as a whole without waiting for the stores.
   template <class Before>

@@ -16,12 +16,7 @@ constexpr double kExpCycles = 64 * 64 / 16.0;  // 64 x 64 exponentials on 16 lan
 
 // An asynchronous copy of the trip's tile that completes a token.
 ir::Op load_of(ir::TileId tile, ir::TokenId token) {
-  ir::Op op;
-  op.kind = ir::OpKind::load;
-  op.role = "load_k";
-  op.copy = ir::CopyKind::cp_async;
-  op.out = {tile};
-  op.access.tensor = 0;
+  ir::Op op = copy_of(ir::OpKind::load, tile, ir::CopyKind::cp_async);
   op.completes = {token};
   return op;
 }
@@ -67,10 +62,7 @@ TEST_CASE("while an agent waits for a copy the vector unit's reason is that copy
   chip.latency.l2_cycles = 100;
   chip.latency.hbm_ns = 50;  // 50 cycles at 1000 MHz
   // The producer loads trip by trip into a token; the consumer awaits it and computes.
-  ir::Tensor tensor;
-  tensor.rows = 64;
-  tensor.cols = 64;
-  tensor.dtype = ir::DType::f32;
+  const ir::Tensor tensor = toy_tensor();
   const double bytes = 64 * 64 * 4;
   const ir::Kernel kernel = kernel_of({{load_of(0, 0)}, {sync(ir::OpKind::await, 0), exp_of(1)}}, 1, 1);
   SECTION("from L2") {
@@ -152,16 +144,8 @@ TEST_CASE("books that do not sum are an error of ours") {
 }
 
 TEST_CASE("what L2 reads for atomics is time that it is busy: the shares of every resource sum to one") {
-  ir::Op atomic;
-  atomic.kind = ir::OpKind::atomic;
-  atomic.role = "add_dq";
-  atomic.in = {0};
-  atomic.copy = ir::CopyKind::tma;
-  atomic.access.tensor = 0;
-  ir::Tensor tensor;
-  tensor.rows = 64;
-  tensor.cols = 64;
-  tensor.dtype = ir::DType::f32;
+  const ir::Op atomic = copy_of(ir::OpKind::atomic, 0, ir::CopyKind::tma);
+  const ir::Tensor tensor = toy_tensor();
   const Booked b = book(kernel_of({{exp_of(0), atomic}}, 4, 1), toy_chip(), toy_config(), {tensor});
   const double moved = 2.0 * 4 * 64 * 64 * 4;
   CHECK(b.busy(Server::l2) == Approx(moved / 1000));

@@ -73,17 +73,9 @@ TEST_CASE("a copy on the sequence is split into its transfer and its latency") {
   Chip chip = toy_chip();
   chip.latency.l2_cycles = 100;
   chip.latency.hbm_ns = 50;  // 50 cycles at 1000 MHz
-  ir::Op load;
-  load.kind = ir::OpKind::load;
-  load.role = "load_k";
-  load.copy = ir::CopyKind::cp_async;
-  load.out = {0};
-  load.access.tensor = 0;
+  ir::Op load = copy_of(ir::OpKind::load, 0, ir::CopyKind::cp_async);
   load.completes = {0};
-  ir::Tensor tensor;
-  tensor.rows = 64;
-  tensor.cols = 64;
-  tensor.dtype = ir::DType::f32;
+  const ir::Tensor tensor = toy_tensor();
   const double bytes = 64 * 64 * 4;
   MachineConfig config = toy_config();
   config.hit_fraction = 0;

@@ -92,16 +92,8 @@ TEST_CASE("a group that queued names the step that held the unit before") {
 TEST_CASE("a copy tells its bytes, its time on the port and the rate of the memory while it moves") {
   Chip chip = toy_chip();
   chip.latency.l2_cycles = 100;
-  ir::Op load;
-  load.kind = ir::OpKind::load;
-  load.role = "load_k";
-  load.out = {0};
-  load.copy = ir::CopyKind::plain;
-  load.access.tensor = 0;
-  ir::Tensor tensor;
-  tensor.rows = 64;
-  tensor.cols = 64;
-  tensor.dtype = ir::DType::f32;
+  const ir::Op load = copy_of(ir::OpKind::load, 0, ir::CopyKind::plain);
+  const ir::Tensor tensor = toy_tensor();
   const double bytes = 64 * 64 * 4;
   MachineConfig config = toy_config();
   Heard heard;

@@ -44,16 +44,8 @@ TEST_CASE("a load costs bytes over the port plus latency, from HBM bytes over HB
   Chip chip = toy_chip();
   chip.latency.l2_cycles = 100;
   chip.latency.hbm_ns = 50;  // 50 cycles at 1000 MHz
-  ir::Op load;
-  load.kind = ir::OpKind::load;
-  load.role = "load_k";
-  load.out = {0};
-  load.copy = ir::CopyKind::plain;
-  load.access.tensor = 0;
-  ir::Tensor tensor;
-  tensor.rows = 64;
-  tensor.cols = 64;
-  tensor.dtype = ir::DType::f32;
+  const ir::Op load = copy_of(ir::OpKind::load, 0, ir::CopyKind::plain);
+  const ir::Tensor tensor = toy_tensor();
   const double bytes = 64 * 64 * 4;
   MachineConfig config = toy_config();
   CHECK(cycles(kernel_of({{load}}, 1, 1), chip, config, {tensor}) == Approx(bytes / 32 + 100).margin(0.1));
@@ -62,18 +54,10 @@ TEST_CASE("a load costs bytes over the port plus latency, from HBM bytes over HB
 }
 
 TEST_CASE("warps that issue atomics go on when the port has taken them, copy engines at once") {
-  ir::Op atomic;
-  atomic.kind = ir::OpKind::atomic;
-  atomic.role = "add_dq";
-  atomic.in = {0};
-  atomic.copy = ir::CopyKind::plain;
-  atomic.access.tensor = 0;
-  ir::Tensor tensor;
-  tensor.rows = 64;
-  tensor.cols = 64;
-  tensor.dtype = ir::DType::f32;
+  ir::Op atomic = copy_of(ir::OpKind::atomic, 0, ir::CopyKind::plain);
+  const ir::Tensor tensor = toy_tensor();
   const double taken = 64 * 64 * 4 / 32.0;
-  // Three chains outlast what L2 does with the bytes, twice the time of taking them.
+  // Four chains last as long as what L2 does with the bytes, twice the time of taking them.
   const auto time = [&] {
     return cycles(kernel_of({{atomic, exp_of(0), exp_of(0), exp_of(0), exp_of(0)}}, 1, 1), toy_chip(), toy_config(), {tensor});
   };
@@ -86,15 +70,8 @@ TEST_CASE("a copy engine's read has its own latency where the chip states one") 
   Chip chip = toy_chip();
   chip.latency.l2_cycles = 500;
   chip.latency.copy_engine_cycles = 30;
-  ir::Op load;
-  load.kind = ir::OpKind::load;
-  load.out = {0};
-  load.copy = ir::CopyKind::tma;
-  ir::Tensor tensor;
-  tensor.rows = 64;
-  tensor.cols = 64;
-  tensor.dtype = ir::DType::f32;
-  load.access.tensor = 0;
+  const ir::Op load = copy_of(ir::OpKind::load, 0, ir::CopyKind::tma);
+  const ir::Tensor tensor = toy_tensor();
   const double moving = 64 * 64 * 4 / 32.0;
   CHECK(chip.latency.read_cycles(true) == 500);
   chip.latency.bulk_l2_cycles = 100;

@@ -15,16 +15,24 @@ namespace {
 
 constexpr double kKvBytes = 2.0 * 2 * 2 * 65536 * 128;  // K and V of both heads, two bytes each
 
-Residency residency_of(const std::string& variant_name, const Problem& problem, double l2_mib, double loaded_bytes) {
-  Chip chip = load_chip("a100-sxm-80gb");
-  chip.l2.capacity_mib = l2_mib;
-  const ir::Pipeline pipeline = lower(variant(variant_name), problem, load_schedule("fused-generic"), chip);
+struct Estimate {
+  Residency residency;
+  double loaded_bytes = 0;
+};
+
+Estimate estimate(const std::string& variant_name, const Problem& problem, const std::string& schedule, const Chip& chip) {
+  const ir::Pipeline pipeline = lower(variant(variant_name), problem, load_schedule(schedule), chip);
   const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
   const Conditions conditions;
   const MachineConfig config = whole_chip(kernel, chip, conditions, chip.clock.boost_mhz);
   const MachineResult counted = count_work(select_instructions(kernel, chip), pipeline.tensors(), config, chip);
-  if (loaded_bytes > 0) CHECK(counted.loaded_bytes == Approx(loaded_bytes).epsilon(1e-3));
-  return estimate_residency(kernel, pipeline.tensors(), chip, conditions, config, counted.loaded_bytes);
+  return {estimate_residency(kernel, pipeline.tensors(), chip, conditions, config, counted.loaded_bytes), counted.loaded_bytes};
+}
+
+Chip a100_with_l2(double l2_mib) {
+  Chip chip = load_chip("a100-sxm-80gb");
+  chip.l2.capacity_mib = l2_mib;
+  return chip;
 }
 
 Residency decode(double l2_mib) {
@@ -35,7 +43,9 @@ Residency decode(double l2_mib) {
   problem.q_len = {1};
   problem.kv_len = {65536};
   problem.head_dim_qk = problem.head_dim_v = 128;
-  return residency_of("dense", problem, l2_mib, 8 * kKvBytes);  // by each head of a group
+  const Estimate e = estimate("dense", problem, "fused-generic", a100_with_l2(l2_mib));
+  CHECK(e.loaded_bytes == Approx(8 * kKvBytes).epsilon(1e-3));  // by each head of a group
+  return e.residency;
 }
 
 // Windows of 4096 keys, 16,384 queries of one head.
@@ -46,7 +56,7 @@ Residency windows(double l2_mib) {
   problem.q_len = problem.kv_len = {16384};
   problem.head_dim_qk = problem.head_dim_v = 128;
   problem.params = {{"left", 4095}};
-  return residency_of("sliding-window", problem, l2_mib, 0);
+  return estimate("sliding-window", problem, "fused-generic", a100_with_l2(l2_mib)).residency;
 }
 
 }  // namespace
@@ -79,17 +89,11 @@ TEST_CASE("V that is a part of K is fetched with it") {
   problem.kv_len = {8192};
   problem.head_dim_qk = 576;
   problem.head_dim_v = 512;
-  const Chip chip = load_chip("b200");
-  const ir::Pipeline pipeline = lower(variant("mla-decode"), problem, load_schedule("cutlass-mla-sm100"), chip);
-  const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
-  const Conditions conditions;
-  const MachineConfig config = whole_chip(kernel, chip, conditions, chip.clock.boost_mhz);
-  const MachineResult counted = count_work(select_instructions(kernel, chip), pipeline.tensors(), config, chip);
+  const Estimate e = estimate("mla-decode", problem, "cutlass-mla-sm100", load_chip("b200"));
   const double cache_bytes = 4.0 * 8192 * 576 * 2;
   const double q_bytes = 4.0 * 128 * 576 * 2 * 16;  // by each split
-  CHECK(counted.loaded_bytes == Approx(cache_bytes * (576 + 512) / 576 + q_bytes).epsilon(2e-2));
-  const Residency residency = estimate_residency(kernel, pipeline.tensors(), chip, conditions, config, counted.loaded_bytes);
-  CHECK((1 - residency.hit_fraction) * counted.loaded_bytes == Approx(cache_bytes).epsilon(2e-2));
+  CHECK(e.loaded_bytes == Approx(cache_bytes * (576 + 512) / 576 + q_bytes).epsilon(2e-2));
+  CHECK((1 - e.residency.hit_fraction) * e.loaded_bytes == Approx(cache_bytes).epsilon(2e-2));
 }
 
 TEST_CASE("pieces whose address translation the chip does not hold come one after another") {

@@ -12,17 +12,20 @@ TEST_CASE("a sliding queue gives back what it was given, in order, equal ones in
   struct Entry {
     std::int64_t key = 0;
     int age = 0;
-    bool before(const Entry& other) const { return key < other.key; }
   };
   Draw draw(3);
   SlidingQueue<Entry> queue;
   std::vector<Entry> expected;
   for (int i = 0; i < 3000; ++i) {
-    if (draw.chance(0.55)) {
+    if (draw.chance(0.5)) {
       const Entry entry{draw.integer(0, 40) + i / 10, i};
-      queue.push(entry);
-      expected.insert(std::upper_bound(expected.begin(), expected.end(), entry, [](const Entry& a, const Entry& b) { return a.before(b); }),
-                      entry);
+      const auto before = [](const Entry& a, const Entry& b) { return a.key < b.key; };
+      queue.place_before([&](const Entry& other) { return before(entry, other); }) = entry;
+      expected.insert(std::upper_bound(expected.begin(), expected.end(), entry, before), entry);
+    } else if (draw.chance(0.1) && !expected.empty()) {
+      const Entry entry{expected.front().key, i};
+      queue.first_place() = entry;
+      expected.insert(expected.begin(), entry);
     } else if (!expected.empty()) {
       REQUIRE(queue.top().age == expected.front().age);
       queue.pop();

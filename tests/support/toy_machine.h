@@ -51,6 +51,26 @@ inline ir::Op exp_of(ir::TileId tile) {
   return op;
 }
 
+// A load into the tile, or a store or atomic from it, of the first tensor.
+inline ir::Op copy_of(ir::OpKind kind, ir::TileId tile, ir::CopyKind copy) {
+  ir::Op op;
+  op.kind = kind;
+  op.role = kind == ir::OpKind::load ? "load_k" : kind == ir::OpKind::atomic ? "add_dq" : "store";
+  (kind == ir::OpKind::load ? op.out : op.in) = {tile};
+  op.copy = copy;
+  op.access.tensor = 0;
+  return op;
+}
+
+// 64 x 64 of f32, as the tiles of kernel_of().
+inline ir::Tensor toy_tensor() {
+  ir::Tensor tensor;
+  tensor.rows = 64;
+  tensor.cols = 64;
+  tensor.dtype = ir::DType::f32;
+  return tensor;
+}
+
 inline ir::Op sync(ir::OpKind kind, ir::TokenId token, int distance = 0) {
   ir::Op op;
   op.kind = kind;
