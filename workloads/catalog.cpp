@@ -113,27 +113,31 @@ std::vector<Schedule> legal_schedules(const Variant& variant, const Problem& pro
 }
 
 Schedule default_schedule(const Variant& variant, const Problem& problem, const Chip& chip) {
-  std::optional<ConfigError> last;
+  // Where none is legal: what is wrong with the problem, rather than that a schedule is for another chip.
+  std::optional<ConfigError> why;
+  const auto legal = [&](std::string_view name) -> std::optional<Schedule> {
+    Schedule schedule = load_schedule(std::string(name));
+    std::optional<ConfigError> refusal = complaint(variant, problem, schedule, chip);
+    if (!refusal) return schedule;
+    if (!why || why->issues().front().pointer == "/schedule") why = std::move(refusal);
+    return std::nullopt;
+  };
   for (const OperatorRule& rule : kOperatorDefaults) {
     if (rule.variant != variant.name) continue;
     for (const std::string_view name : rule.schedules) {
       if (name.empty()) continue;
-      Schedule schedule = load_schedule(std::string(name));
-      last = complaint(variant, problem, schedule, chip);
-      if (!last) return schedule;
+      if (std::optional<Schedule> schedule = legal(name)) return *std::move(schedule);
     }
-    throw *last;
+    throw *why;
   }
   const Use use = problem.pass == Pass::backward ? Use::backward : problem.is_decode() ? Use::decode : Use::prefill;
   for (const DefaultRule& rule : kDefaults) {
     if ((!rule.isa.empty() && rule.isa != chip.isa) || rule.use != use) continue;
     for (const char* name : rule.schedules) {
-      Schedule schedule = load_schedule(name);
-      last = complaint(variant, problem, schedule, chip);
-      if (!last) return schedule;
+      if (std::optional<Schedule> schedule = legal(name)) return *std::move(schedule);
     }
   }
-  throw *last;
+  throw *why;
 }
 
 }  // namespace attnsim

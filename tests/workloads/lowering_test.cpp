@@ -334,6 +334,11 @@ TEST_CASE("every schedule lowers wherever it is legal, and fused-generic everywh
   for (const auto& [chip, name] :
        {std::pair{test::b200(), "cutlass-mla-sm100"}, {test::h100(), "flashmla-sm90"}, {test::a100(), "flashinfer-mla-sm80"}})
     CHECK(default_schedule(variant("mla-decode"), latent, chip).name == name);
+  Problem product;
+  product.m = product.n = product.k = 1024;
+  product.dtype = ir::DType::bf16;
+  product.params = {{"quantize", std::string("token")}};  // for 8-bit products only
+  CHECK_THROWS_WITH(default_schedule(variant("gemm"), product, test::h100()), Catch::Contains("quantize"));
 }
 
 TEST_CASE("a causal head of a million tokens keeps n (n + 1) / 2 pairs") {
