@@ -147,7 +147,7 @@ RunConfig load_run_config(const std::string& file) {
 }
 
 std::string phase_of(const Variant& variant, const Problem& problem) {
-  if (variant.shape != ShapeKind::attention) return std::string(variant.name);
+  if (variant.shape != ShapeKind::attention) return (problem.dtype == ir::DType::f8 ? "8-bit " : "") + std::string(variant.name);
   if (problem.pass == Pass::backward) return "bwd";
   if (problem.is_decode()) return "decode";
   if (variant.masks == nullptr) return "prefill";

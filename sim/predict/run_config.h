@@ -66,7 +66,7 @@ struct RunConfig {
 [[nodiscard]] RunConfig load_run_config(const std::string& file);
 
 // "decode" (every q_len <= 8), "prefill" (masked on the upper side) or "encoder", "bwd": the names of measurements. Operators: their
-// own.
+// own, with "8-bit " ahead where they compute in 8 bits.
 [[nodiscard]] std::string phase_of(const Variant& variant, const Problem& problem);
 
 // Runs `body`; a ConfigError leaves with `file`, and `pointer` put before its own pointers.

@@ -64,6 +64,8 @@ TEST_CASE("the phase follows from lengths and mask, in the words of measurement 
   CHECK(phase("causal", R"({"q_heads": 1, "q_len": 100, "head_dim": 64})") == "prefill");
   CHECK(phase("sliding-window", R"({"q_heads": 1, "q_len": 100, "head_dim": 64})") == "prefill");
   CHECK(phase("dense", R"({"q_heads": 1, "q_len": 100, "head_dim": 64})") == "encoder");
+  CHECK(phase("gemm", R"({"m": 8, "n": 8, "k": 8})") == "gemm");
+  CHECK(phase("gemm", R"({"m": 8, "n": 8, "k": 8}, "dtype": "f8")") == "8-bit gemm");
 }
 
 TEST_CASE("an error inside an inline chip is told with its place in the run config") {
