@@ -222,6 +222,8 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.exp2_polynomial = reader.number("exp2_polynomial", {.min = 0, .max = 1}, 0);
   s.exp2_polynomial_isas = read_texts(reader, "exp2_polynomial_isas");
   s.rescale_share = reader.number("rescale_share", {.min = 0.001, .max = 1}, 1);
+  s.rescale_rows = small(reader, "rescale_rows", 0, kMostTile, 0);
+  s.rescale_columns = small(reader, "rescale_columns", 0, kMostTile, 0);
   s.mask_first_trip = reader.boolean("mask_first_trip", false);
   s.kv_descending = reader.boolean("kv_descending", true);
   s.v_in_k = reader.boolean("v_in_k", false);

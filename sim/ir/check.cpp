@@ -132,6 +132,7 @@ class Checker {
            "only copies and MMAs complete tokens; use a signal");
     ensure(op.skew >= 0, "negative skew");
     ensure(op.share > 0 && op.share <= 1, "share {} is not in 0..1", op.share);
+    ensure(op.tmem_rounds >= 1, "{} reads of tensor memory in turn", op.tmem_rounds);
     ensure(op.polynomial >= 0 && op.polynomial <= 1 && (op.polynomial == 0 || op.fn == Fn::exp2), "only a part of an exp2 is a polynomial");
     const bool loop = section.kind == SectionKind::loop;
     ensure(loop || op.skew == 0, "skew outside a loop");

@@ -167,6 +167,9 @@ struct Op {
   bool whole_tile = false;
   // An element-wise result that the compiler knows, as the place of a column in its tile: its users hold it as an immediate. Cost only.
   bool immediate = false;
+  // Element-wise ops on tensor memory: reads of a lane that wait for one another, as its registers hold only some of the columns. Cost
+  // only.
+  double tmem_rounds = 1;
   When when = When::always;
   int skew = 0;
   // An asynchronous mma that takes turns with those of other agents by instructions of one k-step; else the matrix unit finishes it before

@@ -278,7 +278,9 @@ class Selector {
     for (const auto* tiles : {&op.in, &op.out}) {
       for (TileId t : *tiles) {
         if (tile(t).space == Space::smem) step.smem_bytes += op.share * bytes(t);
-        if (tile(t).space == Space::tmem) step.tmem_bytes += op.share * bytes(t);
+        if (tile(t).space != Space::tmem) continue;
+        step.tmem_bytes += op.share * bytes(t);
+        step.latency_cycles += op.share * chip_.latency.tmem_cycles * (tiles == &op.in ? op.tmem_rounds : 1);
       }
     }
   }
@@ -337,7 +339,6 @@ class Selector {
     step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
     if (step.tmem_bytes > 0 && chip_.sm.tmem_bytes_per_clk > 0) {
       step.demand[static_cast<std::size_t>(Pipe::tmem)] = step.tmem_bytes / chip_.sm.tmem_bytes_per_clk;
-      step.latency_cycles += chip_.latency.tmem_cycles;
     }
     const double longest = std::max({fp32, alu, sfu});
     step.occupancy_cycles = std::max(issue, longest + chip_.vector.chain_serialization * (fp32 + alu + sfu - longest));

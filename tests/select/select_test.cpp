@@ -264,6 +264,20 @@ TEST_CASE("an op that acts in a tenth of all executions costs a tenth") {
   CHECK(at(chain, Pipe::tmem) == Approx(0.1 * 2 * 128 * 128 * 4 / 512));
 }
 
+TEST_CASE("each read of tensor memory in turn, and the write after them, adds its latency") {
+  const auto latency = [](double rounds, double share, double tmem_cycles) {
+    ir::Op rescale = op(ir::OpKind::binary, ir::Fn::multiply, {0, 3}, {0});
+    rescale.tmem_rounds = rounds;
+    rescale.share = share;
+    Chip c = blackwell();
+    c.latency.tmem_cycles = tmem_cycles;
+    return select_instructions(tmem_kernel({rescale}), c).agents[0].sections[0][0].latency_cycles;
+  };
+  CHECK(latency(1, 1, 100) - latency(1, 1, 0) == Approx(2 * 100));
+  CHECK(latency(4.5, 1, 100) - latency(4.5, 1, 0) == Approx(5.5 * 100));
+  CHECK(latency(4.5, 0.1, 100) - latency(4.5, 0.1, 0) == Approx(55));
+}
+
 TEST_CASE("numbers per column stand in eight lanes of every warp, and integers have rates of their own") {
   ir::Kernel kernel = kernel_of({});
   ir::Program& p = kernel.program;

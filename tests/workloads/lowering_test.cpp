@@ -212,6 +212,38 @@ TEST_CASE("FA4 computes an eighth of its exps on the FP32 lanes, and none where 
   CHECK(polynomial(ultra) == 0);
 }
 
+namespace {
+
+ir::Op rescale_of(const Schedule& schedule, std::int64_t kv_len) {
+  const ir::Pipeline p = lower(variant("dense"), problem(1, 2, 2, 512, kv_len, 128), schedule, test::b200(), {});
+  for (const ir::Agent& agent : kernel(p, "attention").program.agents) {
+    for (const auto& section : agent.sections) {
+      for (const ir::Op& op : section) {
+        if (op.role == "rescale" && op.fn == ir::Fn::multiply) return op;
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("O is rescaled as often as the maximum of one of a warp's rows moves") {
+  Schedule schedule = load_schedule("cutlass-fmha-sm100");
+  schedule.rescale_rows = 1;
+  // New maxima in n tiles in no order: the n-th harmonic number, the first of them in the first trip (here of 4 and of 2).
+  CHECK(rescale_of(schedule, 4 * 128).share == Approx((1 / 2.0 + 1 / 3.0 + 1 / 4.0) / 3));
+  schedule.rescale_rows = 2;
+  CHECK(rescale_of(schedule, 2 * 128).share == Approx(1 - 0.5 * 0.5));
+  schedule.rescale_rows = 0;
+  CHECK(rescale_of(schedule, 4 * 128).share == schedule.rescale_share);
+}
+
+TEST_CASE("128 columns of O by 16 with one read ahead wait for four and a half reads") {
+  CHECK(rescale_of(load_schedule("cutlass-fmha-sm100"), 512).tmem_rounds == 4.5);
+  CHECK(rescale_of(load_schedule("triton-fa-ws-sm100"), 512).tmem_rounds == 1);
+}
+
 TEST_CASE("up to 128 rows run with one query tile") {
   const auto agents = [](std::int64_t q) {
     return kernel(lowered("dense", problem(1, 8, 8, q, 512, 64), "fa4-sm100-varlen", test::b200()), "attention").program.agents.size();

@@ -241,8 +241,33 @@ ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x, int row_offset)
   return list;
 }
 
+// Part of the trips after the first in which some of `rows` maxima moves. In trip i the largest of i equal shares of a row's keys is a new
+// one with probability 1 / i, if scores come in no order.
+double moving_share(const std::vector<ir::ItemFamily>& families, int rows) {
+  std::vector<double> moves{0, 0};  // by trips of an item: expected number of them in which a maximum moves
+  double moving = 0;
+  double trips = 0;
+  for (const ir::ItemFamily& family : families) {
+    for (const ir::RowTile& tile : family.tiles) {
+      const auto n = static_cast<std::size_t>(tile.trips());
+      while (moves.size() <= n) moves.push_back(moves.back() + 1 - std::pow(1 - 1.0 / static_cast<double>(moves.size()), rows));
+      moving += static_cast<double>(family.slab_count) * moves[n];
+      trips += static_cast<double>(family.slab_count) * static_cast<double>(n - std::min<std::size_t>(n, 1));
+    }
+  }
+  return trips == 0 ? 1 : moving / trips;
+}
+
+// Reads of O by parts of its columns, each begun while the one before is scaled: two are under way at a time.
+double rescale_rounds(const FusedContext& c, std::size_t outputs) {
+  const int at_once = c.schedule.rescale_columns;
+  const int columns = (c.plan.rule.cta_columns > 0 ? c.plan.rule.cta_columns : c.plan.padded_v) / static_cast<int>(outputs);
+  return at_once == 0 ? 1 : (std::ceil(static_cast<double>(columns) / at_once) + 1) / 2;
+}
+
 ops::Ops correction_loop(const FusedContext& c, const std::vector<QueryTile>& tiles) {
   ops::Ops list;
+  const double share = c.schedule.rescale_rows > 0 ? moving_share(*c.plan.families, c.schedule.rescale_rows) : c.schedule.rescale_share;
   for (std::size_t w = 0; w < tiles.size(); ++w) {
     const QueryTile& x = tiles[w];
     const bool holds = c.schedule.holds_factors && tiles.size() > 1;
@@ -251,7 +276,8 @@ ops::Ops correction_loop(const FusedContext& c, const std::vector<QueryTile>& ti
     one.push_back(ops::when(When::not_first_trip, ops::await(x.pv_done)));
     for (const Output& o : x.outputs) {
       one.push_back(ops::when(When::not_first_trip, ops::binary(Fn::multiply, o.sum, x.alpha, o.sum)));
-      one.back().share = c.schedule.rescale_share;
+      one.back().share = share;
+      one.back().tmem_rounds = rescale_rounds(c, x.outputs.size());
     }
     one.push_back(ops::signal(x.o_ready));
     if (holds && w > 0) one.push_back(ops::signal(tiles[w - 1].stats_empty));
