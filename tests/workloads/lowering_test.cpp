@@ -303,7 +303,7 @@ TEST_CASE("where a page holds its tokens head by head, a warp of the KV-cache wr
     std::vector<int> begins;
     std::vector<int> widths;
     for (const ir::Op& op : program.agents.front().sections.front()) {
-      if (op.role != role || op.kind != ir::OpKind::load) continue;
+      if (!op.role.starts_with(role) || op.kind != ir::OpKind::load) continue;  // write_k, write_k1, write_k2
       begins.push_back(op.access.column_begin);
       widths.push_back(program.padded(program.tiles[static_cast<std::size_t>(op.out.front())].cols));
     }
