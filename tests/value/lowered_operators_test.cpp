@@ -94,7 +94,8 @@ TEST_CASE("every GEMM tile of every schedule computes the product, with and with
         GemmTile& t = schedule.gemm.tiles.front();
         t.rows_min = t.rows_max = t.columns_min = t.columns_max = 0;
         // Two row tiles, the last of them ragged; two panels; a last k tile that is not full.
-        Problem p = shape(2 * t.tile_m - 5, 2 * t.tile_n, 3 * t.tile_k + 8);
+        Problem p = t.transposed ? shape(2 * t.tile_n, 2 * t.tile_m - 5, 3 * t.tile_k + 8)
+                                 : shape(2 * t.tile_m - 5, 2 * t.tile_n, 3 * t.tile_k + 8);
         if (schedule.dtypes == std::vector<std::string>{"f8"}) p.dtype = ir::DType::f8;
         INFO(name << " tile " << t.tile_m << "x" << t.tile_n << "x" << t.tile_k << " splits " << splits);
         CHECK(gemm_error(p, schedule, chip, 11 + tile) < 1e-9);
