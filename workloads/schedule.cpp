@@ -232,6 +232,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.whole_tile_loads = reader.boolean("whole_tile_loads", false);
   s.request_bytes = small(reader, "request_bytes", 0, 1024, 0);
   s.page_tokens = small(reader, "page_tokens", 1, 1 << 20, 64);
+  s.cache_by_head = reader.boolean("cache_by_head", false);
   s.consumer_global_round_trips = small(reader, "consumer_global_round_trips", 0, 64, 0);
   s.scheduler_batch_entries = small(reader, "scheduler_batch_entries", 0, 1024, 0);
   s.item_global_round_trips = small(reader, "item_global_round_trips", 0, 64, 0);
@@ -242,7 +243,13 @@ void read_kernel(FieldReader& reader, Schedule& s) {
 }
 
 GemmTile read_gemm_tile(FieldReader& reader) {
+  constexpr int kMostRows = 1 << 20;
   GemmTile tile;
+  tile.rows_min = small(reader, "rows_min", 0, kMostRows, 0);
+  tile.rows_max = small(reader, "rows_max", 0, kMostRows, 0);
+  tile.columns_min = small(reader, "columns_min", 0, kMostRows, 0);
+  tile.columns_max = small(reader, "columns_max", 0, kMostRows, 0);
+  tile.transposed = reader.boolean("transposed", false);
   tile.tile_m = small(reader, "tile_m", 8, kMostTile);
   tile.tile_n = small(reader, "tile_n", 8, kMostTile);
   tile.tile_k = small(reader, "tile_k", 8, kMostTile);

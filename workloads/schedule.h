@@ -86,6 +86,12 @@ enum class MaskPolicy { partial_tiles, all_tiles, all_or_none, no_tiles };  // a
 
 // One kernel of a GEMM library. Sizes of one CTA; the fastest by estimate_gemm (families/gemm.h) is taken.
 struct GemmTile {
+  // Applies to C of so many rows and columns; a largest number of 0: any.
+  int rows_min = 0;
+  int rows_max = 0;
+  int columns_min = 0;
+  int columns_max = 0;
+  bool transposed = false;  // computes C^T = B^T A^T only, whatever `transposes` says
   int tile_m = 128;
   int tile_n = 128;
   int tile_k = 64;
@@ -173,6 +179,7 @@ struct Schedule {
   bool v_in_k = false;
   bool paged = false;  // K/V through a block table
   int page_tokens = 64;
+  bool cache_by_head = false;           // a page holds its tokens head by head (HND), not its heads token by token (NHD)
   int request_bytes = 0;                // cp.async: bytes of a row that the lanes of a warp copy side by side; 0: whole lines
   bool scattered_pages = false;         // pages lie in no order: each is a place of its own for address translation
   bool whole_tile_loads = false;        // K and V tiles are fetched whole, also beyond the last key

@@ -253,9 +253,15 @@ void check_gemm(const Schedule& s, FieldReader& reader) {
   for (std::size_t i = 0; i < s.gemm.tiles.size(); ++i) {
     const GemmTile& tile = s.gemm.tiles[i];
     FieldReader& at = readers.at(i);
-    if (tile.tile_m % (rows * tile.consumers) != 0)
-      at.issue("tile_m", fmt::format("can't be shared by {} computing agents in units of {} rows", tile.consumers, rows),
-               fmt::format("multiples of {}", rows * tile.consumers));
+    const int unit = (tile.pair ? rows / 2 : rows) * tile.consumers;  // a pair fills the lanes together
+    if (tile.tile_m % unit != 0)
+      at.issue("tile_m", fmt::format("can't be shared by {} computing agents in units of {} rows", tile.consumers, unit / tile.consumers),
+               fmt::format("multiples of {}", unit));
+    const auto range = [&](const char* most, int from, int to) {
+      if (to > 0 && to < from) at.issue(most, fmt::format("{} is below the least", to), fmt::format("0 or from {}", from));
+    };
+    range("rows_max", tile.rows_min, tile.rows_max);
+    range("columns_max", tile.columns_min, tile.columns_max);
     if (alone && tile.consumers != 1) at.issue("consumers", "needs agents of kind consumer", "1");
     if (tile.pair && (tile.cluster_m != 2 || s.mma != ir::MmaKind::tcgen05))
       at.issue("pair", "is for tcgen05 in clusters of two CTAs along m", "cluster_m 2");

@@ -36,10 +36,10 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
   if (bytes > 0) {
     if (config_.cache != nullptr) {
       const bool writes = transfer.is_store && !atomic;
-      L2Outcome outcome =
-          config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, writes, row_begin_[step.id], row_bytes);
+      L2Outcome outcome = config_.cache->access(access.tensor, address.slab, address.row + first_row,
+                                                step.whole_tile ? bytes / row_bytes : part_rows, writes, row_begin_[step.id], row_bytes);
       if (!transfer.is_store || atomic) {
-        miss = std::min(outcome.miss_bytes, valid_bytes);
+        miss = std::min(outcome.miss_bytes, bytes);
         hit = bytes - miss;
       }
       if (atomic) {

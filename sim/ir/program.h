@@ -162,8 +162,8 @@ struct Op {
   // (FA4 rescales O only where the row maximum has grown enough). `polynomial`: part of an exp2's elements on the FP32 lanes.
   double share = 1;
   double polynomial = 0;
-  // A load that brings the whole padded tile to the SM, whatever of it is valid: what is not comes from L2 (paged kernels
-  // fetch tiles of fixed size). Cost only.
+  // A load that brings the whole padded tile to the SM, whatever of it is valid (paged kernels fetch tiles of fixed size): rows behind
+  // the last one are memory like the others. Cost only.
   bool whole_tile = false;
   // An element-wise result that the compiler knows, as the place of a column in its tile: its users hold it as an immediate. Cost only.
   bool immediate = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <tuple>
 
 #include "hwmodels/chip_loader.h"
 #include "sim/bounds/bounds.h"
@@ -60,6 +61,25 @@ TEST_CASE("products with few tiles and a long k are split, large ones are not") 
   const GemmPlan large = choose_gemm(shape(8192, 8192, 8192), schedule, chip);
   CHECK(large.tile.tile_m * large.tile.tile_n == 128 * 256);
   CHECK(large.cluster == 2);
+}
+
+TEST_CASE("a tile may be for products of some numbers of rows and columns only, and for transposed ones") {
+  // vLLM's dispatch on Hopper: up to 16 rows, up to 64 by columns, up to 128, above.
+  const Chip chip = load_chip("h100-sxm");
+  const Schedule schedule = load_schedule("gemm-f8-vllm-sm90");
+  const auto chosen = [&](std::int64_t m, std::int64_t n) {
+    Problem p = shape(m, n, 4096);
+    p.dtype = ir::DType::f8;
+    return choose_gemm(p, schedule, chip);
+  };
+  const auto tile = [](const GemmPlan& plan) { return std::tuple(plan.tile.tile_m, plan.tile.tile_n, plan.transposed, plan.splits); };
+  CHECK(tile(chosen(16, 8192)) == std::tuple(64, 16, true, 1));
+  CHECK(tile(chosen(17, 8192)) == std::tuple(64, 64, true, 1));
+  CHECK(tile(chosen(64, 1281)) == std::tuple(64, 64, true, 1));
+  CHECK(tile(chosen(64, 1280)) == std::tuple(64, 16, true, 1));
+  CHECK(tile(chosen(65, 8192)) == std::tuple(64, 128, false, 1));
+  CHECK(tile(chosen(128, 8192)) == std::tuple(64, 128, false, 1));
+  CHECK(tile(chosen(129, 8192)) == std::tuple(128, 128, false, 1));
 }
 
 TEST_CASE("a cluster along m takes neighbouring row tiles of one panel") {

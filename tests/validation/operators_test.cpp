@@ -16,7 +16,8 @@ constexpr const char* kOperators =
 constexpr const char* kGemm =
     "row_id,device,library,version,kernel,dtype,m,n,k,time_ms,check,source,locator,commit_or_date\n"
     "G1,H100-SXM5-80GB,vllm,1.0,default,bf16,16,64,128,0.002,OK,s,l,c\n"
-    "G2,H100-SXM5-80GB,vllm,1.0,default,fp8,16,64,128,0.002,OK,s,l,c\n";
+    "G2,H100-SXM5-80GB,vllm,1.0,default,fp8,16,64,128,0.002,OK,s,l,c\n"
+    "G3,H100-SXM5-80GB,vllm,1.0,CutlassFP8ScaledMMLinearKernel,fp8,16,64,128,0.002,OK,s,l,c\n";
 
 }  // namespace
 
@@ -53,7 +54,7 @@ TEST_CASE("library products are mapped, those in 8 bits with the kernels that qu
   Catalog catalog;
   const KernelMaps maps = KernelMaps::load();
   const std::vector<MeasuredRow> rows = read_gemm(parse_csv(kGemm, "gemm.csv"));
-  REQUIRE(rows.size() == 2);
+  REQUIRE(rows.size() == 3);
   const MappedRow mapped = map_row(rows[0], maps, catalog);
   REQUIRE(mapped.unmapped == "");
   CHECK(mapped.schedule->name == "gemm-sm90");
@@ -64,4 +65,5 @@ TEST_CASE("library products are mapped, those in 8 bits with the kernels that qu
   CHECK(quantized.schedule->name == "gemm-f8-sm90");
   CHECK(quantized.variant->name == "gemm");
   CHECK(std::get<std::string>(quantized.problem.params.at("quantize")) == "static");
+  CHECK(map_row(rows[2], maps, catalog).schedule->name == "gemm-f8-vllm-sm90");
 }

@@ -81,18 +81,21 @@ double gemm_error(const Problem& p, const Schedule& schedule, const Chip& chip, 
 }  // namespace
 
 TEST_CASE("every GEMM tile of every schedule computes the product, with and without splits of k", "[value]") {
-  const std::pair<const char*, const char*> kSchedules[] = {{"gemm-sm80", "a100-sxm-80gb"}, {"gemm-sm90", "h100-sxm"},
-                                                            {"gemm-sm100", "b200"},         {"gemm-f8-sm89", "l40s"},
-                                                            {"gemm-f8-sm90", "h100-sxm"},   {"gemm-f8-sm100", "b200"}};
+  const std::pair<const char*, const char*> kSchedules[] = {
+      {"gemm-sm80", "a100-sxm-80gb"}, {"gemm-sm90", "h100-sxm"},  {"gemm-sm100", "b200"},        {"gemm-f8-sm89", "l40s"},
+      {"gemm-f8-sm90", "h100-sxm"},   {"gemm-f8-sm100", "b200"},  {"gemm-f8-vllm-sm89", "l40s"}, {"gemm-f8-vllm-sm90", "h100-sxm"},
+      {"gemm-f8-vllm-sm100", "b200"}, {"gemm-xe2", "arc-pro-b60"}};
   for (const auto& [name, chip_name] : kSchedules) {
     const Chip chip = load_chip(chip_name);
     const std::size_t tiles = load_schedule(name).gemm.tiles.size();
     for (std::size_t tile = 0; tile < tiles; ++tile) {
       for (const int splits : {1, 3}) {
-        const Schedule schedule = only_tile(name, tile, splits);
-        const GemmTile& t = schedule.gemm.tiles.front();
+        Schedule schedule = only_tile(name, tile, splits);
+        GemmTile& t = schedule.gemm.tiles.front();
+        t.rows_min = t.rows_max = t.columns_min = t.columns_max = 0;
         // Two row tiles, the last of them ragged; two panels; a last k tile that is not full.
-        Problem p = shape(2 * t.tile_m - 5, 2 * t.tile_n, 3 * t.tile_k + 8);
+        Problem p = t.transposed ? shape(2 * t.tile_n, 2 * t.tile_m - 5, 3 * t.tile_k + 8)
+                                 : shape(2 * t.tile_m - 5, 2 * t.tile_n, 3 * t.tile_k + 8);
         if (schedule.dtypes == std::vector<std::string>{"f8"}) p.dtype = ir::DType::f8;
         INFO(name << " tile " << t.tile_m << "x" << t.tile_n << "x" << t.tile_k << " splits " << splits);
         CHECK(gemm_error(p, schedule, chip, 11 + tile) < 1e-9);

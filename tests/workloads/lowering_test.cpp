@@ -325,6 +325,25 @@ TEST_CASE("the KV-cache write is a kernel of one CTA per new token before attent
   CHECK(kernel(p, "kv_cache_write").program.threads() == 2 * 128);
 }
 
+TEST_CASE("where a page holds its tokens head by head, a warp of the KV-cache write copies one head after another") {
+  // 512 threads are 16 warps: 40 heads of 128 take rounds of 16, 16 and 8 heads.
+  const ir::Pipeline p =
+      lowered("causal", problem(4, 40, 40, 128, 128, 128), "trtllm-prefill-sm100", test::b200(), {ExtraKernel::kv_cache_write});
+  const ir::Program& program = kernel(p, "kv_cache_write").program;
+  CHECK(program.threads() == 512);
+  for (const std::string role : {"write_k", "write_v"}) {
+    std::vector<int> begins;
+    std::vector<int> widths;
+    for (const ir::Op& op : program.agents.front().sections.front()) {
+      if (!op.role.starts_with(role) || op.kind != ir::OpKind::load) continue;  // write_k, write_k1, write_k2
+      begins.push_back(op.access.column_begin);
+      widths.push_back(program.padded(program.tiles[static_cast<std::size_t>(op.out.front())].cols));
+    }
+    CHECK(begins == std::vector<int>{0, 16 * 128, 32 * 128});
+    CHECK(widths == std::vector<int>{16 * 128, 16 * 128, 8 * 128});
+  }
+}
+
 TEST_CASE("an illegal schedule says what does not fit, and what would") {
   const Problem p = problem(1, 8, 8, 512, 512, 128);
   CHECK(complaint("dense", p, "fa3-sm90", test::a100()).find("does not run on a100") != std::string::npos);

@@ -2,6 +2,7 @@
 #include "workloads/families/copies.h"
 
 #include <algorithm>
+#include <string>
 
 #include "workloads/families/tile_list.h"
 #include "workloads/families/tile_list_fused.h"
@@ -35,7 +36,7 @@ ir::Kernel prepare_kernel(ir::PipelineBuilder& pipeline, const Problem& problem,
   return kernel;
 }
 
-ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, const WrittenCache& cache) {
+ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, const WrittenCache& cache, bool by_head) {
   constexpr std::int64_t kMostThreads = 512;
   constexpr int kLanes = 32;
   constexpr int kRegisters = 32;
@@ -56,20 +57,31 @@ ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& p
   ProgramBuilder b;
   const int section = b.section("copy", ir::SectionKind::once);
   const std::int64_t threads = std::min(kMostThreads, k_width);
-  const int agent = b.agent("copy", static_cast<int>((threads + kLanes - 1) / kLanes), kRegisters);
+  const int warps = static_cast<int>((threads + kLanes - 1) / kLanes);
+  const int agent = b.agent("copy", warps, kRegisters);
   const ir::TileId slot = b.registers("slot", ir::kUnit, ir::kUnit, ir::DType::i32, agent);
-  const ir::AxisId k_axis = b.fixed("k_width", static_cast<int>(k_width), static_cast<int>(k_width));
-  const ir::AxisId v_axis = b.fixed("v_width", static_cast<int>(v_width), static_cast<int>(v_width));
-  const ir::TileId k = b.registers("k_row", ir::kUnit, k_axis, problem.dtype, agent);
-  const ir::TileId v = b.registers("v_row", ir::kUnit, v_axis, problem.dtype, agent);
   const ir::Access slot_access{slots, static_cast<int>(tokens), 1, false, false, ir::RowFrom::zero, 0};
-  const auto row = [](ir::TensorId id) { return ir::Access{id, 1, 1, false, false, ir::RowFrom::zero, 0}; };
   ops::Ops& list = b.ops(agent, section);
   ops::append(list, ops::with_role({ops::load(slot, slot_access, ir::CopyKind::plain)}, "lookup"));
-  ops::append(list,
-              ops::with_role({ops::load(k, row(new_k), ir::CopyKind::plain), ops::store(k, row(cache_k), ir::CopyKind::plain)}, "write_k"));
-  ops::append(list,
-              ops::with_role({ops::load(v, row(new_v), ir::CopyKind::plain), ops::store(v, row(cache_v), ir::CopyKind::plain)}, "write_v"));
+  const auto copy = [&](const std::string& name, std::int64_t begin, std::int64_t end, ir::TensorId from, ir::TensorId to) {
+    const int width = static_cast<int>(end - begin);
+    const ir::TileId row = b.registers(name + "_row", ir::kUnit, b.fixed(name + "_width", width, width), problem.dtype, agent);
+    const auto columns = [&](ir::TensorId id) {
+      ir::Access access{id, 1, 1, false, false, ir::RowFrom::zero, 0};
+      access.column_begin = static_cast<int>(begin);
+      return access;
+    };
+    ops::append(list,
+                ops::with_role({ops::load(row, columns(from), ir::CopyKind::plain), ops::store(row, columns(to), ir::CopyKind::plain)},
+                               "write_" + name));
+  };
+  const std::int64_t heads_at_once = by_head ? warps : problem.kv_heads;
+  for (std::int64_t head = 0; head < problem.kv_heads; head += heads_at_once) {
+    const std::int64_t next = std::min(problem.kv_heads, head + heads_at_once);
+    const std::string round = head > 0 ? std::to_string(head / heads_at_once) : "";
+    copy("k" + round, head * problem.head_dim_qk, next * problem.head_dim_qk, new_k, cache_k);
+    copy("v" + round, head * problem.head_dim_v, next * problem.head_dim_v, new_v, cache_v);
+  }
 
   ir::Kernel kernel;
   kernel.name = "kv_cache_write";

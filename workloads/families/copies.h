@@ -18,7 +18,9 @@ struct WrittenCache {
 };
 
 // Writes the new tokens' K and V rows to the cache: one CTA per token with min(512, kv_heads x head_dim) threads, which looks
-// up the slot, then copies K, then V (vLLM's reshape_and_cache).
-[[nodiscard]] ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, const WrittenCache& cache);
+// up the slot, then copies K, then V (vLLM's reshape_and_cache). Where a page holds its tokens head by head, a warp copies K and V of
+// one head after another: with more heads than warps in so many rounds.
+[[nodiscard]] ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& problem, const WrittenCache& cache,
+                                               bool by_head);
 
 }  // namespace attnsim

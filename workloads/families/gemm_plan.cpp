@@ -54,6 +54,11 @@ std::int64_t resident_ctas(const GemmPlan& plan, const Schedule& schedule, const
   return ir::occupancy(program, limits);
 }
 
+bool applies(const GemmTile& tile, const Problem& problem) {
+  const auto within = [](std::int64_t value, int least, int most) { return value >= least && (most == 0 || value <= most); };
+  return within(problem.m, tile.rows_min, tile.rows_max) && within(problem.n, tile.columns_min, tile.columns_max);
+}
+
 }  // namespace
 
 GemmPlan plan_gemm(const Problem& problem, const GemmTile& tile, std::int64_t splits, bool transposed) {
@@ -121,9 +126,10 @@ GemmPlan choose_gemm(const Problem& problem, const Schedule& schedule, const Chi
   double best_cycles = std::numeric_limits<double>::infinity();
   std::optional<GemmPlan> best;
   for (const GemmTile& tile : schedule.gemm.tiles) {
+    if (!applies(tile, problem)) continue;
     for (const int splits : schedule.gemm.splits) {
       for (const bool transposed : {false, true}) {
-        if (transposed && !schedule.gemm.transposes) continue;
+        if (transposed ? !schedule.gemm.transposes && !tile.transposed : tile.transposed) continue;
         const GemmPlan plan = plan_gemm(problem, tile, splits, transposed);
         if (plan.splits != splits || (tile.pair && plan.cluster == 1)) continue;
         const double cycles = estimate_gemm(plan, schedule, chip);

@@ -268,7 +268,10 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
   const bool writes_cache = std::find(extras.begin(), extras.end(), ExtraKernel::kv_cache_write) != extras.end();
   const bool writes_all = writes_cache && !plan.ragged && problem.q_len == problem.kv_len;
   TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all);
-  if (writes_cache) builder.add(kv_cache_write_kernel(builder, problem, writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{}));
+  if (writes_cache) {
+    const WrittenCache cache = writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{};
+    builder.add(kv_cache_write_kernel(builder, problem, cache, schedule.cache_by_head));
+  }
   if (schedule.form == "unfused") {
     for (ir::Kernel& kernel : unfused_kernels(plan, schedule, tensors)) builder.add(std::move(kernel));
     return builder.build();
