@@ -93,6 +93,12 @@ ops::Ops TripInstructions::in_trip() const {
   return tile == ir::kNone ? ops::Ops{} : ops::with_role({ops::binary(ir::Fn::add, tile, 1.0, tile)}, "recompute_addresses");
 }
 
+bool waits_for_products(const TileListPlan& plan, const Schedule& schedule) {
+  constexpr int kWarpgroup = 4;
+  const int warps = plan.rule.warps > 0 ? plan.rule.warps : spec_of(schedule, AgentKind::consumer).warps;
+  return schedule.backward.waits_for_products && ir::is_async(plan.mma) && warps <= kWarpgroup;
+}
+
 ops::Ops wait_for(ir::TokenId done, ir::TileId result) {
   if (done == ir::kNone) return {};
   return {ops::signal(done, {result}), ops::await(done)};

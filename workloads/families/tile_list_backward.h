@@ -84,6 +84,8 @@ struct TripInstructions {
   [[nodiscard]] ops::Ops in_trip() const;
 };
 [[nodiscard]] TripInstructions trip_instructions(ProgramBuilder& b, int agent, int warps, int instructions);
+// The computing agent waits for each product: one warpgroup does. Two of them, one agent here, fill each other's waits.
+[[nodiscard]] bool waits_for_products(const TileListPlan& plan, const Schedule& schedule);
 // Goes on only when the asynchronous product that makes `result` is complete.
 [[nodiscard]] ops::Ops wait_for(ir::TokenId done, ir::TileId result);
 [[nodiscard]] ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor);  // K or V of the item

@@ -109,7 +109,7 @@ class Writer {
       k_.do_empty = b_.token("do_empty");
     }
     if (atomic_ || plan_.rule.p_in_smem) k_.written = b_.token("written");
-    if (schedule_.backward.waits_for_products && ir::is_async(plan_.mma)) k_.product = b_.token("product");
+    if (waits_for_products(plan_, schedule_)) k_.product = b_.token("product");
     if (reducer) {
       k_.grad_q_full = b_.token("dq_full");
       k_.grad_q_empty = b_.token("dq_empty");

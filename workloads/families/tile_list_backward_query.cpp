@@ -68,7 +68,7 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   const ir::TokenId v_full = b.token("v_full");
   const ir::TokenId k_empty = guard ? b.token("k_empty") : ir::kNone;
   const ir::TokenId v_empty = guard ? b.token("v_empty") : ir::kNone;
-  const ir::TokenId done = schedule.backward.waits_for_products && async ? b.token("product") : ir::kNone;
+  const ir::TokenId done = waits_for_products(plan, schedule) ? b.token("product") : ir::kNone;
   const bool scales = schedule.backward.scale_in_trip;
   const TripInstructions extra = trip_instructions(b, agent, rule.warps > 0 ? rule.warps : spec.warps, rule.trip_instructions);
 
