@@ -150,6 +150,11 @@ TileRule read_backward_rule(FieldReader& reader) {
   rule.warp_columns = small(reader, "warp_columns", 1, 16, 1);
   rule.warp_columns_dkv = small(reader, "warp_columns_dkv", 1, 16, 1);
   rule.warp_columns_dq = small(reader, "warp_columns_dq", 1, 16, 1);
+  rule.dq_rows = small(reader, "dq_rows", 0, kMostTile, 0);
+  rule.dq_columns = small(reader, "dq_columns", 0, kMostTile, 0);
+  rule.dq_warps = small(reader, "dq_warps", 0, 32, 0);
+  rule.trip_instructions = small(reader, "trip_instructions", 0, kMostTile, 0);
+  rule.dq_trip_instructions = small(reader, "dq_trip_instructions", 0, kMostTile, 0);
   return rule;
 }
 
@@ -161,6 +166,8 @@ BackwardRules read_backward_rules(FieldReader reader) {
   rules.ds_in_registers = reader.boolean("ds_in_registers", false);
   rules.pair = reader.boolean("pair", false);
   rules.trip_local_reads = small(reader, "trip_local_reads", 0, 64, 0);
+  rules.scale_in_trip = reader.boolean("scale_in_trip", false);
+  rules.waits_for_products = reader.boolean("waits_for_products", false);
   rules.row_kernel_rows = small(reader, "row_kernel_rows", 1, 1024, 64);
   rules.row_kernel_warps = small(reader, "row_kernel_warps", 1, 32, 8);
   return rules;

@@ -55,6 +55,14 @@ struct TileRule {
   int warp_columns = 1;
   int warp_columns_dkv = 1;
   int warp_columns_dq = 1;
+  // Backward, where dQ has a kernel of its own: queries of its items, keys of its trips, its warps; 0: tile_kv, tile_q, warps.
+  int dq_rows = 0;
+  int dq_columns = 0;
+  int dq_warps = 0;
+  // Backward: integer instructions of a warp in every trip beside those of tiles (addresses, bounds, predicates, descriptors), of the
+  // kernel of dK and dV and of dQ's own.
+  int trip_instructions = 0;
+  int dq_trip_instructions = 0;
   // Tiles as boxes of an n-D layout: extents by axis for one, two and three axes, of volume tile_q and tile_kv. Empty: tiles of a
   // sequence.
   std::vector<std::vector<std::int64_t>> q_boxes;
@@ -73,9 +81,11 @@ struct BackwardRules {
   bool clear_in_preprocess = true;  // the row-sum kernel zero-fills dQ's accumulator; else a kernel of its own does
   bool ds_in_registers = false;     // dS feeds dK from registers, not from the SMEM copy that dQ reads
   bool pair = false;                // two CTAs of a cluster multiply together (tcgen05 cta_group::2)
-  int trip_local_reads = 0;  // dependent reads per trip of what lies in local memory (spills, arrays that were not kept in registers)
-                             // and comes from L2, as SMEM leaves the first-level cache less than that
-  int row_kernel_rows = 64;  // rows of a CTA of the kernels before and after
+  int trip_local_reads = 0;    // dependent reads per trip of what lies in local memory (spills, arrays that were not kept in registers)
+                               // and comes from L2, as SMEM leaves the first-level cache less than that
+  bool scale_in_trip = false;  // S is scaled before it is masked, dS in every trip instead of dK and dQ at the end
+  bool waits_for_products = false;  // asynchronous products are waited for at once, one by one
+  int row_kernel_rows = 64;         // rows of a CTA of the kernels before and after
   int row_kernel_warps = 8;
 };
 

@@ -2,6 +2,7 @@
 // Counts of the backward pass against the formulas of its card: five products over the kept pairs, one exponential a pair, every input and
 // output once. With head_dim d for K and V alike that is 10 d FLOPs a pair.
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "hwmodels/chip_loader.h"
 #include "sim/bounds/bounds.h"
@@ -39,7 +40,8 @@ WorkCounts counts(const Kernel& kernel, const char* name, const Problem& p) {
 TEST_CASE("the backward pass counts ten d FLOPs and one exponential per kept pair and touches every tensor once") {
   const Kernel kernel =
       GENERATE(Kernel{"fa2-bwd-sm80", "a100-sxm-80gb"}, Kernel{"fa3-bwd-sm90", "h100-sxm"}, Kernel{"fa4-bwd-sm100", "b200"},
-               Kernel{"triton-bwd", "a100-sxm-80gb"}, Kernel{"fused-generic-bwd", "mi300x"});
+               Kernel{"triton-bwd", "a100-sxm-80gb"}, Kernel{"triton-varlen-bwd", "a100-sxm-80gb"},
+               Kernel{"triton-varlen-bwd-sm90", "h100-sxm"}, Kernel{"flex-bwd-sm90", "h100-sxm"}, Kernel{"fused-generic-bwd", "mi300x"});
   INFO(kernel.schedule);
   const Problem p = problem();
   const double heads = 2 * 6;
@@ -72,4 +74,46 @@ TEST_CASE("two kernels compute S and dP twice: fourteen d FLOPs a pair are execu
   p.q_len = p.kv_len = {1024};  // whole tiles
   const WorkCounts c = counts({"triton-bwd", "a100-sxm-80gb"}, "dense", p);
   CHECK(c.tensor_flops == Approx(14.0 * 128 * 6 * 1024 * 1024).epsilon(1e-12));
+}
+
+namespace {
+
+// One head of 512 tokens: 8 x 8 tiles of 64 x 64, and 4 x 8 of dQ's 128 x 64.
+WorkCounts varlen_counts(const std::function<void(Schedule&)>& change) {
+  Problem p = problem();
+  p.batch = 1;
+  p.q_heads = p.kv_heads = 1;
+  p.q_len = p.kv_len = {512};
+  Schedule schedule = load_schedule("triton-varlen-bwd-sm90");
+  change(schedule);
+  const Chip chip = load_chip("h100-sxm");
+  return compute_bounds(lower(variant("dense"), p, schedule, chip), chip, {}).counts;
+}
+
+}  // namespace
+
+TEST_CASE("integer instructions of a trip count once per warp and trip, in either kernel") {
+  const auto with = [](int dkdv, int dq) {
+    return varlen_counts([&](Schedule& s) {
+      s.tiles[0].trip_instructions = dkdv;
+      s.tiles[0].dq_trip_instructions = dq;
+    });
+  };
+  const WorkCounts none = with(0, 0);
+  CHECK(with(100, 0).alu_ops - none.alu_ops == Approx(100.0 * 32 * 4 * 8 * 8).epsilon(1e-12));  // four warps
+  CHECK(with(0, 10).alu_ops - none.alu_ops == Approx(10.0 * 32 * 8 * 4 * 8).epsilon(1e-12));    // eight warps
+  CHECK(with(100, 10).useful_tensor_flops == none.useful_tensor_flops);
+}
+
+TEST_CASE("scaling in every trip costs a multiplication per pair and kernel instead of one per element of dK and dQ") {
+  const WorkCounts in_trip = varlen_counts([](Schedule&) {});
+  const WorkCounts at_end = varlen_counts([](Schedule& s) { s.backward.scale_in_trip = false; });
+  CHECK(in_trip.fp32_ops - at_end.fp32_ops == Approx(2.0 * 512 * 512 - 2.0 * 512 * 128).epsilon(1e-12));
+}
+
+TEST_CASE("dQ's own kernel may have a tile of its own: fewer of its items read K and V again") {
+  const WorkCounts wide = varlen_counts([](Schedule&) {});
+  const WorkCounts narrow = varlen_counts([](Schedule& s) { s.tiles[0].dq_rows = 64; });
+  // 8 items instead of 4 read K and V of 512 rows, two bytes each.
+  CHECK(narrow.l2_bytes - wide.l2_bytes == Approx(4.0 * 2 * 512 * 128 * 2).epsilon(1e-12));
 }

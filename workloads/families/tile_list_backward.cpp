@@ -68,6 +68,42 @@ TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& scor
   return view;
 }
 
+TileListPlan with_dq_tile(TileListPlan plan) {
+  TileRule& rule = plan.rule;
+  if (rule.dq_rows > 0) rule.tile_kv = rule.dq_rows;
+  if (rule.dq_columns > 0) rule.tile_q = rule.dq_columns;
+  if (rule.dq_warps > 0) rule.warps = rule.dq_warps;
+  rule.trip_instructions = rule.dq_trip_instructions;
+  return plan;
+}
+
+TripInstructions trip_instructions(ProgramBuilder& b, int agent, int warps, int instructions) {
+  if (instructions == 0) return {};
+  constexpr int kLanes = 32;
+  const ir::AxisId lanes = b.fixed("lanes", kLanes * warps, kLanes * warps);
+  return {b.registers("addresses", lanes, b.fixed("instructions", instructions, instructions), ir::DType::i32, agent)};
+}
+
+ops::Ops TripInstructions::start() const {
+  return tile == ir::kNone ? ops::Ops{} : ops::with_role({ops::zero(tile)}, "init");
+}
+
+// They do not count as useful, like whatever is worked out again.
+ops::Ops TripInstructions::in_trip() const {
+  return tile == ir::kNone ? ops::Ops{} : ops::with_role({ops::binary(ir::Fn::add, tile, 1.0, tile)}, "recompute_addresses");
+}
+
+bool waits_for_products(const TileListPlan& plan, const Schedule& schedule) {
+  constexpr int kWarpgroup = 4;
+  const int warps = plan.rule.warps > 0 ? plan.rule.warps : spec_of(schedule, AgentKind::consumer).warps;
+  return schedule.backward.waits_for_products && ir::is_async(plan.mma) && warps <= kWarpgroup;
+}
+
+ops::Ops wait_for(ir::TokenId done, ir::TileId result) {
+  if (done == ir::kNone) return {};
+  return {ops::signal(done, {result}), ops::await(done)};
+}
+
 ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor) {
   return {tensor, plan.kv_divisor, 1, false, false, ir::RowFrom::item, 0};
 }
@@ -216,7 +252,9 @@ void check_plan(const TileListPlan& plan, const Score& score, const Schedule& sc
   const ir::Program program = key_stationary_program(seen_from(plan, RowsOf::keys, score), schedule, any);
   check_fits(program, plan, chip, false);
   if (plan.mma != ir::MmaKind::tcgen05) check_registers(plan, schedule, program);
-  if (!sums_dq(schedule)) check_fits(query_stationary_program(seen_from(plan, RowsOf::queries, score), schedule, any), plan, chip, false);
+  if (sums_dq(schedule)) return;
+  const TileListPlan dq_plan = with_dq_tile(plan);
+  check_fits(query_stationary_program(seen_from(dq_plan, RowsOf::queries, score), schedule, any), dq_plan, chip, false);
 }
 
 TileListPlan with_rule(TileListPlan plan, const Score& score, const Schedule& schedule, const TileRule& rule) {
@@ -229,9 +267,11 @@ TileListPlan with_rule(TileListPlan plan, const Score& score, const Schedule& sc
               fmt::format("is not the order in which {} works, and nothing brings gradients back yet", schedule.name), "boxes");
   }
   for (const BatchGroup& group : plan.groups) {
-    const Cuts c = cuts(group.set, rule.tile_kv);
-    plan.cuts.upper = plan.cuts.upper || c.upper;
-    plan.cuts.lower = plan.cuts.lower || c.lower;
+    for (const int width : {rule.tile_kv, with_dq_tile(plan).rule.tile_q}) {
+      const Cuts c = cuts(group.set, width);
+      plan.cuts.upper = plan.cuts.upper || c.upper;
+      plan.cuts.lower = plan.cuts.lower || c.lower;
+    }
   }
   plan.cuts.other = !of_one_band(plan);
   const bool every = schedule.mask == MaskPolicy::all_tiles || schedule.mask == MaskPolicy::all_or_none;
@@ -256,9 +296,10 @@ TileListPlan choose_tiles(const TileListPlan& plan, const Score& score, const Sc
   illegal("/schedule", schedule.name, fmt::format("has no tile rule for head_dim {} and this mask", plan.padded_qk));
 }
 
-ir::Kernel main_kernel(const TileListPlan& plan, const Score& score, const Schedule& schedule, const BackwardTensors& tensors,
+ir::Kernel main_kernel(const TileListPlan& problem_plan, const Score& score, const Schedule& schedule, const BackwardTensors& tensors,
                        RowsOf items) {
   const bool by_query = items == RowsOf::queries;
+  const TileListPlan plan = by_query ? with_dq_tile(problem_plan) : problem_plan;
   const TileListPlan view = seen_from(plan, items, score);
   ir::Kernel kernel;
   kernel.name = by_query ? "dq" : sums_dq(schedule) ? "dq_dk_dv" : "dk_dv";
@@ -292,7 +333,8 @@ ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& pro
   const bool adds = std::find(extras.begin(), extras.end(), ExtraKernel::add_gradients) != extras.end();
   BackwardTensors t = make_tensors(builder, plan, schedule, adds);
   add_tables(builder, seen_from(plan, RowsOf::keys, problem.score), plan.kv_len, "key_", t.tables);
-  if (!sums_dq(schedule)) add_tables(builder, seen_from(plan, RowsOf::queries, problem.score), plan.rows, "query_", t.query_tables);
+  if (!sums_dq(schedule))
+    add_tables(builder, seen_from(with_dq_tile(plan), RowsOf::queries, problem.score), plan.rows, "query_", t.query_tables);
   if (sums_dq(schedule) && !schedule.backward.clear_in_preprocess) {
     builder.add(clear_kernel(plan, schedule, "clear_dq", RowsOf::queries, t.grad_q_sum, plan.head_dim_qk));
   }

@@ -75,6 +75,19 @@ enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
 [[nodiscard]] double softmax_scale(const TileListPlan& plan);  // of products
 // The plan as the code of masks and scores sees it, for items of one side and trips of the other: `code`, `score` and loop tiles.
 [[nodiscard]] TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& score);
+// The plan with the tile of dQ's own kernel: its rows stand in tile_kv, as the longer side of a tile stays.
+[[nodiscard]] TileListPlan with_dq_tile(TileListPlan plan);
+// Integer work of an agent in every trip: `instructions` of each of its warps.
+struct TripInstructions {
+  ir::TileId tile = ir::kNone;  // i32, a number per lane and instruction; none without instructions
+  [[nodiscard]] ops::Ops start() const;
+  [[nodiscard]] ops::Ops in_trip() const;
+};
+[[nodiscard]] TripInstructions trip_instructions(ProgramBuilder& b, int agent, int warps, int instructions);
+// The computing agent waits for each product: one warpgroup does. Two of them, one agent here, fill each other's waits.
+[[nodiscard]] bool waits_for_products(const TileListPlan& plan, const Schedule& schedule);
+// Goes on only when the asynchronous product that makes `result` is complete.
+[[nodiscard]] ops::Ops wait_for(ir::TokenId done, ir::TileId result);
 [[nodiscard]] ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor);  // K or V of the item
 [[nodiscard]] ir::Access trip_rows(ir::TensorId tensor);                           // of the visited query tile
 // Scales, converts and stores dK and dV, or adds them to the group's sums.

@@ -31,6 +31,7 @@ struct Tokens {
   ir::TokenId q_empty = ir::kNone;
   ir::TokenId do_empty = ir::kNone;
   ir::TokenId written = ir::kNone;  // P and dS have reached SMEM
+  ir::TokenId product = ir::kNone;  // dV's, dK's: waited for at once
   ir::TokenId grad_q_full = ir::kNone;
   ir::TokenId grad_q_empty = ir::kNone;
 };
@@ -45,7 +46,11 @@ const AgentSpec* agent_of_kind(const Schedule& schedule, AgentKind kind) {
 class Writer {
  public:
   Writer(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors)
-      : plan_(plan), schedule_(schedule), tensors_(tensors), atomic_(schedule.backward.grad_query == GradQuery::atomic) {}
+      : plan_(plan),
+        schedule_(schedule),
+        tensors_(tensors),
+        atomic_(schedule.backward.grad_query == GradQuery::atomic),
+        scales_(schedule.backward.scale_in_trip) {}
 
   ir::Program write() {
     b_.section("prologue", ir::SectionKind::once);
@@ -65,6 +70,7 @@ class Writer {
     guard_ = producer != nullptr || ir::is_async(plan_.mma);
     make_tokens(adder != ir::kNone);
     make_tiles(adder != ir::kNone);
+    extra_ = trip_instructions(b_, compute_, rule.warps > 0 ? rule.warps : compute->warps, rule.trip_instructions);
 
     ops::append(b_.ops(loader, kPrologue),
                 ops::with_role({ops::load(t_.k, key_rows(plan_, tensors_.k), schedule_.copy, {k_.kv_full})}, "load_k"));
@@ -75,11 +81,12 @@ class Writer {
     }
     ops::append(b_.ops(compute_, kPrologue), mask_start(plan_, tensors_.tables, mask_));
     ops::append(b_.ops(compute_, kPrologue), score_start(plan_, tensors_.tables, score_));
+    ops::append(b_.ops(compute_, kPrologue), extra_.start());
     ops::append(b_.ops(compute_, kPrologue), ops::with_role({ops::zero(t_.grad_k), ops::zero(t_.grad_v), ops::await(k_.kv_full)}, "init"));
     write_loop(*compute);
     ops::append(b_.ops(compute_, kEpilogue), store_key_gradients(plan_, schedule_, {t_.grad_v, t_.v_out, grad_v_target(), 1}));
     ops::append(b_.ops(compute_, kEpilogue),
-                store_key_gradients(plan_, schedule_, {t_.grad_k, t_.k_out, grad_k_target(), softmax_scale(plan_)}));
+                store_key_gradients(plan_, schedule_, {t_.grad_k, t_.k_out, grad_k_target(), scales_ ? 1 : softmax_scale(plan_)}));
     if (adder != ir::kNone) {
       ops::append(b_.ops(adder, kMain),
                   ops::with_role({ops::await(k_.grad_q_full),
@@ -102,6 +109,7 @@ class Writer {
       k_.do_empty = b_.token("do_empty");
     }
     if (atomic_ || plan_.rule.p_in_smem) k_.written = b_.token("written");
+    if (waits_for_products(plan_, schedule_)) k_.product = b_.token("product");
     if (reducer) {
       k_.grad_q_full = b_.token("dq_full");
       k_.grad_q_empty = b_.token("dq_empty");
@@ -170,9 +178,10 @@ class Writer {
     if (name == "dov") return {mma(t_.v, t_.grad_o, t_.dp, false, true, false, rule.warp_columns)};
     if (name == "mask") return mask_ops(plan_, tensors_.tables, mask_, t_.s);
     if (name == "exp") {
-      const double scale2 = plan_.score.factor * std::numbers::log2e;
-      return {ops::binary(Fn::multiply, t_.s, scale2, t_.s), ops::binary(Fn::subtract, t_.s, t_.lse_row, t_.s),
-              ops::unary(Fn::exp2, t_.s, t_.s)};
+      ops::Ops list;
+      if (!scales_) list.push_back(scale_scores());
+      ops::append(list, {ops::binary(Fn::subtract, t_.s, t_.lse_row, t_.s), ops::unary(Fn::exp2, t_.s, t_.s)});
+      return list;
     }
     if (name == "convert_p") return {ops::convert(t_.s, t_.p)};
     if (name == "ds") return ds_role();
@@ -191,9 +200,12 @@ class Writer {
     throw Invariant("unknown role in a schedule's loop");
   }
 
+  [[nodiscard]] ir::Op scale_scores() const { return ops::binary(Fn::multiply, t_.s, plan_.score.factor * std::numbers::log2e, t_.s); }
+
   ops::Ops ds_role() const {
     ops::Ops list{ops::binary(Fn::subtract, t_.dp, t_.delta_row, t_.dp), ops::binary(Fn::multiply, t_.dp, t_.s, t_.dp)};
     ops::append(list, score_gradient_ops(score_, t_.dp));
+    if (scales_) list.push_back(ops::binary(Fn::multiply, t_.dp, softmax_scale(plan_), t_.dp));
     if (t_.ds_registers != ir::kNone) {
       list.push_back(ops::convert(t_.dp, t_.ds_registers));
       if (t_.ds != ir::kNone) list.push_back(ops::unary(Fn::copy, t_.ds_registers, t_.ds));
@@ -227,6 +239,7 @@ class Writer {
     if (!guard_ && plan_.rule.stages == 1) move_behind("load_q", "dk");
     if (!guard_ && (plan_.rule.stages_v > 0 ? plan_.rule.stages_v : plan_.rule.stages) == 1) move_behind("load_do", "dv");
     ops::Ops& list = b_.ops(compute_, kMain);
+    ops::append(list, extra_.in_trip());
     bool do_awaited = false;
     for (const RolePlacement& p : loop) {
       if (!do_awaited && (p.role == "dov" || p.role == "dv")) {
@@ -242,8 +255,11 @@ class Writer {
           op.skew = p.skew;
           list.push_back(op);
         }
+        if (scales_) ops::append(list, ops::with_role({scale_scores()}, "exp", p.skew));
       }
       ops::append(list, ops::with_role(role(p.role), p.role, p.skew));
+      if (p.role == "dv" || p.role == "dk")
+        ops::append(list, ops::with_role(wait_for(k_.product, p.role == "dv" ? t_.grad_v : t_.grad_k), p.role, p.skew));
       const bool behind_dv = p.role == (loads_itself_ ? "dv" : atomic_ ? "dq" : "dk");
       if (guard_ && behind_dv) ops::append(list, ops::with_role({ops::signal(k_.do_empty, {t_.grad_v})}, "release", p.skew));
       if (guard_ && loads_itself_ && p.role == "dk")
@@ -256,6 +272,7 @@ class Writer {
   const Schedule& schedule_;
   const BackwardTensors& tensors_;
   bool atomic_;
+  bool scales_;
   bool guard_ = false;
   bool loads_itself_ = true;
   int compute_ = 0;
@@ -263,6 +280,7 @@ class Writer {
   Tiles t_{};
   std::vector<ir::TileId> mask_;
   ScoreTiles score_;
+  TripInstructions extra_;
   Tokens k_{};
 };
 

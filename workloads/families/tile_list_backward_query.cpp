@@ -68,12 +68,17 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   const ir::TokenId v_full = b.token("v_full");
   const ir::TokenId k_empty = guard ? b.token("k_empty") : ir::kNone;
   const ir::TokenId v_empty = guard ? b.token("v_empty") : ir::kNone;
+  const ir::TokenId done = waits_for_products(plan, schedule) ? b.token("product") : ir::kNone;
+  const bool scales = schedule.backward.scale_in_trip;
+  const TripInstructions extra = trip_instructions(b, agent, rule.warps > 0 ? rule.warps : spec.warps, rule.trip_instructions);
 
   ops::append(b.ops(loader, prologue), ops::with_role({ops::load(q, rows_access(tensors.q, 0), schedule.copy, {q_full}),
                                                        ops::load(grad_o, rows_access(tensors.grad_o, 0), schedule.copy, {q_full}),
                                                        ops::load(lse, rows_access(tensors.lse2, 0), schedule.copy, {q_full}),
                                                        ops::load(delta, rows_access(tensors.delta, 0), schedule.copy, {q_full})},
                                                       "load_q"));
+  ops::append(b.ops(agent, prologue), extra.start());
+  ops::append(b.ops(agent, main), extra.in_trip());
   const ir::Access key_tile{tensors.k, plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
   const ir::Access value_tile{tensors.v, plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
   const auto load = [&](ir::TileId tile, const ir::Access& from, ir::TokenId empty, ir::TokenId full, const char* role) {
@@ -101,20 +106,24 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   ops::append(b.ops(agent, prologue), mask_start(plan, tensors.query_tables, mask));
   ops::append(b.ops(agent, prologue), score_start(plan, tensors.query_tables, score));
   compute(score_ops(plan, tensors.query_tables, score, s), "recompute_modify");
+  const ops::Ops scale{ops::binary(Fn::multiply, s, plan.score.factor * std::numbers::log2e, s)};
+  if (scales) compute(scale, "recompute_exp");
   compute(mask_ops(plan, tensors.query_tables, mask, s), "mask");
-  compute({ops::binary(Fn::multiply, s, plan.score.factor * std::numbers::log2e, s), ops::binary(Fn::subtract, s, lse, s),
-           ops::unary(Fn::exp2, s, s)},
-          "recompute_exp");
+  if (!scales) compute(scale, "recompute_exp");
+  compute({ops::binary(Fn::subtract, s, lse, s), ops::unary(Fn::exp2, s, s)}, "recompute_exp");
   ops::Ops gradient{ops::binary(Fn::subtract, dp, delta, dp), ops::binary(Fn::multiply, dp, s, dp)};
   ops::append(gradient, score_gradient_ops(score, dp));
+  if (scales) gradient.push_back(ops::binary(Fn::multiply, dp, softmax_scale(plan), dp));
   gradient.push_back(ops::convert(dp, ds));
   compute(gradient, "recompute_ds");
   if (guard) compute({ops::signal(v_empty, {dp})}, "release");
   compute({product(ds, k, sum, false, true)}, "dq");
+  compute(wait_for(done, sum), "dq");
   if (guard) compute({ops::signal(k_empty, {sum})}, "release");
-  ops::append(b.ops(agent, epilogue), ops::with_role({ops::binary(Fn::multiply, sum, softmax_scale(plan), sum), ops::convert(sum, out),
-                                                      ops::store(out, rows_access(tensors.grad_q, 0), ir::CopyKind::plain)},
-                                                     "store"));
+  ops::Ops store;
+  if (!scales) store.push_back(ops::binary(Fn::multiply, sum, softmax_scale(plan), sum));
+  ops::append(store, {ops::convert(sum, out), ops::store(out, rows_access(tensors.grad_q, 0), ir::CopyKind::plain)});
+  ops::append(b.ops(agent, epilogue), ops::with_role(store, "store"));
   return b.take();
 }
 
