@@ -238,14 +238,20 @@ struct CtaState {
   std::vector<Waiter> waiters;
 };
 
-struct SmState {
+struct alignas(64) SmState {
   std::int64_t vector_free = 0;
-  SharedProducts products;  // of MMAs that take turns by steps
   std::int64_t tensor_free = 0;
   std::int64_t sync_free = 0;      // turn of mma.sync and chains
   std::int64_t tmem_free = 0;      // tensor memory to registers and back
   std::int64_t smem_free = 0;      // reads and writes of MMAs and chains
   std::int64_t smem_all_free = 0;  // those and arriving copies, which yield to them
+  std::int64_t issue_free = 0;
+  std::uint64_t event_age = 0;
+  int stores_in_flight = 0;
+  int resident = 0;
+  std::int64_t resident_since = 0;
+  std::int64_t empty_since = 0;
+  SharedProducts products;  // of MMAs that take turns by steps
 
   // SMEM is shared cycle by cycle: copies take what the instructions leave. Both together never exceed the bandwidth.
   std::int64_t use_smem(std::int64_t now, std::int64_t service) {
@@ -257,12 +263,6 @@ struct SmState {
     smem_all_free = std::max(now, smem_all_free) + service;
     return smem_all_free;
   }
-  std::int64_t issue_free = 0;
-  std::uint64_t event_age = 0;
-  int stores_in_flight = 0;
-  int resident = 0;
-  std::int64_t resident_since = 0;
-  std::int64_t empty_since = 0;
 };
 
 // SMs that hold the CTAs of one cluster, one each.

@@ -144,6 +144,7 @@ void MemorySystem::start_head(int sm) {
   const Transfer& head = port.front();
   Class& c = flows_[head.flow];
   port.head_finish = c.served + head.bytes;
+  port.head_flow = head.flow;
   const double finish = port.head_finish;
   Active& active = c.active.place_before([finish](const Active& other) { return finish < other.finish; });
   active.finish = finish;

@@ -66,7 +66,7 @@ class MemorySystem {
   [[nodiscard]] double earliest_end(int sm) const {
     const Port& port = ports_[static_cast<std::size_t>(sm)];
     if (port.size() == 0) return std::numeric_limits<double>::infinity();
-    const std::size_t flow = port.front().flow;
+    const std::size_t flow = port.head_flow;
     return now_ + std::max(0.0, port.head_finish - flows_[flow].served) * ticks_per_byte_[flow];
   }
   // SM whose transfer ends next.
@@ -119,7 +119,8 @@ class MemorySystem {
     std::size_t count_ = 0;
 
    public:
-    double head_finish = 0;  // Active::finish of the first
+    double head_finish = 0;     // Active::finish of the first
+    std::size_t head_flow = 0;  // and its flow
   };
   struct Active {
     double finish = 0;  // of its class's virtual service
