@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast predictions are made: every point of the list once, with all rungs and nothing kept between points, on one core.
 //
-//   attnsim_bench_points [--repeat N] [--slowest N] [--list FILE] [--only N] [--values FILE] [--stages 1] [--detailed TRIPS]
+//   attnsim_bench_points [--repeat N] [--slowest N] [--list FILE] [--only N] [--values FILE] [--stages 1] [--growth 0] [--detailed TRIPS]
 //   200 points   geometric mean 0.41 ms   slowest 5 % above 3.9 ms   1290 points/s
 //
 // A point's time is the least CPU time of N passes over the shuffled list (default 1), so that what else the machine does
@@ -33,6 +33,7 @@ struct Options {
   int slowest = 0;
   int only = -1;        // this point alone, for a profiler
   bool stages = false;  // where the time goes
+  bool growth = true;   // after the list, with tokens, heads and SMs
   double detailed = 0;  // points of up to so many loop trips times agents are played in detail too, and compared
   std::string values;   // file for the predicted times, to compare two builds
   std::string list = ATTNSIM_SOURCE_DIR "/bench/points.csv";
@@ -198,6 +199,7 @@ Options parse(int argc, char** argv) {
     if (name == "--values") options.values = value;
     if (name == "--detailed") options.detailed = std::atof(value.c_str());
     if (name == "--stages") options.stages = value != "0";
+    if (name == "--growth") options.growth = value != "0";
   }
   return options;
 }
@@ -234,10 +236,10 @@ int main(int argc, char** argv) {
     report(points, ms, options.slowest);
     if (!options.values.empty()) {
       std::ofstream file(options.values);
-      for (std::size_t i = 0; i < points.size(); ++i) file << fmt::format("{},{:.6g}\n", points[i].label, predicted_us[i]);
+      for (std::size_t i = 0; i < points.size(); ++i) file << fmt::format("{},{}\n", points[i].label, predicted_us[i]);
     }
     fmt::print("peak memory {:.0f} MiB\n", peak_mib());
-    growth();
+    if (options.growth) growth();
     return 0;
   } catch (const std::exception& error) {
     fmt::print(stderr, "error: {}\n", error.what());

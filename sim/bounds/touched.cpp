@@ -123,6 +123,10 @@ class Collector {
     const bool known = trip_rows && even && walk == last_walk_;              // V is walked as K is
     const bool unconditional = op.when != ir::When::item_flag && op.when != ir::When::not_item_flag;
     const bool once = section.kind == ir::SectionKind::once && unconditional;
+    if (once && !trip_rows && (cols == nullptr || cols->kind != ir::AxisKind::item_rows)) {
+      width = tiles.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
+      return emit(op, family, split, 0, 1, width, in_tensor(op.access, once_rows(op, shape.rows, family, split, tiles)));
+    }
     if (once) selected = {ir::TripRun{0, 1, 1, false}};
     if (known) width = last_visited_.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
     for (const ir::RowTile* tile : tiles) {
@@ -153,6 +157,21 @@ class Collector {
       }
     }
     emit(op, family, split, 0, 1, width, in_tensor(op.access, merged(std::move(intervals))));
+  }
+
+  // Rows of all tiles of the family, once per item.
+  const std::vector<Interval>& once_rows(const ir::Op& op, ir::AxisId rows, const ir::ItemFamily& family, int split,
+                                         const std::vector<const ir::RowTile*>& tiles) {
+    const OnceRows wanted{&family, split, rows, op.access.row_from, op.access.row_offset};
+    if (wanted == last_once_) return once_rows_;
+    last_once_ = wanted;
+    std::vector<Interval> intervals;
+    for (const ir::RowTile* tile : tiles) {
+      const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
+      append(intervals, {begin, begin + valid(axis(rows), family, *tile, 0)});
+    }
+    once_rows_ = merged(std::move(intervals));
+    return once_rows_;
   }
 
   // Places of an order as rows of the tensor.
@@ -236,6 +255,16 @@ class Collector {
   };
   Walk last_walk_;  // of a loop's rows, and what it visits
   std::vector<Interval> last_visited_;
+  struct OnceRows {
+    const ir::ItemFamily* family = nullptr;
+    int split = 0;
+    ir::AxisId rows = ir::kUnit;
+    ir::RowFrom from = {};
+    std::int64_t offset = 0;
+    bool operator==(const OnceRows&) const = default;
+  };
+  OnceRows last_once_;  // and the rows that such an op touches
+  std::vector<Interval> once_rows_;
   const ir::ItemFamily* last_ = nullptr;
   Groups all_;  // of the last family
 };

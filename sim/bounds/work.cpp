@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_map>
 
 #include "sim/bounds/chain.h"
 #include "sim/bounds/extents.h"
@@ -296,11 +297,17 @@ class Counter {
 
   [[nodiscard]] double copies_of(ir::TileId id) const { return replication(layout_, program_.tiles[static_cast<std::size_t>(id)]); }
 
+  const ElementwiseRule& rule_of(const ir::Op& op) {
+    const ElementwiseRule*& rule = rules_[&op];
+    if (rule == nullptr) rule = elementwise_rule(table_, program_, op);
+    return *rule;
+  }
+
   void count_lanes(const Step& step, const ir::Section& section) {
     std::array<LaneShare, 4> lanes{};  // by VectorPipe
     for (const ir::Op* op : step.ops) {
       if (op->immediate) continue;
-      const ElementwiseRule& rule = *elementwise_rule(table_, program_, *op);
+      const ElementwiseRule& rule = rule_of(*op);
       const OpExtent extent = op_extent(program_, section, *op, item_);
       const double useful = is_useful(*op, section) ? extent.useful : 0;
       const bool reduces = op->kind == OpKind::reduce_row || op->kind == OpKind::reduce_col;
@@ -341,6 +348,7 @@ class Counter {
   const std::vector<ir::Tensor>& tensors_;
   const Chip& chip_;
   IsaTable table_;
+  std::unordered_map<const ir::Op*, const ElementwiseRule*> rules_;  // looked up once
   KernelWork total_;
   KernelWork work_;  // of the item being counted
   ItemView item_;

@@ -63,11 +63,19 @@ constexpr std::array kAxes{&ItemClass::full, &ItemClass::partial, &ItemClass::pe
 constexpr std::size_t kFewLengths = 2;
 
 std::vector<std::int64_t> played_lengths(const ir::Kernel& kernel, std::int64_t ItemClass::*axis) {
+  const auto length_of = [axis](const ir::RowTile& tile) -> std::int64_t {
+    if (axis == &ItemClass::peers) return tile.peers;
+    const std::int64_t partial = tile.partial_trips();
+    return axis == &ItemClass::partial ? partial : tile.trips() - partial;
+  };
+  std::int64_t before = -1;  // of the tile before, which the next is mostly like
   std::vector<std::int64_t> lengths;
   const std::vector<std::int64_t> usual(kPlayedTrips.begin(), kPlayedTrips.end());
   for (const ir::ItemFamily& family : kernel.families) {
     for (const ir::RowTile& tile : family.tiles) {
-      const std::int64_t length = class_of(tile).*axis;
+      const std::int64_t length = length_of(tile);
+      if (length == before) continue;
+      before = length;
       if (std::find(lengths.begin(), lengths.end(), length) != lengths.end()) continue;
       lengths.push_back(length);
       if (lengths.size() > kFewLengths || length > kPlayedTrips.back()) return usual;
@@ -85,9 +93,10 @@ bool short_loops_are_few(const ir::Kernel& kernel) {
   double all = 0;
   for (const ir::ItemFamily& family : kernel.families) {
     for (const ir::RowTile& tile : family.tiles) {
-      const auto full = static_cast<double>(tile.trips() - tile.partial_trips()) * static_cast<double>(family.slab_count);
+      const std::int64_t trips = tile.trips() - tile.partial_trips();
+      const auto full = static_cast<double>(trips) * static_cast<double>(family.slab_count);
       all += full;
-      if (tile.trips() - tile.partial_trips() < kSlopeFrom) few += full + static_cast<double>(family.slab_count);
+      if (trips < kSlopeFrom) few += full + static_cast<double>(family.slab_count);
     }
   }
   return few <= kNoWeight * all;

@@ -58,6 +58,10 @@ L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t r
   L2Outcome outcome;
   const auto t = static_cast<std::size_t>(tensor);
   if (shared_[t].tensor != ir::kNone) return access_shared(shared_[t], slab * shared_[t].own_rows + row, rows, write);
+  if (parts_[t] == 1 && begin < row_bytes_[t]) {  // rows are not divided
+    access_part(tensor, slab, row, rows, write, outcome);
+    return outcome;
+  }
   const std::int64_t first = begin / row_bytes_[t];
   const std::int64_t end = bytes == 0 ? parts_[t] : std::min(parts_[t], (begin + bytes + row_bytes_[t] - 1) / row_bytes_[t]);
   for (std::int64_t part = first; part < end; ++part) access_part(tensor, slab * parts_[t] + part, row, rows, write, outcome);
@@ -157,7 +161,20 @@ std::int32_t L2Cache::random_block() {
   std::uint64_t z = draw_;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return static_cast<std::int32_t>((z ^ (z >> 31)) % blocks_.size());
+  return static_cast<std::int32_t>(remainder(z ^ (z >> 31)));
+}
+
+// x % blocks_.size(), by a product with the reciprocal, which gives the quotient or one less.
+std::uint64_t L2Cache::remainder(std::uint64_t x) {
+  __extension__ using Wide = unsigned __int128;
+  const std::uint64_t size = blocks_.size();
+  if (size != reciprocal_of_) {
+    reciprocal_of_ = size;
+    reciprocal_ = UINT64_MAX / size;
+  }
+  std::uint64_t rest = x - static_cast<std::uint64_t>((Wide{x} * reciprocal_) >> 64) * size;
+  while (rest >= size) rest -= size;
+  return rest;
 }
 
 std::int32_t L2Cache::pick_victim() {

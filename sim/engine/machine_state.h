@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "sim/core/small_vector.h"
 #include "sim/engine/engine.h"
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine.h"
@@ -67,17 +68,24 @@ class EarliestSm {
   explicit EarliestSm(int sms) : bits_(std::bit_width(static_cast<unsigned>(sms))) {
     std::size_t width = kBranches;
     while (width < static_cast<std::size_t>(sms)) width *= kBranches;
-    for (; width >= kBranches; width /= kBranches) levels_.emplace_back(width, kNone);
+    std::size_t places = 0;
+    for (; width >= kBranches; width /= kBranches) {
+      begin_[levels_++] = places;
+      places += width;
+    }
+    keys_.assign(places, kNone);
   }
   [[nodiscard]] std::int64_t time() const { return time_in(top_); }
-  [[nodiscard]] std::int64_t time_of(int sm) const { return time_in(levels_.front()[static_cast<std::size_t>(sm)]); }
+  [[nodiscard]] std::int64_t time_of(int sm) const { return time_in(keys_[static_cast<std::size_t>(sm)]); }
   void set(int sm, std::int64_t time) {
     auto node = static_cast<std::size_t>(sm);
     std::int64_t key = time == INT64_MAX ? kNone : time << bits_ | sm;
-    for (std::vector<std::int64_t>& level : levels_) {
-      level[node] = key;
+    for (std::size_t level = 0; level < levels_; ++level) {
+      std::int64_t* keys = keys_.data() + begin_[level];
+      if (keys[node] == key) return;  // and so is all above
+      keys[node] = key;
+      key = std::min(key, least_beside(keys, node));  // the key itself is not read again: it has just been written
       node /= kBranches;
-      key = least(level.data() + node * kBranches);
     }
     top_ = key;
   }
@@ -86,12 +94,8 @@ class EarliestSm {
     const auto sm = static_cast<std::size_t>(top_ & ((std::int64_t{1} << bits_) - 1));
     std::int64_t second = kNone;
     std::size_t node = sm;
-    for (const std::vector<std::int64_t>& level : levels_) {
-      const std::size_t begin = node / kBranches * kBranches;
-      // No branches: which of the four is the first's own is as good as random.
-      const std::int64_t* keys = level.data() + begin;
-      const std::size_t own = node - begin;
-      second = std::min(second, std::min(std::min(keys[(own + 1) % kBranches], keys[(own + 2) % kBranches]), keys[(own + 3) % kBranches]));
+    for (std::size_t level = 0; level < levels_; ++level) {
+      second = std::min(second, least_beside(keys_.data() + begin_[level], node));
       node /= kBranches;
     }
     const auto other = static_cast<std::size_t>(second & ((std::int64_t{1} << bits_) - 1));
@@ -101,13 +105,21 @@ class EarliestSm {
 
  private:
   static constexpr std::size_t kBranches = 4;
+  static constexpr std::size_t kMostLevels = 16;
   static constexpr std::int64_t kNone = INT64_MAX;
   [[nodiscard]] std::int64_t time_in(std::int64_t key) const { return key == kNone ? kNone : key >> bits_; }
-  static std::int64_t least(const std::int64_t* keys) { return std::min(std::min(keys[0], keys[1]), std::min(keys[2], keys[3])); }
+  // Of the three others of the node's four. No branches: which of them is its own is as good as random.
+  static std::int64_t least_beside(const std::int64_t* level, std::size_t node) {
+    const std::int64_t* keys = level + node / kBranches * kBranches;
+    const std::size_t own = node % kBranches;
+    return std::min(std::min(keys[(own + 1) % kBranches], keys[(own + 2) % kBranches]), keys[(own + 3) % kBranches]);
+  }
 
   int bits_ = 0;
   std::int64_t top_ = kNone;
-  std::vector<std::vector<std::int64_t>> levels_;  // from the SMs up
+  std::size_t levels_ = 0;
+  std::array<std::size_t, kMostLevels> begin_{};  // of each level, from the SMs up
+  std::vector<std::int64_t> keys_;
 };
 
 // Items that share kernel tokens: pieces of one row tile.
@@ -226,14 +238,20 @@ struct CtaState {
   std::vector<Waiter> waiters;
 };
 
-struct SmState {
+struct alignas(64) SmState {
   std::int64_t vector_free = 0;
-  SharedProducts products;  // of MMAs that take turns by steps
   std::int64_t tensor_free = 0;
   std::int64_t sync_free = 0;      // turn of mma.sync and chains
   std::int64_t tmem_free = 0;      // tensor memory to registers and back
   std::int64_t smem_free = 0;      // reads and writes of MMAs and chains
   std::int64_t smem_all_free = 0;  // those and arriving copies, which yield to them
+  std::int64_t issue_free = 0;
+  std::uint64_t event_age = 0;
+  int stores_in_flight = 0;
+  int resident = 0;
+  std::int64_t resident_since = 0;
+  std::int64_t empty_since = 0;
+  SharedProducts products;  // of MMAs that take turns by steps
 
   // SMEM is shared cycle by cycle: copies take what the instructions leave. Both together never exceed the bandwidth.
   std::int64_t use_smem(std::int64_t now, std::int64_t service) {
@@ -245,12 +263,6 @@ struct SmState {
     smem_all_free = std::max(now, smem_all_free) + service;
     return smem_all_free;
   }
-  std::int64_t issue_free = 0;
-  std::uint64_t event_age = 0;
-  int stores_in_flight = 0;
-  int resident = 0;
-  std::int64_t resident_since = 0;
-  std::int64_t empty_since = 0;
 };
 
 // SMs that hold the CTAs of one cluster, one each.
@@ -267,7 +279,7 @@ struct TransferState {
   int parts = 0;           // hit and miss part
   bool blocks_agent = false;
   bool is_store = false;
-  std::vector<std::int64_t> phases;  // of the tokens that it completes
+  SmallVector<std::int64_t, 2> phases;  // of the tokens that it completes
 };
 
 }  // namespace attnsim::machine

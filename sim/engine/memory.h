@@ -46,7 +46,10 @@ class MemorySystem {
   // `multicasts`: whether any transfer is part of one.
   MemorySystem(int sms, MemoryRates rates, bool keep_totals = false, bool multicasts = true)
       : rates_(rates), ports_(static_cast<std::size_t>(sms)), keeps_totals_(keep_totals), flow_count_(multicasts ? kFlows : 2) {
-    for (std::size_t i = 0; i < kFlows; ++i) ticks_per_byte_[i] = 1 / port_of(i);
+    for (std::size_t i = 0; i < kFlows; ++i) {
+      port_of_[i] = i >= 2 ? rates_.port / rates_.receivers : rates_.port;
+      ticks_per_byte_[i] = 1 / port_of_[i];
+    }
   }
 
   void submit(double now, int sm, std::int64_t bytes, bool from_hbm, std::int64_t tag, bool multicast = false);
@@ -63,7 +66,7 @@ class MemorySystem {
   [[nodiscard]] double earliest_end(int sm) const {
     const Port& port = ports_[static_cast<std::size_t>(sm)];
     if (port.size() == 0) return std::numeric_limits<double>::infinity();
-    const std::size_t flow = port.front().flow;
+    const std::size_t flow = port.head_flow;
     return now_ + std::max(0.0, port.head_finish - flows_[flow].served) * ticks_per_byte_[flow];
   }
   // SM whose transfer ends next.
@@ -116,7 +119,8 @@ class MemorySystem {
     std::size_t count_ = 0;
 
    public:
-    double head_finish = 0;  // Active::finish of the first
+    double head_finish = 0;     // Active::finish of the first
+    std::size_t head_flow = 0;  // and its flow
   };
   struct Active {
     double finish = 0;  // of its class's virtual service
@@ -133,6 +137,7 @@ class MemorySystem {
   void start_head(int sm);
   void set_rates();
   void share_rates(const std::array<double, kFlows>& count);
+  void share_two_rates(double hits, double misses);
 
   MemoryRates rates_;
   std::vector<Port> ports_;
@@ -140,9 +145,10 @@ class MemorySystem {
   std::size_t flow_count_;  // the first ones, that can be active
   [[nodiscard]] static constexpr std::size_t flow(bool from_hbm, bool multicast) { return (from_hbm ? 1U : 0U) + (multicast ? 2U : 0U); }
   [[nodiscard]] static constexpr bool is_miss(std::size_t flow) { return flow % 2 == 1; }
-  [[nodiscard]] double port_of(std::size_t flow) const { return flow >= 2 ? rates_.port / rates_.receivers : rates_.port; }
+  [[nodiscard]] double port_of(std::size_t flow) const { return port_of_[flow]; }
   std::array<Class, kFlows> flows_;
-  std::array<double, kFlows> ticks_per_byte_{};  // at the port's rate
+  std::array<double, kFlows> port_of_{};         // what the port gives a transfer of the flow
+  std::array<double, kFlows> ticks_per_byte_{};  // at that rate
   double now_ = 0;
   double l2_unused_ = 0;
   double hbm_unused_ = 0;

@@ -217,7 +217,8 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
         if (distinct.empty() || distinct.back().first != key) distinct.emplace_back(key, bytes);
       }
       // In the order of their places in memory.
-      std::stable_sort(distinct.begin(), distinct.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+      const auto earlier = [](const auto& a, const auto& b) { return a.first < b.first; };
+      if (!std::is_sorted(distinct.begin(), distinct.end(), earlier)) std::stable_sort(distinct.begin(), distinct.end(), earlier);
       distinct.erase(std::unique(distinct.begin(), distinct.end(), [](const auto& a, const auto& b) { return a.first == b.first; }),
                      distinct.end());
       for (const auto& [key, bytes] : distinct) {

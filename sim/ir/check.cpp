@@ -46,15 +46,14 @@ class Checker {
     for (std::size_t a = 0; a < program_.agents.size(); ++a) {
       const Agent& agent = program_.agents[a];
       agent_ = static_cast<int>(a);
-      place_ = "agent " + agent.name;
+      go_to("agent " + agent.name);
       ensure(agent.sections.size() == program_.sections.size(), "has {} sections, the program has {}", agent.sections.size(),
              program_.sections.size());
       ensure(agent.warps > 0, "has no warps");
       for (std::size_t s = 0; s < agent.sections.size(); ++s) {
         for (std::size_t p = 0; p < agent.sections[s].size(); ++p) {
           const Op& op = agent.sections[s][p];
-          place_ =
-              fmt::format("agent {}, section {}, op {} ({} {})", agent.name, program_.sections[s].name, p, info(op.kind).name, op.role);
+          op_place_ = {&agent, &program_.sections[s], p, &op};
           check_op(op, program_.sections[s]);
         }
       }
@@ -66,7 +65,19 @@ class Checker {
  private:
   template <class... Args>
   void ensure(bool ok, fmt::format_string<Args...> text, Args&&... args) const {
-    if (!ok) throw Invariant(fmt::format("{}: {}", place_, fmt::format(text, std::forward<Args>(args)...)));
+    if (!ok) throw Invariant(fmt::format("{}: {}", place(), fmt::format(text, std::forward<Args>(args)...)));
+  }
+
+  // What is being checked, put into words only for an error.
+  void go_to(std::string place) {
+    place_ = std::move(place);
+    op_place_ = {};
+  }
+  [[nodiscard]] std::string place() const {
+    const auto& [agent, section, index, op] = op_place_;
+    if (op == nullptr) return place_;
+    if (section == nullptr) return fmt::format("agent {}, {} {}", agent->name, info(op->kind).name, op->role);
+    return fmt::format("agent {}, section {}, op {} ({} {})", agent->name, section->name, index, info(op->kind).name, op->role);
   }
 
   [[nodiscard]] const Tile& tile(TileId id) const { return program_.tiles[static_cast<std::size_t>(id)]; }
@@ -80,14 +91,14 @@ class Checker {
 
   void check_declarations() {
     for (const Axis& axis : program_.axes) {
-      place_ = "axis " + axis.name;
+      go_to("axis " + axis.name);
       ensure(axis.padded > 0, "padded extent {} is not positive", axis.padded);
       ensure(axis.kind != AxisKind::fixed || (axis.valid > 0 && axis.valid <= axis.padded), "valid extent {} is not in 1..{}", axis.valid,
              axis.padded);
     }
     for (std::size_t i = 0; i < program_.tiles.size(); ++i) {
       const Tile& t = program_.tiles[i];
-      place_ = "tile " + t.name;
+      go_to("tile " + t.name);
       ensure(t.rows == kUnit || valid_id(t.rows, program_.axes), "unknown row axis {}", t.rows);
       ensure(t.cols == kUnit || valid_id(t.cols, program_.axes), "unknown column axis {}", t.cols);
       ensure(t.stages > 0, "needs at least one stage");
@@ -100,7 +111,7 @@ class Checker {
       ensure(t.space != Space::registers || tile(storage).agent == t.agent, "aliases a register tile of another agent");
     }
     for (const Token& token : program_.tokens) {
-      place_ = "token " + token.name;
+      go_to("token " + token.name);
       ensure(token.arrivals > 0, "needs at least one arrival");
       ensure(token.initial_count >= 0, "negative initial count");
     }
@@ -231,7 +242,7 @@ class Checker {
     for (std::size_t i = 0; i < program_.tokens.size(); ++i) {
       const Token& t = program_.tokens[i];
       const int signallers = program_.signallers(static_cast<TokenId>(i));
-      place_ = "token " + t.name;
+      go_to("token " + t.name);
       ensure(t.scope == TokenScope::kernel || signallers == 0 || t.arrivals % signallers == 0,
              "{} arrivals do not divide among the {} agents that signal it", t.arrivals, signallers);
       ensure(t.initial_count % t.arrivals == 0, "initial count {} is no whole number of phases of {}", t.initial_count, t.arrivals);
@@ -241,7 +252,7 @@ class Checker {
     for (const Agent& agent : program_.agents) {
       for (const TokenId token : awaited_by(agent)) {
         const Token& t = program_.tokens[static_cast<std::size_t>(token)];
-        place_ = "agent " + agent.name;
+        go_to("agent " + agent.name);
         ensure(t.scope == TokenScope::kernel || signalled.contains(token), "awaits token {} that nobody signals", t.name);
       }
     }
@@ -265,12 +276,14 @@ class Checker {
         }
       }
     }
+    std::vector<std::set<TokenId>> signalled;
+    for (const Agent& agent : program_.agents) signalled.push_back(signalled_by(agent));
     for (std::size_t a = 0; a < program_.agents.size(); ++a) {
       const Agent& agent = program_.agents[a];
       const std::set<TokenId> awaited = awaited_by(agent);
       for (const auto& section : agent.sections) {
         for (const Op& op : section) {
-          place_ = fmt::format("agent {}, {} {}", agent.name, info(op.kind).name, op.role);
+          op_place_ = {&agent, nullptr, 0, &op};
           for (const TileId id : op.in) {
             if (op.kind == OpKind::signal) continue;
             const auto& writers = writes[static_cast<std::size_t>(program_.storage_of(id))];
@@ -280,7 +293,7 @@ class Checker {
               // What the agent itself does: done before its next op, or in the order of issue.
               if (w.agent == static_cast<int>(a) && (!w.later || (w.tcgen05 && is_tcgen05(op)))) continue;
               const Agent& writer = program_.agents[static_cast<std::size_t>(w.agent)];
-              const std::set<TokenId> given = signalled_by(writer);
+              const std::set<TokenId>& given = signalled[static_cast<std::size_t>(w.agent)];
               const bool ordered = std::any_of(given.begin(), given.end(), [&](TokenId t) { return awaited.contains(t); });
               ensure(ordered, "reads {} without awaiting any token of its writer {}", tile(id).name, writer.name);
             }
@@ -292,7 +305,14 @@ class Checker {
 
   const Program& program_;
   int agent_ = 0;
+  struct OpPlace {
+    const Agent* agent = nullptr;
+    const Section* section = nullptr;  // nullptr: not said
+    std::size_t index = 0;
+    const Op* op = nullptr;  // nullptr: place_ says it
+  };
   std::string place_;
+  OpPlace op_place_;
 };
 
 }  // namespace

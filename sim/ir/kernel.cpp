@@ -7,18 +7,6 @@
 
 namespace attnsim::ir {
 
-std::int64_t RowTile::trips() const {
-  std::int64_t n = 0;
-  for (const TripRun& run : runs) n += run.count;
-  return n;
-}
-
-std::int64_t RowTile::partial_trips() const {
-  std::int64_t n = 0;
-  for (const TripRun& run : runs) n += run.partial ? run.count : 0;
-  return n;
-}
-
 ItemSequence::ItemSequence(const Kernel& kernel) : kernel_(&kernel) {
   for (const ItemFamily& family : kernel.families) {
     first_.push_back(size_);

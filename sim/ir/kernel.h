@@ -32,8 +32,16 @@ struct RowTile {
   int split = 0;
   int peers = 0;      // trips of sections with TripSource::peers
   bool flag = false;  // When::item_flag
-  [[nodiscard]] std::int64_t trips() const;
-  [[nodiscard]] std::int64_t partial_trips() const;
+  [[nodiscard]] std::int64_t trips() const {
+    std::int64_t n = 0;
+    for (const TripRun& run : runs) n += run.count;
+    return n;
+  }
+  [[nodiscard]] std::int64_t partial_trips() const {
+    std::int64_t n = 0;
+    for (const TripRun& run : runs) n += run.partial ? run.count : 0;
+    return n;
+  }
 };
 
 struct ItemFamily {

@@ -34,17 +34,18 @@ std::vector<TileRun> in_steps(const std::vector<TileRun>& runs, std::int64_t ste
   return whole;
 }
 
-std::vector<TileRun> visited(const IndexSet& set, const Tiling& t, std::int64_t row_begin, std::int64_t row_end) {
+void put_visited(const IndexSet& set, const Tiling& t, std::int64_t row_begin, std::int64_t row_end, std::vector<TileRun>& runs) {
   const Range queries{row_begin / set.row_group, (row_end - 1) / set.row_group + 1};
-  std::vector<TileRun> runs = set.mask->runs(queries, t.tile_kv);
-  if (t.visit_absent) return with_absent(runs, ceil_div(set.kv_len(), t.tile_kv));
-  return t.step > 1 ? in_steps(runs, t.step) : runs;
+  set.mask->put_runs(queries, t.tile_kv, runs);
+  if (t.visit_absent) {
+    runs = with_absent(runs, ceil_div(set.kv_len(), t.tile_kv));
+  } else if (t.step > 1) {
+    runs = in_steps(runs, t.step);
+  }
 }
 
-}  // namespace
-
-ir::TripRuns trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
-  ir::TripRuns runs;
+void put_trips(const std::vector<TileRun>& tiles, const Tiling& t, ir::TripRuns& runs) {
+  runs.clear();
   runs.reserve(tiles.size() + (t.mask_first_trip ? 1 : 0));
   for (const TileRun& run : tiles) {
     const auto step = static_cast<int>(run.step);
@@ -52,6 +53,13 @@ ir::TripRuns trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
   }
   if (t.descending) std::reverse(runs.begin(), runs.end());
   if (t.mask_first_trip) mask_first(runs);
+}
+
+}  // namespace
+
+ir::TripRuns trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
+  ir::TripRuns runs;
+  put_trips(tiles, t, runs);
   return runs;
 }
 
@@ -86,25 +94,26 @@ Cuts cuts(const IndexSet& set, std::int64_t tile_kv) {
 std::vector<ir::RowTile> row_tiles(const IndexSet& set, const Tiling& tiling) {
   std::vector<ir::RowTile> tiles;
   tiles.reserve(static_cast<std::size_t>(ceil_div(set.rows(), tiling.tile_q) * tiling.splits));
+  std::vector<TileRun> runs;
+  std::vector<TileRun> slice;
   for (std::int64_t row = 0; row < set.rows(); row += tiling.tile_q) {
     const std::int64_t row_end = std::min(row + tiling.tile_q, set.rows());
-    const std::vector<TileRun> runs = visited(set, tiling, row, row_end);
+    put_visited(set, tiling, row, row_end, runs);
     const std::int64_t count = tiles_in(runs);
     const std::int64_t per_split = ceil_div(ceil_div(count, tiling.step), tiling.splits) * tiling.step;
     for (std::int64_t split = 0; split < tiling.splits; ++split) {
       const std::int64_t begin = std::min(split * per_split, count);
       const std::int64_t end = std::min(begin + per_split, count);
-      std::vector<TileRun> slice;
       if (tiling.splits > 1) slice = slice_of(runs, begin, end);
       const std::vector<TileRun>& piece = tiling.splits > 1 ? slice : runs;
-      ir::RowTile tile;
+      ir::RowTile& tile = tiles.emplace_back();
       tile.row_begin = row;
       tile.rows = row_end - row;
       if (!piece.empty()) {
         const std::int64_t keys_end = (piece.back().last() + 1) * tiling.tile_kv;
         tile.kept = kept_pairs(set, row, row_end, piece.front().first * tiling.tile_kv, std::min(keys_end, set.kv_len()));
       }
-      tile.runs = trips_of(piece, tiling);
+      put_trips(piece, tiling, tile.runs);
       tile.split = static_cast<int>(split);
       tile.peers = static_cast<int>(tiling.splits);
       tile.flag = begin == end;
@@ -112,7 +121,6 @@ std::vector<ir::RowTile> row_tiles(const IndexSet& set, const Tiling& tiling) {
         tile.runs = {{.first = ceil_div(set.kv_len(), tiling.tile_kv), .count = 1, .step = 1, .partial = true}};
         tile.flag = false;
       }
-      tiles.push_back(std::move(tile));
     }
   }
   return tiles;

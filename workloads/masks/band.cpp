@@ -28,22 +28,27 @@ bool BandMask::keeps(std::int64_t q, std::int64_t k) const {
 
 std::vector<TileRun> BandMask::runs(Range queries, std::int64_t tile_kv) const {
   std::vector<TileRun> runs;
-  if (queries.empty() || band_.lower > band_.upper) return runs;
+  runs.reserve(3);
+  put_runs(queries, tile_kv, runs);
+  return runs;
+}
+
+void BandMask::put_runs(Range queries, std::int64_t tile_kv, std::vector<TileRun>& list) const {
+  list.clear();
+  if (queries.empty() || band_.lower > band_.upper) return;
   const std::int64_t last = queries.end - 1;
   const std::int64_t key_begin = std::clamp<std::int64_t>(left_end(queries.begin), 0, kv_len());
   const std::int64_t key_end = std::clamp<std::int64_t>(right_end(last), 0, kv_len());
-  if (key_begin >= key_end) return runs;
+  if (key_begin >= key_end) return;
   const std::int64_t begin = key_begin / tile_kv;
   const std::int64_t end = ceil_div(key_end, tile_kv);
   const std::int64_t all_begin = std::clamp<std::int64_t>(left_end(last), 0, kv_len());
   const std::int64_t all_end = std::clamp<std::int64_t>(right_end(queries.begin), 0, kv_len());
   const std::int64_t full_begin = std::clamp(ceil_div(all_begin, tile_kv), begin, end);
   const std::int64_t full_end = std::clamp(all_end / tile_kv, full_begin, end);
-  runs.reserve(3);
-  append_run(runs, begin, full_begin, true);
-  append_run(runs, full_begin, full_end, false);
-  append_run(runs, full_end, end, true);
-  return runs;
+  append_run(list, begin, full_begin, true);
+  append_run(list, full_begin, full_end, false);
+  append_run(list, full_end, end, true);
 }
 
 std::int64_t BandMask::kept(Range queries, Range keys) const {

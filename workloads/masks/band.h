@@ -11,6 +11,7 @@ class BandMask : public Mask {
   BandMask(Band band, std::int64_t q_len, std::int64_t kv_len) : Mask(q_len, kv_len), band_(band) {}
   [[nodiscard]] bool keeps(std::int64_t q, std::int64_t k) const override;
   [[nodiscard]] std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) const override;
+  void put_runs(Range queries, std::int64_t tile_kv, std::vector<TileRun>& list) const override;
   [[nodiscard]] std::int64_t kept(Range queries, Range keys) const override;
   [[nodiscard]] MaskTest test() const override;
   [[nodiscard]] std::optional<Band> band() const override { return band_; }

@@ -54,6 +54,8 @@ class Mask {
   [[nodiscard]] virtual bool keeps(std::int64_t q, std::int64_t k) const = 0;
   // KV tiles of `tile_kv` keys visited by the queries, ascending, neighbouring tiles of one kind in one run. Exact.
   [[nodiscard]] virtual std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) const = 0;
+  // The same into a list whose storage stays, for callers that go from tile to tile.
+  virtual void put_runs(Range queries, std::int64_t tile_kv, std::vector<TileRun>& list) const { list = runs(queries, tile_kv); }
   // Kept (query, key) pairs in a rectangle. Exact.
   [[nodiscard]] virtual std::int64_t kept(Range queries, Range keys) const = 0;
   // What a kernel evaluates on partial tiles, for pairs that exist. Masks of one variant that differ by head or batch entry may
