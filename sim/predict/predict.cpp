@@ -54,9 +54,12 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
   return parts;
 }
 
-// No measurement file holds prefill with windows or other masks: rows of full or causal calls don't vouch for it.
-std::string validated_phase(const Variant& variant, const Problem& problem) {
+// A kernel's rows are those of full and causal calls, mostly, which don't vouch for prefill with windows or other masks. Those of kernels
+// that work on boxes of tokens are of neighbourhoods.
+std::string validated_phase(const Variant& variant, const Problem& problem, const Schedule& schedule) {
   const std::string phase = phase_of(variant, problem);
+  const auto on_boxes = [](const TileRule& rule) { return !rule.q_boxes.empty(); };
+  if (std::any_of(schedule.tiles.begin(), schedule.tiles.end(), on_boxes)) return phase;
   if (phase == "bwd" || variant.masks == nullptr || variant.shape != ShapeKind::attention) return phase;
   const std::optional<Band> band = common_band(variant, problem);
   if (!band) return "masked " + phase;
@@ -107,7 +110,7 @@ Result predict(const Request& request) {
       peaks_of(request.chip, request.problem.dtype, Megahertz(locked ? request.conditions.locked_mhz : request.chip.clock.boost_mhz));
   result.engine = simulation.kind == EngineKind::detailed ? "detailed" : "fast";
   result.standing = request.problem.score.plain() ? standing(accuracy_table(), request.chip.name, request.schedule.name,
-                                                             validated_phase(*request.variant, request.problem))
+                                                             validated_phase(*request.variant, request.problem, request.schedule))
                                                   : "unvalidated: no row with modified scores";
   result.resolved_config = resolved_config(request);
   result.model_hash = model_hash(request, result.resolved_config);

@@ -47,6 +47,23 @@ TEST_CASE("a prediction has every rung but the measured one, a limiter for each,
   CHECK_FALSE(result.kernels.empty());
 }
 
+TEST_CASE("rows of neighbourhoods vouch for kernels on boxes, rows of full and causal calls not for windows") {
+  Request request = toy_request();
+  request.problem.q_len = request.problem.kv_len = {1024};
+  request.problem.q_heads = request.problem.kv_heads = 1;
+  request.problem.head_dim_qk = request.problem.head_dim_v = 128;
+  request.chip = load_chip("b200");
+  request.variant = &variant("gna");
+  request.problem.params = {{"layout", std::string("1024")}, {"window", std::string("256")}};
+  request.schedule = load_schedule("natten-fna-sm100");
+  CHECK_THAT(predict(request).standing, Catch::StartsWith("validated") && Catch::Contains("b200, blackwell-fna"));
+  request.chip = load_chip("h100-sxm");
+  request.variant = &variant("sliding-window");
+  request.problem.params = {{"window", 256LL}};
+  request.schedule = load_schedule("fa3-sm90");
+  CHECK_THAT(predict(request).standing, Catch::StartsWith("unvalidated"));
+}
+
 TEST_CASE("the same request gives the same result") {
   const Result a = predict(toy_request());
   const Result b = predict(toy_request());
