@@ -72,8 +72,8 @@ std::string standing(const std::vector<AccuracyEntry>& table, const std::string&
     if (best == nullptr || rank(entry) > rank(*best) || (rank(entry) == rank(*best) && entry.rows > best->rows)) best = &entry;
   }
   if (best == nullptr) return "unvalidated: no row for this family and chip";
-  return fmt::format("validated: {:.1f} % on {} rows ({}, {}{}){}", best->mape, best->rows, best->chip, best->kernel,
-                     best->phase.empty() ? "" : " " + best->phase, best->note.empty() ? "" : "; " + best->note);
+  return fmt::format("validated: {:.1f} % on {} {} ({}, {}{}){}", best->mape, best->rows, best->rows == 1 ? "row" : "rows", best->chip,
+                     best->kernel, best->phase.empty() ? "" : " " + best->phase, best->note.empty() ? "" : "; " + best->note);
 }
 
 }  // namespace attnsim

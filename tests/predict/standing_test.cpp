@@ -19,6 +19,8 @@ const std::vector<AccuracyEntry> kTable{
 
 TEST_CASE("standing quotes error, rows, chip, kernel and phase of the table") {
   CHECK(standing(kTable, "h100-sxm", "fa3-sm90", "prefill") == "validated: 7.8 % on 143 rows (h100-sxm, vllm_flash_attn_fa3 prefill)");
+  CHECK(standing({{"b200", "fna", "fwd", "test", 1, 8.5, "", {"natten-fna-sm100"}}}, "b200", "natten-fna-sm100", "prefill") ==
+        "validated: 8.5 % on 1 row (b200, fna fwd)");
 }
 
 TEST_CASE("a chip, schedule or phase without rows is unvalidated") {
