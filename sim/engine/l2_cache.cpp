@@ -161,20 +161,7 @@ std::int32_t L2Cache::random_block() {
   std::uint64_t z = draw_;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return static_cast<std::int32_t>(remainder(z ^ (z >> 31)));
-}
-
-// x % blocks_.size(), by a product with the reciprocal, which gives the quotient or one less.
-std::uint64_t L2Cache::remainder(std::uint64_t x) {
-  __extension__ using Wide = unsigned __int128;
-  const std::uint64_t size = blocks_.size();
-  if (size != reciprocal_of_) {
-    reciprocal_of_ = size;
-    reciprocal_ = UINT64_MAX / size;
-  }
-  std::uint64_t rest = x - static_cast<std::uint64_t>((Wide{x} * reciprocal_) >> 64) * size;
-  while (rest >= size) rest -= size;
-  return rest;
+  return static_cast<std::int32_t>((z ^ (z >> 31)) % blocks_.size());
 }
 
 std::int32_t L2Cache::pick_victim() {

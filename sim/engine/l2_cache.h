@@ -43,7 +43,6 @@ class L2Cache {
   L2Outcome access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write);
   std::int32_t find_or_insert(std::uint64_t key);
   [[nodiscard]] std::int32_t random_block();
-  [[nodiscard]] std::uint64_t remainder(std::uint64_t x);
   [[nodiscard]] std::int32_t pick_victim();
   [[nodiscard]] std::int64_t bytes_of(std::uint64_t key, std::uint64_t rows) const;
   std::int64_t evict_to_capacity();
@@ -79,8 +78,6 @@ class L2Cache {
   std::vector<std::int32_t> free_;
   std::uint64_t uses_ = 0;
   std::uint64_t draw_ = 0;
-  std::uint64_t reciprocal_ = 0;  // of the number of blocks, when it was
-  std::uint64_t reciprocal_of_ = 0;
 };
 
 }  // namespace attnsim

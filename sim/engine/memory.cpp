@@ -129,9 +129,7 @@ void MemorySystem::move_to(double now) {
     l2_unused_ = at.l2_unused;
     hbm_unused_ = at.hbm_unused;
   }
-  flows_[0].served += flows_[0].rate * elapsed;
-  flows_[1].served += flows_[1].rate * elapsed;
-  for (std::size_t i = 2; i < flow_count_; ++i) flows_[i].served += flows_[i].rate * elapsed;
+  for (std::size_t i = 0; i < flow_count_; ++i) flows_[i].served += flows_[i].rate * elapsed;
   now_ = now;
   if (write_back_bytes_ > 0) {
     write_back_bytes_ = std::max(0.0, write_back_bytes_ - write_back_rate_ * elapsed);
@@ -159,22 +157,9 @@ void MemorySystem::set_rates() {
     count[i] = static_cast<double>(flows_[i].active.size());
     demand += count[i] * port_of(i);
   }
-  if (write_back_bytes_ > 0 || demand > rates_.l2 || demand > rates_.hbm)
-    return flow_count_ == 2 ? share_two_rates(count[0], count[1]) : share_rates(count);
+  if (write_back_bytes_ > 0 || demand > rates_.l2 || demand > rates_.hbm) return share_rates(count);
   write_back_rate_ = 0;  // hits and misses alike have what they can take
   for (std::size_t i = 0; i < flow_count_; ++i) flows_[i].rate = port_of(i);
-}
-
-// share_rates() without multicasts.
-void MemorySystem::share_two_rates(double hits, double misses) {
-  write_back_rate_ = write_back_bytes_ > 0 ? (misses > 0 ? rates_.hbm / 2 : rates_.hbm) : 0;
-  const double port = rates_.port;
-  const double hbm = rates_.hbm - write_back_rate_;
-  const double from_hbm = misses * port <= hbm ? port : std::min(port, std::max(0.0, hbm) / misses);
-  std::array<double, 2> rate{port, from_hbm};
-  share(rates_.l2, std::array<double, 2>{hits, misses}, rate);
-  flows_[0].rate = rate[0];
-  flows_[1].rate = rate[1];
 }
 
 void MemorySystem::share_rates(const std::array<double, kFlows>& count) {

@@ -137,7 +137,6 @@ class MemorySystem {
   void start_head(int sm);
   void set_rates();
   void share_rates(const std::array<double, kFlows>& count);
-  void share_two_rates(double hits, double misses);
 
   MemoryRates rates_;
   std::vector<Port> ports_;
