@@ -157,7 +157,7 @@ bool few_short_classes(const ir::Kernel& kernel) {
 }  // namespace
 
 ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& whole,
-                       double hit_fraction)
+                       const Residency& residency)
     : tensors_(tensors), selected_(without_flags(selected)), slice_(whole) {
   const ir::Kernel& kernel = *selected.kernel;
   exact_ = few_short_classes(kernel);
@@ -176,7 +176,8 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
   slice_.cache = nullptr;
   slice_.listener = nullptr;
   slice_.count_work = false;
-  slice_.hit_fraction = hit_fraction;
+  slice_.hit_fraction = residency.hit_fraction;
+  slice_.tensor_hits = residency.tensor_hits.empty() ? nullptr : &residency.tensor_hits;
   // An SM's transfers run at its port's rate: SMs take turns at L2 and HBM, whose totals bound the whole kernel instead. A
   // fixed share per SM would waste what an SM leaves unused while it computes.
   plan_ = plan_kernel(selected_, chip, slice_);

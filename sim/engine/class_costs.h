@@ -19,6 +19,7 @@
 
 #include "sim/engine/kernel_plan.h"
 #include "sim/engine/machine.h"
+#include "sim/engine/residency.h"
 
 namespace attnsim {
 
@@ -43,7 +44,7 @@ struct ItemCost {
 class ClassCosts {
  public:
   ClassCosts(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const MachineConfig& whole,
-             double hit_fraction);
+             const Residency& residency);
 
   // The reference stays valid.
   const ItemCost& cost(const ItemClass& c);

@@ -206,7 +206,7 @@ MachineResult FastKernel::play_classes(const MachineConfig& whole, MachineResult
   const ir::Kernel& kernel = *selected_.kernel;
   if (!costs_) {
     residency_ = estimate_residency(kernel, tensors_, chip_, conditions_, whole, out.loaded_bytes);
-    costs_.emplace(selected_, tensors_, chip_, whole, residency_.hit_fraction);
+    costs_.emplace(selected_, tensors_, chip_, whole, residency_);
     table_ = cost_table(kernel, *costs_);
     makespan_ = distribute(kernel, table_, whole, has_effect(conditions_, "waves"));
   }

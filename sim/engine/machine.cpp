@@ -55,6 +55,7 @@ Machine::Machine(const SelectedKernel& selected, const KernelPlan& plan, const s
     }
   }
   step_counts_.resize(plan_.step_count);
+  miss_carry_.resize(std::max<std::size_t>(1, tensors.size()));
   events_.resize(std::max(events_.size(), sms_.size()));
   for (EventQueue& events : events_) events.clear();
   ctas_.resize(std::max(ctas_.size(), sms_.size() * static_cast<std::size_t>(config.ctas_per_sm)));  // and never moved

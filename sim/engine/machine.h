@@ -39,6 +39,7 @@ struct MachineConfig {
   MemoryRates rates;
   L2Cache* cache = nullptr;  // nullptr: `hit_fraction` of the loaded bytes hit
   double hit_fraction = 0;
+  const std::vector<double>* tensor_hits = nullptr;  // beside `hit_fraction`, in its place: by tensor
   double hbm_write_cost = 1;
   int start_offset = 0;      // of a single SM; on several, SM i uses offset i % kStartOffsets
   bool load_latency = true;  // effects that can be switched off

@@ -52,11 +52,14 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
         result_.hbm_written_bytes += static_cast<double>(outcome.written_back_bytes);
       }
     } else if (!transfer.is_store) {
-      miss_carry_ += (1 - config_.hit_fraction) * static_cast<double>(valid_bytes);
-      if (miss_carry_ >= static_cast<double>(valid_bytes) * 0.5) {
+      const auto tensor = static_cast<std::size_t>(access.tensor);
+      const double hits = config_.tensor_hits != nullptr ? config_.tensor_hits->at(tensor) : config_.hit_fraction;
+      double& carry = miss_carry_[config_.tensor_hits != nullptr ? tensor : 0];
+      carry += (1 - hits) * static_cast<double>(valid_bytes);
+      if (carry >= static_cast<double>(valid_bytes) * 0.5) {
         miss = valid_bytes;
         hit = bytes - valid_bytes;
-        miss_carry_ -= static_cast<double>(valid_bytes);
+        carry -= static_cast<double>(valid_bytes);
       }
     }
   }

@@ -240,9 +240,9 @@ class Machine {
   std::int64_t next_launch_ = 0;
   std::uint64_t event_age_ = 0;
   std::int64_t end_ = 0;
-  double miss_carry_ = 0;
-  double l2_read_to_add_ = 0;   // bytes that atomics read in L2 beside those that they bring
-  std::optional<Tally> tally_;  // where attribution is asked for
+  std::vector<double> miss_carry_;  // by tensor
+  double l2_read_to_add_ = 0;       // bytes that atomics read in L2 beside those that they bring
+  std::optional<Tally> tally_;      // where attribution is asked for
 };
 
 }  // namespace attnsim::machine

@@ -127,6 +127,7 @@ struct Walked {
   double shared_by = 1;  // items in flight in one group
   double apart = 0;      // part of the walk by which these are apart
   bool atomic = false;
+  std::size_t tensor = 0;
 };
 
 // Columns of the rows of a trip that other loads of the agent have brought into L2 (V, where it is a part of K).
@@ -197,6 +198,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   double loaded = 0;
   double fetched = 0;
   double stored = 0;
+  std::vector<double> loaded_of(tensors.size(), 0);  // by tensor
+  std::vector<double> fetched_of(tensors.size(), 0);
   std::vector<Walked> walked;
   const std::array<const ir::Kernel*, 1> only{&kernel};
   const double footprint = touched_bytes(only, tensors);
@@ -262,11 +265,16 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
             stored += moved;
             continue;
           }
-          if (!atomic) loaded += bytes;
+          const auto t = static_cast<std::size_t>(op.access.tensor);
+          if (!atomic) {
+            loaded += bytes;
+            loaded_of[t] += bytes;
+          }
           if (again) continue;
           if (op.access.row_from != ir::RowFrom::trip || high < 0) {
             const double from_hbm = stays ? std::min(moved, static_cast<double>(tensor.bytes().count())) : moved;
             fetched += from_hbm;
+            fetched_of[t] += from_hbm;
             if (atomic) stored += from_hbm;
             continue;
           }
@@ -291,7 +299,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const double apart = !in_order ? 1 : splits > 1 ? 0 : std::max(varies, starts) * tiles_in_flight / tiles;
           constexpr double kStreams = 2;  // K and V advance together
           walked.push_back({bytes, distinct_slabs * slab_bytes, kStreams * groups * span * row, tiles / splits * slabs,
-                            std::max(1.0, in_flight / splits), shared_by, apart, atomic});
+                            std::max(1.0, in_flight / splits), shared_by, apart, atomic, t});
         }
       }
     }
@@ -305,12 +313,20 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
     const double fetches = w.apart * passing <= l2 ? w.bytes / w.shared_by : w.bytes * (1 - l2 / passing);
     const double from_hbm = fits ? std::min(w.bytes, w.once) : std::max(w.once, fetches);
     fetched += from_hbm;
+    fetched_of[w.tensor] += from_hbm;
     if (w.atomic) stored += from_hbm;
   }
   Residency out;
   const bool resident = conditions.l2_start(footprint, l2) == L2Start::warm && footprint <= l2;
-  if (conditions.without.count("l2_hits") != 0) fetched = loaded;
+  const bool no_hits = conditions.without.count("l2_hits") != 0;
+  if (no_hits) fetched = loaded;
   if (resident) fetched = 0;
+  if (!panels) {
+    for (std::size_t t = 0; t < tensors.size(); ++t) {
+      const double missed = resident || loaded_of[t] == 0 ? 0 : no_hits ? 1 : fetched_of[t] / loaded_of[t];
+      out.tensor_hits.push_back(std::clamp(1 - missed, 0.0, 1.0));
+    }
+  }
   if (loaded_bytes > 0) {  // padding rows are not loaded
     loaded = loaded_bytes;
     fetched = std::min(fetched, loaded);

@@ -15,6 +15,7 @@ namespace attnsim {
 
 struct Residency {
   double hit_fraction = 0;               // of the loaded bytes
+  std::vector<double> tensor_hits;       // the same of each tensor; empty: not told apart
   double hbm_bytes = 0;                  // fetched and written back
   double hbm_written_bytes = 0;          // written back
   double hbm_read_equivalent_bytes = 0;  // written bytes at their cost

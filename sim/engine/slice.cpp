@@ -69,6 +69,7 @@ MachineResult play_slice(const SelectedKernel& selected, const std::vector<ir::T
   config.sms = 1;
   config.cache = nullptr;
   config.hit_fraction = residency.hit_fraction;
+  config.tensor_hits = residency.tensor_hits.empty() ? nullptr : &residency.tensor_hits;
   const auto ticks = static_cast<double>(std::max<std::int64_t>(1, played.ticks));
   if (played.l2_bytes > kSaturatedAbove * whole.rates.l2 * ticks) config.rates.l2 = whole.rates.l2 / whole.sms;
   if (played.hbm_bytes > kSaturatedAbove * whole.rates.hbm * ticks) config.rates.hbm = whole.rates.hbm / whole.sms;

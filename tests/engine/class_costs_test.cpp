@@ -24,6 +24,8 @@ ItemClass loop_of(std::int64_t full) {
   return c;
 }
 
+const Residency kAllHit{1, {}, 0, 0, 0};
+
 }  // namespace
 
 TEST_CASE("a loop of constant service times costs its trips, played, interpolated or prolonged") {
@@ -31,7 +33,7 @@ TEST_CASE("a loop of constant service times costs its trips, played, interpolate
   const ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 5);
   const SelectedKernel selected = select_instructions(kernel, chip);
   const std::vector<ir::Tensor> tensors;
-  ClassCosts costs(selected, tensors, chip, toy_config(), 1);
+  ClassCosts costs(selected, tensors, chip, toy_config(), kAllHit);
   for (const std::int64_t trips : {1, 2, 3, 5, 8, 9, 24, 25, 1000, 100000}) {
     CAPTURE(trips);
     CHECK(costs.cost(loop_of(trips)).shared_ticks == Approx(kExpTicks * static_cast<double>(trips)));
@@ -50,7 +52,7 @@ TEST_CASE("the cost of a long loop that two agents share is what a play of it ta
     const ir::Kernel longest = kernel_of({{exp_of(0)}, {exp_of(1)}}, 1000, 1);  // more trips than are played one by one
     const SelectedKernel estimated = select_instructions(longest, chip);
     const std::vector<ir::Tensor> tensors;
-    ClassCosts costs(estimated, tensors, chip, config, 1);
+    ClassCosts costs(estimated, tensors, chip, config, kAllHit);
     CAPTURE(trips);
     CHECK(costs.cost(loop_of(trips)).shared_ticks == Approx(played).epsilon(0.01));
   }
@@ -79,6 +81,6 @@ TEST_CASE("an item of one query costs what the kernel's own items take, whose lo
   REQUIRE(3 * slots < ends.size());  // the first of each slot, then two more
   const double played = static_cast<double>(ends[3 * slots - 1].ticks - ends[slots - 1].ticks) / (2.0 * static_cast<double>(slots));
   config.checkpoints = nullptr;
-  ClassCosts costs(selected, pipeline.tensors(), chip, config, 1);
+  ClassCosts costs(selected, pipeline.tensors(), chip, config, kAllHit);
   CHECK(costs.cost(class_of(kernel.families.front().tiles.front())).shared_ticks == Approx(played).epsilon(0.01));
 }

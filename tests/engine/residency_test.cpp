@@ -69,6 +69,14 @@ TEST_CASE("heads of a group walk their K and V in step, so one of them fetches f
   CHECK(decode(1).hit_fraction == Approx(1 - 1.0 / 8).epsilon(1e-3));
 }
 
+TEST_CASE("hits are told apart by tensor") {
+  const Residency residency = decode(1024);
+  REQUIRE(residency.tensor_hits.size() >= 3);
+  CHECK(residency.tensor_hits[0] == Approx(0).margin(1e-9));             // q: its item alone reads it
+  CHECK(residency.tensor_hits[1] == Approx(1 - 1.0 / 8).epsilon(1e-3));  // k and v: the first of eight heads fetches
+  CHECK(residency.tensor_hits[2] == Approx(1 - 1.0 / 8).epsilon(1e-3));
+}
+
 TEST_CASE("windows that start at other rows do not walk in step") {
   constexpr double kTensorBytes = 2.0 * 16384 * 128;
   const Residency ample = windows(1024);
