@@ -188,7 +188,10 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
   const ir::ItemSequence items(kernel);
   Pieces cache(l2_bytes);
   PanelTraffic out;
-  PanelTraffic half;
+  out.loaded_of.resize(tensors.size());
+  out.fetched_of.resize(tensors.size());
+  PanelTraffic half = out;
+  std::vector<double> repeated_of(tensors.size());  // of items that come back to their own rows
   std::int64_t half_at = 0;
   std::vector<ir::Item> wave_items;
   std::vector<std::pair<Key, double>> distinct;
@@ -203,18 +206,21 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
     wave_items.clear();
     for (std::int64_t i = begin; i < end; ++i) wave_items.push_back(items.at(i));
     double in_flight_bytes = 0;  // loaded between an item's first pass over its rows and the next, by all items together
-    double repeated = 0;         // of items that come back to their own rows
+    std::fill(repeated_of.begin(), repeated_of.end(), 0.0);
     for (const Access& access : accesses) {
-      const ir::Tensor& tensor = tensors[static_cast<std::size_t>(access.op->access.tensor)];
+      const auto t = static_cast<std::size_t>(access.op->access.tensor);
+      const ir::Tensor& tensor = tensors[t];
       const bool load = access.op->kind == ir::OpKind::load;
+      const bool moves_on = access.op->access.add_trip || access.op->access.row_from == ir::RowFrom::trip;  // else the same rows every trip
       const bool shared = access.op->copy == ir::CopyKind::tma_multicast || access.op->pair;
       const double sharers = shared ? std::max(1, kernel.grid.cluster) : 1;
       distinct.clear();
       for (const ir::Item& item : wave_items) {
         const double bytes = bytes_of(access, kernel.program, tensor, item);
-        if (load) out.loaded += bytes / sharers;
+        if (load) out.loaded_of[t] += bytes / sharers;
         const Key key = key_of(access, item);
-        if (distinct.empty() || distinct.back().first != key) distinct.emplace_back(key, bytes);
+        if (distinct.empty() || distinct.back().first != key)
+          distinct.emplace_back(key, moves_on ? bytes : bytes / std::max(1.0, trips_of(access, *item.tile)));
       }
       // In the order of their places in memory.
       const auto earlier = [](const auto& a, const auto& b) { return a.first < b.first; };
@@ -226,21 +232,29 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
         bool again = false;
         const std::int32_t piece = cache.find(key, wave, again);
         if (again) {
-          if (load) repeated += bytes;
+          if (load) repeated_of[t] += bytes;
           continue;
         }
         if (load) in_flight_bytes += bytes;
-        if (!cache.touch(piece, bytes) && load) out.fetched += bytes;
+        if (!cache.touch(piece, bytes) && load) out.fetched_of[t] += bytes;
       }
     }
-    if (in_flight_bytes > l2_bytes) out.fetched += repeated;
+    if (in_flight_bytes > l2_bytes) {
+      for (std::size_t t = 0; t < tensors.size(); ++t) out.fetched_of[t] += repeated_of[t];
+    }
     begin = end;
   }
   if (begin < items.size()) {
     const double more = static_cast<double>(items.size() - begin) / static_cast<double>(begin - half_at);
-    out.loaded += (out.loaded - half.loaded) * more;
-    out.fetched += (out.fetched - half.fetched) * more;
+    for (std::size_t t = 0; t < tensors.size(); ++t) {
+      out.loaded_of[t] += (out.loaded_of[t] - half.loaded_of[t]) * more;
+      out.fetched_of[t] += (out.fetched_of[t] - half.fetched_of[t]) * more;
+    }
     out.stored += (out.stored - half.stored) * more;
+  }
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    out.loaded += out.loaded_of[t];
+    out.fetched += out.fetched_of[t];
   }
   return out;
 }

@@ -18,6 +18,8 @@ struct PanelTraffic {
   double loaded = 0;
   double fetched = 0;
   double stored = 0;
+  std::vector<double> loaded_of;  // by tensor
+  std::vector<double> fetched_of;
 };
 [[nodiscard]] PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, std::int64_t in_flight,
                                          double l2_bytes);

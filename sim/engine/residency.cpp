@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "sim/engine/footprint.h"
@@ -210,6 +211,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
     loaded = traffic.loaded;
     fetched = traffic.fetched;
     stored = traffic.stored;
+    loaded_of = traffic.loaded_of;
+    fetched_of = traffic.fetched_of;
   }
   for (const ir::Agent& agent : kernel.program.agents) {
     if (panels) break;
@@ -319,13 +322,16 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   Residency out;
   const bool resident = conditions.l2_start(footprint, l2) == L2Start::warm && footprint <= l2;
   const bool no_hits = conditions.without.count("l2_hits") != 0;
+  if (footprint <= l2) {  // what earlier kernels wrote is still there
+    for (std::size_t t = 0; t < tensors.size(); ++t) {
+      if (tensors[t].role == ir::TensorRole::intermediate) fetched -= std::exchange(fetched_of[t], 0.0);
+    }
+  }
   if (no_hits) fetched = loaded;
   if (resident) fetched = 0;
-  if (!panels) {
-    for (std::size_t t = 0; t < tensors.size(); ++t) {
-      const double missed = resident || loaded_of[t] == 0 ? 0 : no_hits ? 1 : fetched_of[t] / loaded_of[t];
-      out.tensor_hits.push_back(std::clamp(1 - missed, 0.0, 1.0));
-    }
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    const double missed = resident || loaded_of[t] == 0 ? 0 : no_hits ? 1 : fetched_of[t] / loaded_of[t];
+    out.tensor_hits.push_back(std::clamp(1 - missed, 0.0, 1.0));
   }
   if (loaded_bytes > 0) {  // padding rows are not loaded
     loaded = loaded_bytes;

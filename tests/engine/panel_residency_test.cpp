@@ -50,3 +50,19 @@ TEST_CASE("a second pass over a row comes from L2 while the rows in flight fit, 
   CHECK(panel_traffic(kernel, pipeline.tensors(), 16, in_flight).fetched == Approx(matrix));
   CHECK(panel_traffic(kernel, pipeline.tensors(), 16, in_flight - 1).fetched == Approx(2 * matrix));
 }
+
+TEST_CASE("rows that an item reads in every trip come from memory once") {
+  Problem problem;
+  problem.batch = 2;
+  problem.q_heads = problem.kv_heads = 3;
+  problem.q_len = {1024};
+  problem.kv_len = {2048};
+  problem.head_dim_qk = problem.head_dim_v = 64;
+  const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("naive-unfused"), load_chip("a100-sxm-80gb"));
+  const auto& scores = std::get<ir::Kernel>(pipeline.nodes().front().work);
+  REQUIRE(walks_panels(scores));
+  const PanelTraffic traffic = panel_traffic(scores, pipeline.tensors(), 108, kAmple);
+  CHECK(traffic.fetched_of[0] == Approx(2.0 * 6 * 1024 * 64));  // q
+  CHECK(traffic.fetched_of[1] == Approx(2.0 * 6 * 2048 * 64));  // k
+  CHECK(traffic.loaded_of[0] > 2 * traffic.fetched_of[0]);
+}

@@ -77,6 +77,24 @@ TEST_CASE("hits are told apart by tensor") {
   CHECK(residency.tensor_hits[2] == Approx(1 - 1.0 / 8).epsilon(1e-3));
 }
 
+TEST_CASE("what the kernel before has written is read from L2 while it fits") {
+  Problem problem;
+  problem.batch = 1;
+  problem.q_heads = problem.kv_heads = 1;
+  problem.q_len = problem.kv_len = {4096};
+  problem.head_dim_qk = problem.head_dim_v = 128;
+  const auto softmax = [&](double l2_mib) {
+    const Chip chip = a100_with_l2(l2_mib);
+    const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("naive-unfused"), chip);
+    const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().at(1).work);
+    REQUIRE(kernel.name == "softmax");
+    const MachineConfig config = whole_chip(kernel, chip, {}, chip.clock.boost_mhz);
+    return estimate_residency(kernel, pipeline.tensors(), chip, {}, config).hit_fraction;
+  };
+  CHECK(softmax(1024) == 1);  // scores of 32 MiB in, as much out
+  CHECK(softmax(32) < 1);
+}
+
 TEST_CASE("windows that start at other rows do not walk in step") {
   constexpr double kTensorBytes = 2.0 * 16384 * 128;
   const Residency ample = windows(1024);
