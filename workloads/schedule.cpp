@@ -305,6 +305,8 @@ void read_rows(FieldReader& reader, Schedule& s) {
 }
 
 void read_tile_list_backward(FieldReader& reader, Schedule& s) {
+  s.form = reader.text("form", {"fused", "eager"}, "fused");
+  if (s.form == "eager") read_row_rules(reader, s);
   for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
   for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent, Pass::backward));
   for (FieldReader& rule : reader.children("tiles")) s.tiles.push_back(read_backward_rule(rule));
@@ -323,7 +325,8 @@ void read_tile_list_backward(FieldReader& reader, Schedule& s) {
 }
 
 void read_tile_list(FieldReader& reader, Schedule& s) {
-  s.form = reader.text("form", {"fused", "unfused"}, "fused");
+  s.form = reader.text("form", {"fused", "unfused", "eager"}, "fused");
+  if (s.form == "eager") read_row_rules(reader, s);
   for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
   for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
   complete_roles(s.agents);

@@ -137,7 +137,8 @@ struct Schedule {
   std::string source;
   std::string family = "tile-list";
   Pass pass = Pass::forward;
-  std::string form = "fused";               // "fused" or "unfused" (three kernels)
+  // "fused"; "unfused": three kernels; "eager": kernel by kernel as a tensor library runs it (families/tile_list_eager.h).
+  std::string form = "fused";
   std::vector<std::string> isas;            // chips whose isa is listed may run it; empty = any
   std::vector<std::string> dtypes;          // element types that it is compiled for; empty = any
   ir::MmaKind mma = ir::MmaKind::mma_sync;  // QK^T; PV takes rs/ss from p_in_smem where it is wgmma
@@ -202,8 +203,9 @@ struct Schedule {
   bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
   BackwardRules backward;       // pass backward
   GemmRules gemm;               // family gemm
-  std::vector<RowRule> rows;    // family rowwise
+  std::vector<RowRule> rows;    // family rowwise; form "eager": of softmax
   std::string resolved_json;    // canonical text: part of a result's identity
+  [[nodiscard]] bool fused() const { return form == "fused"; }
 };
 
 // Names of the shipped schedules (files of workloads/schedules), sorted.

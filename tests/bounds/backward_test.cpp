@@ -68,6 +68,18 @@ TEST_CASE("unequal head_dims of K and V count six and four FLOPs a pair") {
   CHECK(c.useful_tensor_flops == Approx((6.0 * 192 + 4.0 * 128) * 12 * 700 * 900).epsilon(1e-12));
 }
 
+TEST_CASE("with the weights kept by the forward pass four products of 2 d FLOPs a pair are executed") {
+  Problem p = problem();
+  p.q_len = p.kv_len = {1024};  // whole tiles
+  p.head_dim_v = 64;
+  const double pairs = 12.0 * 1024 * 1024;
+  const WorkCounts c = counts({"pytorch-eager-bwd", "a100-sxm-80gb"}, "causal", p);
+  CHECK(c.tensor_flops == Approx((4.0 * 128 + 4.0 * 64) * pairs).epsilon(1e-12));
+  CHECK(c.useful_exp_count == 0);
+  p.pass = Pass::forward;
+  CHECK(counts({"pytorch-eager", "a100-sxm-80gb"}, "causal", p).tensor_flops == Approx((2.0 * 128 + 2.0 * 64) * pairs).epsilon(1e-12));
+}
+
 TEST_CASE("two kernels compute S and dP twice: fourteen d FLOPs a pair are executed") {
   Problem p = problem();
   p.q_heads = 3;

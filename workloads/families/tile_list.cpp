@@ -11,6 +11,8 @@
 #include "workloads/families/copies.h"
 #include "workloads/families/reorder.h"
 #include "workloads/families/tile_list_backward.h"
+#include "workloads/families/tile_list_eager.h"
+#include "workloads/families/tile_list_unfused.h"
 
 namespace attnsim {
 
@@ -38,28 +40,13 @@ TileListTensors placeholder_tensors() {
 }
 
 void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
-  if (schedule.form == "unfused") {
+  if (!schedule.fused()) {
     for (const ir::Kernel& kernel : unfused_kernels(plan, schedule, placeholder_tensors())) check_fits(kernel.program, plan, chip);
+    if (schedule.pass == Pass::backward)
+      check_fits(scores_by_rows(plan, schedule, {0, 1, 2, plan.padded_qk, plan.head_dim_qk, "dk"}), plan, chip);
   } else {
     check_fits(fused_program(plan, schedule, placeholder_tensors()), plan, chip);
   }
-}
-
-// The first rule that applies and fits; else the complaint about the last one that applies.
-TileListPlan choose_tiles(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
-  std::optional<ConfigError> complaint;
-  for (const TileRule& rule : schedule.tiles) {
-    if (!applies(rule, plan)) continue;
-    try {
-      TileListPlan candidate = plan_tiles(plan, problem, schedule, chip, rule);
-      check_plan(candidate, schedule, chip);
-      return candidate;
-    } catch (const ConfigError& error) {
-      complaint = error;
-    }
-  }
-  if (complaint) throw *complaint;
-  illegal("/schedule", schedule.name, fmt::format("has no tile rule for head_dim {} and this mask", plan.padded_qk));
 }
 
 struct TensorMaker {
@@ -98,7 +85,7 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
       plan.k_is_q ? t.q : make.keys("k", plan.head_dim_qk, cached, plan.v_in_k && !plan.v_is_view() ? std::gcd(k_piece, v_piece) : k_piece);
   t.v = plan.v_in_k ? t.k : make.keys("v", plan.head_dim_v, cached, v_piece);
   t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
-  t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
+  if (schedule.form != "eager") t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
     t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
   if (schedule.trip_global_round_trips > 0) {
@@ -132,7 +119,7 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   if (!plan.score.score.bias_radius.empty())
     t.bias_table =
         builder.tensor({"bias_table", plan.slabs_per_entry, 1, plan.score.score.bias_elements(), ir::DType::f32, ir::TensorRole::input});
-  if (schedule.form == "unfused") {
+  if (!schedule.fused()) {
     const std::int64_t slabs = plan.slabs * kv_tiles;
     t.scores = builder.tensor({"scores", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
     t.weights = builder.tensor({"weights", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
@@ -149,17 +136,6 @@ TileListTensors hold_in_boxes(ir::PipelineBuilder& builder, const TileListPlan& 
   t.o = make.queries("o_boxes", plan.head_dim_v, plan.dtype, ir::TensorRole::intermediate);
   t.lse = make.queries("lse_boxes", 1, ir::DType::f32, ir::TensorRole::intermediate);
   return t;
-}
-
-void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
-  if (schedule.form != "unfused" || chip.hbm.capacity_gib <= 0) return;
-  const double bytes = 2.0 * static_cast<double>(plan.slabs) * static_cast<double>(plan.rows) * static_cast<double>(plan.kv_len) *
-                       ir::bits_of(plan.dtype) / 8;
-  const double gib = bytes / (1024.0 * 1024.0 * 1024.0);
-  if (gib > chip.hbm.capacity_gib) {
-    illegal("/shape", fmt::format("{} x {} scores", plan.rows, plan.kv_len),
-            fmt::format("need {:.0f} GiB, {} has {:.0f} GiB", gib, chip.name, chip.hbm.capacity_gib), "a fused schedule");
-  }
 }
 
 // A page is a piece of K and one of V, of one head.
@@ -259,6 +235,35 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
   }
 }
 
+TileListPlan choose_tiles(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  std::optional<ConfigError> complaint;
+  for (const TileRule& rule : schedule.tiles) {
+    if (!applies(rule, plan)) continue;
+    try {
+      TileListPlan candidate = plan_tiles(plan, problem, schedule, chip, rule);
+      check_plan(candidate, schedule, chip);
+      return candidate;
+    } catch (const ConfigError& error) {
+      complaint = error;
+    }
+  }
+  if (complaint) throw *complaint;
+  illegal("/schedule", schedule.name, fmt::format("has no tile rule for head_dim {} and this mask", plan.padded_qk));
+}
+
+void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+  if (schedule.fused() || chip.hbm.capacity_gib <= 0) return;
+  // Alive at once: S and P; backward P, P dP and dS.
+  const double matrices = schedule.pass == Pass::backward ? 3 : 2;
+  const double bytes = matrices * static_cast<double>(plan.slabs) * static_cast<double>(plan.rows) * static_cast<double>(plan.kv_len) *
+                       ir::bits_of(plan.dtype) / 8;
+  const double gib = bytes / (1024.0 * 1024.0 * 1024.0);
+  if (gib > chip.hbm.capacity_gib) {
+    illegal("/shape", fmt::format("{} x {} scores", plan.rows, plan.kv_len),
+            fmt::format("need {:.0f} GiB, {} has {:.0f} GiB", gib, chip.name, chip.hbm.capacity_gib), "a fused schedule");
+  }
+}
+
 ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                              const std::vector<ExtraKernel>& extras) {
   if (problem.pass == Pass::backward) return lower_tile_list_backward(variant, problem, schedule, chip, extras);
@@ -271,6 +276,10 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
   if (writes_cache) {
     const WrittenCache cache = writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{};
     builder.add(kv_cache_write_kernel(builder, problem, cache, schedule.cache_by_head));
+  }
+  if (schedule.form == "eager") {
+    add_eager_forward(builder, plan, schedule, chip, tensors);
+    return builder.build();
   }
   if (schedule.form == "unfused") {
     for (ir::Kernel& kernel : unfused_kernels(plan, schedule, tensors)) builder.add(std::move(kernel));
