@@ -103,7 +103,7 @@ void check_agents(const Schedule& s, FieldReader& reader) {
     }
     return;
   }
-  if (s.mma == ir::MmaKind::tcgen05)
+  if (s.mma == ir::MmaKind::tcgen05 && s.form != "eager")
     reader.issue("mma", "accumulates in tensor memory and needs an issuer", "agents of kind issuer and correction");
   const bool pair = count(AgentKind::producer) == 1 && count(AgentKind::consumer) == 1 && s.agents.size() == 2;
   if (!alone && !pair) reader.issue("agents", "do not make a kernel", "one agent of kind all, or one producer and one consumer");
@@ -217,6 +217,8 @@ void check_row_rules(const Schedule& s, FieldReader& reader) {
   if (s.rows.empty()) reader.issue("rules", "is missing", "the rows that softmax takes at once");
   for (const RowRule& rule : s.rows)
     if (!rule.keep) reader.issue("rules", "read rows again in every pass", "rows that are kept");
+  if (!s.eager.copies_heads && s.eager.computes.empty())
+    reader.issue("eager", "neither copies nor converts, but its outputs are made by one of the two", "copies_heads or computes");
 }
 
 void check_schedule(const Schedule& s, FieldReader& reader) {

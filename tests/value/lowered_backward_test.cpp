@@ -166,18 +166,30 @@ void fill_weights(value::TensorData& data, const Expected& e) {
   }
 }
 
+// Q or K times the root of the scale, K and V for every slab that the tensor has.
+void fill_operand(value::TensorData& data, const std::string& name, const Expected& e) {
+  const std::vector<double>& from = name == "q_scaled" ? e.in.q : name == "k_scaled" ? e.in.k : e.in.v;
+  const std::int64_t slab = data.rows * data.cols;
+  const std::int64_t repeats = data.slabs / (static_cast<std::int64_t>(from.size()) / slab);
+  const double factor = name == "v" ? 1 : std::pow(static_cast<double>(e.in.head_dim_qk), -0.25);
+  for (std::int64_t i = 0; i < data.slabs * slab; ++i)
+    data.values[static_cast<std::size_t>(i)] = factor * from[static_cast<std::size_t>(i / slab / repeats * slab + i % slab)];
+}
+
 std::vector<value::TensorData> inputs(const ir::Pipeline& pipeline, const Expected& e) {
   const auto& in = e.in;
   std::vector<double> lse = e.out.lse_log2;
   for (double& x : lse) x *= std::log(2.0);
-  const std::map<std::string, const std::vector<double>*> known{{"q", &in.q},    {"k", &in.k},  {"v", &in.v},
-                                                                {"o", &e.out.o}, {"lse", &lse}, {"do", &e.grad_o}};
+  const std::map<std::string, const std::vector<double>*> known{
+      {"q", &in.q}, {"k", &in.k}, {"o", &e.out.o}, {"lse", &lse}, {"do", &e.grad_o}};
   std::vector<value::TensorData> list;
   for (const ir::Tensor& t : pipeline.tensors()) {
     if (t.role != ir::TensorRole::input) continue;
     value::TensorData& to = list.emplace_back(t.slabs, t.rows, t.cols);
     if (const auto found = known.find(t.name); found != known.end())
       to.values = *found->second;
+    else if (t.name == "q_scaled" || t.name == "k_scaled" || t.name == "v")
+      fill_operand(to, t.name, e);
     else if (t.name == "weights")
       fill_weights(to, e);
     else if (t.name == "alibi_slopes")
@@ -409,13 +421,21 @@ TEST_CASE("gradients of attention written out kernel by kernel agree with the re
     Problem p = problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 180)}, {draw(1, 300)}, draw(8, 48),
                         kind == 2 ? window(draw(0, 100), draw(0, 40)) : Params{});
     p.head_dim_v = draw(8, 48);
-    check({"pytorch-eager-bwd", i % 2 == 0 ? test::a100() : test::b200(),
+    check({i % 2 == 0 ? "pytorch-eager-bwd" : "pytorch-eager-bwd-sm100", i % 2 == 0 ? test::a100() : test::b200(),
            kind == 0   ? "dense"
            : kind == 1 ? "causal"
                        : "sliding-window",
            p});
   }
   check({"pytorch-eager-bwd", test::a100(), "causal", problem(1, 1, 1, {30}, {1100}, 64)}, 2);  // a CTA per row
+  Chip tf32 = test::b200();
+  tf32.tensor.flop_per_clk_per_sm["f32"] = 2048;
+  for (int i = 0; i < 8; ++i) {
+    const std::int64_t kv_heads = draw(1, 2);
+    Problem p = problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 128));
+    p.head_dim_v = draw(8, 128);
+    check({"pytorch-sdpa-math-bwd-sm100", tf32, i % 2 == 0 ? "dense" : "causal", p});
+  }
 }
 
 TEST_CASE("a softmax backward pass that takes off too little has wrong gradients", "[value][backward]") {

@@ -52,6 +52,7 @@ void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& 
 struct TensorMaker {
   ir::PipelineBuilder& builder;
   const TileListPlan& plan;
+  std::optional<ir::DType> given = std::nullopt;  // of Q, K, V and O where the kernels compute in another type
 
   [[nodiscard]] std::int64_t stored(bool queries) const {
     if (!plan.ragged) return 0;  // all of them
@@ -68,23 +69,26 @@ struct TensorMaker {
   }
   // `piece`: columns that are loaded at once.
   ir::TensorId keys(const char* name, int cols, ir::TensorRole role, int piece) const {
-    ir::Tensor tensor{name, plan.kv_slabs, outside(role) ? plan.boxes->kv_rows : plan.kv_len, cols, plan.dtype_kv, role, stored(false)};
+    ir::Tensor tensor{name, plan.kv_slabs, outside(role) ? plan.boxes->kv_rows : plan.kv_len, cols, given.value_or(plan.dtype_kv),
+                      role, stored(false)};
     if (cols % piece == 0) tensor.column_parts = cols / piece;
     return builder.tensor(tensor);
   }
 };
 
-TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool writes_cache) {
-  const TensorMaker make{builder, plan};
+TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool writes_cache,
+                             ir::DType given) {
+  const TensorMaker make{builder, plan, schedule.eager.computes.empty() ? std::nullopt : std::optional(given)};
   TileListTensors t;
-  t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
+  const ir::DType dtype = make.given.value_or(plan.dtype);
+  t.q = make.queries("q", plan.head_dim_qk, dtype, ir::TensorRole::input);
   const ir::TensorRole cached = writes_cache ? ir::TensorRole::intermediate : ir::TensorRole::input;
   const int k_piece = plan.padded_qk / plan.rule.k_pieces;
   const int v_piece = plan.padded_v / plan.rule.v_pieces;
   t.k =
       plan.k_is_q ? t.q : make.keys("k", plan.head_dim_qk, cached, plan.v_in_k && !plan.v_is_view() ? std::gcd(k_piece, v_piece) : k_piece);
   t.v = plan.v_in_k ? t.k : make.keys("v", plan.head_dim_v, cached, v_piece);
-  t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
+  t.o = make.queries("o", plan.head_dim_v, dtype, ir::TensorRole::output);
   if (schedule.form != "eager") t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
     t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
@@ -267,18 +271,19 @@ void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip
 ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                              const std::vector<ExtraKernel>& extras) {
   if (problem.pass == Pass::backward) return lower_tile_list_backward(variant, problem, schedule, chip, extras);
-  const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
+  const Problem inner = eager_problem(problem, schedule);
+  const TileListPlan plan = choose_tiles(plan_problem(variant, inner, schedule, chip), inner, schedule, chip);
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
   const bool writes_cache = std::find(extras.begin(), extras.end(), ExtraKernel::kv_cache_write) != extras.end();
   const bool writes_all = writes_cache && !plan.ragged && problem.q_len == problem.kv_len;
-  TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all);
+  TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all, problem.dtype);
   if (writes_cache) {
     const WrittenCache cache = writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{};
     builder.add(kv_cache_write_kernel(builder, problem, cache, schedule.cache_by_head));
   }
   if (schedule.form == "eager") {
-    add_eager_forward(builder, plan, schedule, chip, tensors);
+    add_eager_forward(builder, plan, schedule, chip, tensors, problem.dtype);
     return builder.build();
   }
   if (schedule.form == "unfused") {

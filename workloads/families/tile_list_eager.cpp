@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numbers>
+#include <optional>
 
 #include "workloads/families/rowwise.h"
 #include "workloads/families/tile_list_backward.h"
@@ -20,52 +23,76 @@ using ir::Fn;
 
 namespace {
 
-// PyTorch's element-wise kernels: 128 threads, four elements each (aten/src/ATen/native/cuda/CUDALoops.cuh). On matrices of scores four of
-// their CTAs are one here.
+// PyTorch's element-wise kernels: 128 threads, four elements each, or 16 bytes where everything is contiguous
+// (aten/src/ATen/native/cuda/CUDALoops.cuh elems_per_thread). On matrices of scores some of their CTAs are one here.
 constexpr int kElementsPerThread = 4;
+constexpr int kBytesPerThread = 16;
 constexpr int kElements = 512;
 constexpr int kBlockRows = 16;
 constexpr int kElementRegisters = 32;
 constexpr int kLanes = 32;
 
-int warps_for(int elements) {
-  return std::clamp(elements / (kElementsPerThread * kLanes), 1, 32);
+int warps_for(int elements, int per_thread = kElementsPerThread) {
+  return std::clamp(elements / (per_thread * kLanes), 1, 32);
 }
 
 // The memory of the blocks, a row of all keys at a time.
-ir::TensorId as_rows(ir::PipelineBuilder& builder, const TileListPlan& plan, const std::string& name, ir::TensorId blocks) {
-  return builder.tensor(
-      {name, plan.slabs, plan.rows, kv_tile_count(plan) * plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate, 0, blocks});
+ir::TensorId as_rows(ir::PipelineBuilder& builder, const TileListPlan& plan, const std::string& name, ir::TensorId blocks,
+                     std::optional<DType> dtype = std::nullopt) {
+  return builder.tensor({name, plan.slabs, plan.rows, kv_tile_count(plan) * plan.rule.tile_kv, dtype.value_or(plan.dtype),
+                         ir::TensorRole::intermediate, 0, blocks});
 }
 
 ir::TensorId blocks(ir::PipelineBuilder& builder, const TileListPlan& plan, const std::string& name,
-                    ir::TensorRole role = ir::TensorRole::intermediate) {
-  return builder.tensor({name, plan.slabs * kv_tile_count(plan), plan.rows, plan.rule.tile_kv, plan.dtype, role});
+                    ir::TensorRole role = ir::TensorRole::intermediate, std::optional<DType> dtype = std::nullopt) {
+  return builder.tensor({name, plan.slabs * kv_tile_count(plan), plan.rows, plan.rule.tile_kv, dtype.value_or(plan.dtype), role});
 }
 
-// Rows of [tokens x columns], each element times `factor`.
-ir::Kernel row_copy(const TileListPlan& plan, const std::string& name, RowsOf which, ir::TensorId from, ir::TensorId to, int columns,
-                    double factor = 1) {
-  const int tile_rows = std::max(1, kElements / columns);
+struct RowCopy {
+  std::string name;
+  RowsOf rows = RowsOf::queries;
+  ir::TensorId from = ir::kNone;
+  ir::TensorId to = ir::kNone;
+  int columns = 1;
+  DType in = DType::f32;
+  DType out = DType::f32;
+  double factor = 1;
+  int slabs_per_source = 1;
+};
+
+ir::Kernel row_copy(const TileListPlan& plan, const RowCopy& copy) {
+  const int tile_rows = std::max(1, kElements / copy.columns);
   ProgramBuilder b;
   const int section = b.section("copy", ir::SectionKind::once);
-  const int agent = b.agent("copy", warps_for(tile_rows * columns), kElementRegisters);
+  const int agent = b.agent("copy", warps_for(tile_rows * copy.columns), kElementRegisters);
   const ir::AxisId rows = b.rows("rows", tile_rows);
-  const ir::AxisId cols = b.fixed("columns", columns, columns);
-  const ir::TileId in = b.registers("in", rows, cols, plan.dtype, agent);
+  const ir::AxisId cols = b.fixed("columns", copy.columns, copy.columns);
+  const ir::TileId in = b.registers("in", rows, cols, copy.in, agent);
   ir::TileId out = in;
-  ops::append(b.ops(agent, section), ops::with_role({ops::load(in, rows_access(from, 0), CopyKind::plain)}, "load"));
-  if (factor != 1) {
-    const ir::TileId wide = b.registers("wide", rows, cols, DType::f32, agent);
-    out = b.registers("out", rows, cols, plan.dtype, agent);
-    ops::append(b.ops(agent, section),
-                ops::with_role({ops::convert(in, wide), ops::binary(Fn::multiply, wide, factor, wide), ops::convert(wide, out)}, "scale"));
+  ir::Access from = rows_access(copy.from, 0);
+  from.slab_divisor = copy.slabs_per_source;
+  ops::Ops& list = b.ops(agent, section);
+  ops::append(list, ops::with_role({ops::load(in, from, CopyKind::plain)}, "load"));
+  if (copy.factor != 1 || copy.in != copy.out) {
+    ops::Ops change;
+    ir::TileId wide = in;
+    if (copy.in != DType::f32) {
+      wide = b.registers("wide", rows, cols, DType::f32, agent);
+      change.push_back(ops::convert(in, wide));
+    }
+    if (copy.factor != 1) change.push_back(ops::binary(Fn::multiply, wide, copy.factor, wide));
+    out = wide;
+    if (copy.out != DType::f32) {
+      out = b.registers("out", rows, cols, copy.out, agent);
+      change.push_back(ops::convert(wide, out));
+    }
+    ops::append(list, ops::with_role(change, "scale"));
   }
-  ops::append(b.ops(agent, section), ops::with_role({ops::store(out, rows_access(to, 0), CopyKind::plain)}, "store"));
+  ops::append(list, ops::with_role({ops::store(out, rows_access(copy.to, 0), CopyKind::plain)}, "store"));
   ir::Kernel kernel;
-  kernel.name = name;
+  kernel.name = copy.name;
   kernel.program = b.take();
-  kernel.families = row_items(plan, which, tile_rows);
+  kernel.families = row_items(plan, copy.rows, tile_rows);
   return kernel;
 }
 
@@ -103,7 +130,8 @@ struct BlockProgram {
   explicit BlockProgram(const TileListPlan& plan)
       : before(b.section("before", ir::SectionKind::once)),
         section(b.section("block", ir::SectionKind::loop)),
-        agent(b.agent("elements", warps_for(kBlockRows * plan.rule.tile_kv), kElementRegisters)),
+        agent(b.agent("elements", warps_for(kBlockRows * plan.rule.tile_kv, kBytesPerThread * 8 / ir::bits_of(plan.dtype)),
+                      kElementRegisters)),
         rows(b.rows("rows", kBlockRows)),
         kv(b.trip_columns("kv", plan.rule.tile_kv)) {}
   void start(const ops::Ops& list) { ops::append(b.ops(agent, before), list); }
@@ -212,6 +240,57 @@ ir::Kernel softmax_backward_kernel(const TileListPlan& plan, const RowRule& rule
   return p.finish("softmax_backward", plan);
 }
 
+// A byte an element.
+constexpr DType kBool = DType::f8;
+
+ir::Kernel masked_kernel(const TileListPlan& plan, const Schedule& schedule, ir::TensorId scores, ir::TensorId to) {
+  BlockProgram p(plan);
+  const ir::TileId in = p.tile("s_in", plan.dtype);
+  const ir::TileId s = p.tile("s", DType::f32);
+  const ir::TileId out = p.tile("masked", kBool);
+  p.add({ops::load(in, block(plan, scores), CopyKind::plain), ops::convert(in, s)}, "load_s");
+  p.add({ops::binary(Fn::equal, s, -std::numeric_limits<double>::infinity(), s), ops::convert(s, out)}, "mask");
+  p.add({ops::store(out, block(plan, to), CopyKind::plain)}, "store");
+  return p.finish("masked", plan, schedule);
+}
+
+// 0 for a row all of whose scores are masked, else 1. PyTorch's reductions along rows: a warp per row, 16 rows a CTA
+// (aten/src/ATen/native/cuda/Reduce.cuh setReduceConfig).
+ir::Kernel masked_rows_kernel(const TileListPlan& plan, ir::TensorId masked, ir::TensorId to) {
+  RowRule rule;
+  rule.rows = rule.warps = 16;
+  RowProgram p(plan, rule);
+  const ir::TileId in = p.tile("masked", kBool);
+  const ir::TileId wide = p.tile("wide", DType::f32);
+  const ir::TileId kept = p.vector("kept");
+  p.add({ops::load(in, rows_access(masked, 0), CopyKind::plain), ops::convert(in, wide)}, "load_s");
+  p.add({ops::reduce_row(Fn::minimum, wide, kept), ops::binary(Fn::multiply, kept, -1.0, kept), ops::binary(Fn::add, kept, 1.0, kept)},
+        "mask");
+  p.add({ops::store(kept, rows_access(to, 0), CopyKind::plain)}, "store");
+  return p.finish("masked_rows", plan);
+}
+
+ir::Kernel clear_rows_kernel(const TileListPlan& plan, const Schedule& schedule, ir::TensorId weights, ir::TensorId kept, ir::TensorId to) {
+  BlockProgram p(plan);
+  const ir::TileId in = p.tile("p_in", plan.dtype);
+  const ir::TileId wide = p.tile("p", DType::f32);
+  const ir::TileId out = p.tile("p_out", plan.dtype);
+  const ir::TileId row = p.b.registers("kept", p.rows, ir::kUnit, DType::f32, p.agent);
+  p.add({ops::load(row, rows_access(kept, 0), CopyKind::plain), ops::load(in, block(plan, weights), CopyKind::plain)}, "load");
+  p.add({ops::convert(in, wide), ops::binary(Fn::multiply, wide, row, wide), ops::convert(wide, out)}, "mask");
+  p.add({ops::store(out, block(plan, to), CopyKind::plain)}, "store");
+  return p.finish("clear_rows", plan, schedule);
+}
+
+ir::Kernel convert_blocks_kernel(const TileListPlan& plan, const Schedule& schedule, ir::TensorId from, ir::TensorId to, DType dtype) {
+  BlockProgram p(plan);
+  const ir::TileId in = p.tile("in", plan.dtype);
+  const ir::TileId out = p.tile("out", dtype);
+  p.add({ops::load(in, block(plan, from), CopyKind::plain), ops::convert(in, out), ops::store(out, block(plan, to), CopyKind::plain)},
+        "store");
+  return p.finish("convert_weights", plan, schedule);
+}
+
 // A KV tile an item, which visits every row tile.
 ir::Kernel by_rows_kernel(const std::string& name, const TileListPlan& plan, const Schedule& schedule, const ScoreProduct& product) {
   ir::Kernel kernel;
@@ -239,102 +318,189 @@ RowRule row_rule(const TileListPlan& plan, const Schedule& schedule, const Chip&
   return plan_rows(plan.kv_len, schedule, chip).rule;
 }
 
+// Every query head has K and V of its own.
+TileListPlan with_expanded_groups(TileListPlan plan) {
+  plan.kv_divisor = 1;
+  plan.kv_slabs = plan.slabs;
+  return plan;
+}
+
+// Row copies of tensors [slabs x rows x columns], each under a new name.
+struct RowSteps {
+  ir::PipelineBuilder& builder;
+  const TileListPlan& plan;  // K and V as the tensors have them
+  RowsOf rows;
+  int columns;
+
+  [[nodiscard]] ir::TensorId tensor(const std::string& name, DType dtype, ir::TensorRole role = ir::TensorRole::intermediate,
+                                    ir::TensorId same = ir::kNone) const {
+    const bool queries = rows == RowsOf::queries;
+    return builder.tensor({name, queries ? plan.slabs : plan.kv_slabs, queries ? plan.rows : plan.kv_len, columns, dtype, role, 0, same});
+  }
+  void copy(const std::string& kernel, ir::TensorId from, DType in, ir::TensorId to, DType out, double factor = 1,
+            int slabs_per_source = 1) const {
+    builder.add(row_copy(plan, {kernel, rows, from, to, columns, in, out, factor, slabs_per_source}));
+  }
+};
+
 }  // namespace
 
+Problem eager_problem(const Problem& problem, const Schedule& schedule) {
+  Problem inner = problem;
+  if (!schedule.eager.computes.empty()) inner.dtype = DType::f32;
+  return inner;
+}
+
 void add_eager_forward(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, const Chip& chip,
-                       const TileListTensors& given) {
-  const RowRule rule = row_rule(plan, schedule, chip);
-  TileListTensors t = given;
-  constexpr ir::TensorRole kBetween = ir::TensorRole::intermediate;
-  t.q = builder.tensor({"q_heads", plan.slabs, plan.rows, plan.head_dim_qk, plan.dtype, kBetween});
-  t.k = builder.tensor({"k_heads", plan.kv_slabs, plan.kv_len, plan.head_dim_qk, plan.dtype, kBetween});
-  t.v = builder.tensor({"v_heads", plan.kv_slabs, plan.kv_len, plan.head_dim_v, plan.dtype, kBetween});
-  builder.add(row_copy(plan, "copy_q", RowsOf::queries, given.q, t.q, plan.head_dim_qk));
-  builder.add(row_copy(plan, "copy_k", RowsOf::keys, given.k, t.k, plan.head_dim_qk));
-  builder.add(row_copy(plan, "copy_v", RowsOf::keys, given.v, t.v, plan.head_dim_v));
+                       const TileListTensors& tensors, DType given) {
+  const EagerRules& eager = schedule.eager;
   const bool plain = plan.score.score.plain();
-  const RowProduct scores{t.q, t.k, t.scores, plan.padded_qk, plan.head_dim_qk, plain ? plan.score.factor : 1, "qk"};
-  builder.add(unfused_kernel("scores", rows_by_keys(plan, schedule, scores), plan, schedule, plan.rule.tile_q));
+  if (!plain && eager.scales_operands)
+    illegal("/score", "modified scores", fmt::format("have no kernels in {}, which scales Q and K", schedule.name), "plain scores");
+  const RowRule rule = row_rule(plan, schedule, chip);
+  const bool expands = eager.expands_groups && plan.kv_divisor > 1;
+  const TileListPlan inner = expands ? with_expanded_groups(plan) : plan;
+  const double root = eager.scales_operands ? std::sqrt(softmax_scale(plan)) : 1;
+  const DType dtype = plan.dtype;
+  TileListTensors t = tensors;
+  const auto prepare = [&](const std::string& letter, RowsOf rows, ir::TensorId from, int columns, double factor) {
+    const RowSteps outer{builder, plan, rows, columns};
+    const RowSteps each{builder, inner, rows, columns};
+    if (eager.copies_heads || dtype != given) {
+      const ir::TensorId to = outer.tensor(letter + "_heads", dtype);
+      outer.copy((dtype != given ? "convert_" : "copy_") + letter, from, given, to, dtype);
+      from = to;
+    }
+    if (expands && rows == RowsOf::keys) {
+      const ir::TensorId to = each.tensor(letter + "_expanded", dtype);
+      each.copy("expand_" + letter, from, dtype, to, dtype, 1, plan.kv_divisor);
+      from = to;
+    }
+    if (factor != 1) {
+      const ir::TensorId to = each.tensor(letter + "_scaled", dtype);
+      each.copy("scale_" + letter, from, dtype, to, dtype, factor);
+      from = to;
+    }
+    return from;
+  };
+  t.q = prepare("q", RowsOf::queries, tensors.q, plan.head_dim_qk, root);
+  t.k = prepare("k", RowsOf::keys, tensors.k, plan.head_dim_qk, root);
+  t.v = prepare("v", RowsOf::keys, tensors.v, plan.head_dim_v, 1);
+  const bool scales = plain && !eager.scales_operands;
+  const RowProduct scores{t.q, t.k, t.scores, plan.padded_qk, plan.head_dim_qk, scales ? plan.score.factor : 1, "qk"};
+  builder.add(unfused_kernel("scores", rows_by_keys(inner, schedule, scores), inner, schedule, plan.rule.tile_q));
   ir::TensorId modified = t.scores;
   if (!plain || plan.cuts.mask()) {
     modified = blocks(builder, plan, "modified");
-    builder.add(modify_kernel(plan, schedule, t, modified, plain ? 1 : plan.score.factor));
+    builder.add(modify_kernel(inner, schedule, t, modified, plain ? 1 : plan.score.factor));
   }
   builder.add(softmax_kernel(plan, rule, as_rows(builder, plan, "score_rows", modified), as_rows(builder, plan, "weight_rows", t.weights)));
-  const ScoreProduct output{t.weights, t.v, t.o, plan.padded_v, plan.head_dim_v, "pv"};
-  builder.add(unfused_kernel("output", scores_by_values(plan, schedule, output), plan, schedule, plan.rule.tile_q));
+  ir::TensorId weights = t.weights;
+  if (eager.checks_rows) {
+    const ir::TensorId masked = blocks(builder, plan, "masked", ir::TensorRole::intermediate, kBool);
+    const ir::TensorId kept = builder.tensor({"rows_kept", plan.slabs, plan.rows, 1, DType::f32, ir::TensorRole::intermediate});
+    weights = blocks(builder, plan, "safe_weights");
+    builder.add(masked_kernel(plan, schedule, modified, masked));
+    builder.add(masked_rows_kernel(plan, as_rows(builder, plan, "masked_by_row", masked, kBool), kept));
+    builder.add(clear_rows_kernel(plan, schedule, t.weights, kept, weights));
+  }
+  const RowSteps result{builder, plan, RowsOf::queries, plan.head_dim_v};
+  const ir::TensorId o = dtype == given ? tensors.o : result.tensor("o_product", dtype);
+  const ScoreProduct output{weights, t.v, o, plan.padded_v, plan.head_dim_v, "pv"};
+  builder.add(unfused_kernel("output", scores_by_values(inner, schedule, output), inner, schedule, plan.rule.tile_q));
+  if (dtype != given) result.copy("convert_o", o, dtype, tensors.o, given);
+  if (eager.returns_weights) {
+    const ir::TensorId copy = blocks(builder, plan, "returned_weights", ir::TensorRole::intermediate, given);
+    builder.add(convert_blocks_kernel(plan, schedule, weights, copy, given));
+  }
 }
 
 ir::Pipeline lower_eager_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                                   const std::vector<ExtraKernel>& extras) {
   if (!problem.score.plain())
     illegal("/score", "modified scores", fmt::format("have no kernels in the backward pass of {}", schedule.name), "plain scores");
-  const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
+  const EagerRules& eager = schedule.eager;
+  const Problem in_between = eager_problem(problem, schedule);
+  const TileListPlan plan = choose_tiles(plan_problem(variant, in_between, schedule, chip), in_between, schedule, chip);
   check_memory(plan, schedule, chip);
   const RowRule rule = row_rule(plan, schedule, chip);
+  const bool parts = plan.kv_divisor > 1;
+  const bool expands = eager.expands_groups && parts;
+  const TileListPlan each = with_expanded_groups(plan);  // a gradient of K and V per query head
+  const TileListPlan& inner = expands ? each : plan;
   const double scale = softmax_scale(plan);
+  const DType given = problem.dtype;
+  const DType dtype = plan.dtype;
   ir::PipelineBuilder builder(fmt::format("{} backward {}", variant.name, schedule.name));
   constexpr ir::TensorRole kInput = ir::TensorRole::input;
-  constexpr ir::TensorRole kBetween = ir::TensorRole::intermediate;
-  const auto queries = [&](const std::string& name, int columns, ir::TensorRole role, ir::TensorId same = ir::kNone) {
-    return builder.tensor({name, plan.slabs, plan.rows, columns, plan.dtype, role, 0, same});
-  };
-  const auto keys = [&](const std::string& name, int columns, ir::TensorRole role, ir::TensorId same = ir::kNone) {
-    return builder.tensor({name, plan.kv_slabs, plan.kv_len, columns, plan.dtype, role, 0, same});
-  };
-  const ir::TensorId q = queries("q", plan.head_dim_qk, kInput);
-  const ir::TensorId k = keys("k", plan.head_dim_qk, kInput);
-  const ir::TensorId v = keys("v", plan.head_dim_v, kInput);
-  const ir::TensorId grad_o = queries("do", plan.head_dim_v, kInput);
+  const RowSteps queries{builder, plan, RowsOf::queries, plan.head_dim_qk};
+  const RowSteps results{builder, plan, RowsOf::queries, plan.head_dim_v};
+  const std::string suffix = eager.scales_operands ? "_scaled" : "";
+  const ir::TensorId q = queries.tensor("q" + suffix, dtype, kInput);
+  const ir::TensorId k = RowSteps{builder, inner, RowsOf::keys, plan.head_dim_qk}.tensor("k" + suffix, dtype, kInput);
+  const ir::TensorId v = RowSteps{builder, inner, RowsOf::keys, plan.head_dim_v}.tensor("v", dtype, kInput);
+  ir::TensorId grad_o = results.tensor("do", given, kInput);
+  if (dtype != given) {
+    const ir::TensorId wide = results.tensor("do_wide", dtype);
+    results.copy("convert_do", grad_o, given, wide, dtype);
+    grad_o = wide;
+  }
   const ir::TensorId weights = blocks(builder, plan, "weights", kInput);
   const ir::TensorId grad_weights = blocks(builder, plan, "grad_weights");
   const ir::TensorId products = blocks(builder, plan, "products");
   const ir::TensorId grad_scores = blocks(builder, plan, "grad_scores");
 
-  // Of a group's query heads one part each, which a kernel adds up.
+  // Scaled by `factor` before or after the parts of a group's query heads are added up, as the operand was before or after it was expanded.
   const auto by_key = [&](const std::string& letter, const std::string& role, ir::TensorId scores, ir::TensorId values, int padded,
-                          int columns) {
-    const bool parts = plan.kv_divisor > 1;
-    const ir::TensorId product = parts ? builder.tensor({"d" + letter + "_part", plan.slabs, plan.kv_len, columns, plan.dtype, kBetween})
-                                       : keys("d" + letter + "_product", columns, kBetween);
-    builder.add(by_rows_kernel("grad_" + letter, plan, schedule, {scores, values, product, padded, columns, role}));
-    if (!parts) return product;
-    const ir::TensorId sum = keys("d" + letter + "_sum", columns, kBetween);
-    builder.add(sum_heads_kernel(plan, schedule, "sum_d" + letter, product, sum, columns));
-    return sum;
+                          int columns, double factor) {
+    const RowSteps per_head{builder, each, RowsOf::keys, columns};
+    const RowSteps per_group{builder, plan, RowsOf::keys, columns};
+    const std::string name = "d" + letter;
+    ir::TensorId at = per_head.tensor(name + "_product", dtype);
+    builder.add(by_rows_kernel("grad_" + letter, each, schedule, {scores, values, at, padded, columns, role}));
+    const auto scaled = [&](const RowSteps& steps) {
+      const ir::TensorId to = steps.tensor(name + "_scaled", dtype);
+      steps.copy("scale_" + name, at, dtype, to, dtype, factor);
+      at = to;
+    };
+    if (factor != 1 && expands) scaled(per_head);
+    if (parts) {
+      const ir::TensorId sum = per_group.tensor(name + "_sum", dtype);
+      builder.add(sum_heads_kernel(plan, schedule, "sum_" + name, at, sum, columns));
+      at = sum;
+    }
+    if (factor != 1 && !expands) scaled(per_group);
+    return at;
   };
-  const ir::TensorId grad_v = by_key("v", "dv", weights, grad_o, plan.padded_v, plan.head_dim_v);
+  const double factor = eager.scales_operands ? std::sqrt(scale) : scale;
+  const ir::TensorId grad_v = by_key("v", "dv", weights, grad_o, plan.padded_v, plan.head_dim_v, 1);
   const RowProduct dp{grad_o, v, grad_weights, plan.padded_v, plan.head_dim_v, 1, "dov"};
-  builder.add(unfused_kernel("grad_weights", rows_by_keys(plan, schedule, dp), plan, schedule, plan.rule.tile_q));
+  builder.add(unfused_kernel("grad_weights", rows_by_keys(inner, schedule, dp), inner, schedule, plan.rule.tile_q));
   builder.add(multiply_kernel(plan, schedule, grad_weights, weights, products));
   builder.add(softmax_backward_kernel(plan, rule, as_rows(builder, plan, "product_rows", products),
                                       as_rows(builder, plan, "weight_rows", weights),
                                       as_rows(builder, plan, "grad_score_rows", grad_scores)));
-  const ir::TensorId dq_product = queries("dq_product", plan.head_dim_qk, kBetween);
+  const ir::TensorId dq_product = queries.tensor("dq_product", dtype);
   const ScoreProduct dq{grad_scores, k, dq_product, plan.padded_qk, plan.head_dim_qk, "dq"};
-  builder.add(unfused_kernel("grad_q", scores_by_values(plan, schedule, dq), plan, schedule, plan.rule.tile_q));
-  const ir::TensorId dk_product = by_key("k", "dk", grad_scores, q, plan.padded_qk, plan.head_dim_qk);
-  const ir::TensorId scaled_q = queries("dq_scaled", plan.head_dim_qk, kBetween);
-  const ir::TensorId scaled_k = keys("dk_scaled", plan.head_dim_qk, kBetween);
-  builder.add(row_copy(plan, "scale_dq", RowsOf::queries, dq_product, scaled_q, plan.head_dim_qk, scale));
-  builder.add(row_copy(plan, "scale_dk", RowsOf::keys, dk_product, scaled_k, plan.head_dim_qk, scale));
+  builder.add(unfused_kernel("grad_q", scores_by_values(inner, schedule, dq), inner, schedule, plan.rule.tile_q));
+  const ir::TensorId grad_k = by_key("k", "dk", grad_scores, q, plan.padded_qk, plan.head_dim_qk, factor);
+  const ir::TensorId grad_q = queries.tensor("dq_scaled", dtype);
+  queries.copy("scale_dq", dq_product, dtype, grad_q, dtype, factor);
 
   const bool adds = std::find(extras.begin(), extras.end(), ExtraKernel::add_gradients) != extras.end();
-  const ir::TensorRole gradient = adds ? kBetween : ir::TensorRole::output;
-  const auto finish = [&](const std::string& name, RowsOf which, ir::TensorId from, int columns) {
-    const bool of_queries = which == RowsOf::queries;
-    const auto make = [&](const std::string& full, ir::TensorRole role, ir::TensorId same = ir::kNone) {
-      return of_queries ? queries(full, columns, role, same) : keys(full, columns, role, same);
-    };
-    const ir::TensorId to = make(name, gradient);
-    builder.add(row_copy(plan, "copy_" + name, which, from, to, columns));
+  TileListPlan outside = plan;
+  outside.dtype = given;
+  const auto finish = [&](const std::string& name, RowsOf rows, ir::TensorId from, int columns) {
+    const RowSteps steps{builder, plan, rows, columns};
+    const ir::TensorId to = steps.tensor(name, given, adds ? ir::TensorRole::intermediate : ir::TensorRole::output);
+    steps.copy((dtype != given ? "convert_" : "copy_") + name, from, dtype, to, given);
     if (!adds) return;
-    HeldGradient held{make("held_" + name, kInput), ir::kNone};
-    held.after = make("total_" + name, ir::TensorRole::output, held.before);
-    builder.add(add_gradient_kernel(plan, "add_" + name, which, to, held, columns));
+    HeldGradient held{steps.tensor("held_" + name, given, kInput), ir::kNone};
+    held.after = steps.tensor("total_" + name, given, ir::TensorRole::output, held.before);
+    builder.add(add_gradient_kernel(outside, "add_" + name, rows, to, held, columns));
   };
-  finish("dq", RowsOf::queries, scaled_q, plan.head_dim_qk);
-  finish("dk", RowsOf::keys, scaled_k, plan.head_dim_qk);
+  finish("dq", RowsOf::queries, grad_q, plan.head_dim_qk);
+  finish("dk", RowsOf::keys, grad_k, plan.head_dim_qk);
   finish("dv", RowsOf::keys, grad_v, plan.head_dim_v);
   return builder.build();
 }

@@ -11,6 +11,12 @@
 // dS = P dP - P rowsum(P dP): PyTorch multiplies P and dP in a kernel of its own (aten/src/ATen/native/cuda/SoftMax.cu), and scales dQ and
 // dK after their products (derivatives of baddbmm). Softmax takes `rows` of the schedule's first rule that admits the columns. Where the
 // real kernel of K's copy transposes, and the copies back are one kernel that stacks, the bytes are the same.
+//
+// With EagerRules as PyTorch's math backend of scaled_dot_product_attention runs it (aten/src/ATen/native/transformers/attention.cpp):
+//
+//   forward    convert_q convert_k convert_v  scale_q  expand_k expand_v  scale_k  scores  modify  softmax  masked masked_rows clear_rows
+//              output  convert_o convert_weights
+//   backward   convert_do  (as above on scaled and expanded operands)  scale_dk  sums  convert_dq convert_dk convert_dv
 #pragma once
 
 #include <vector>
@@ -19,8 +25,11 @@
 
 namespace attnsim {
 
+// The problem in the element type that the schedule computes in.
+[[nodiscard]] Problem eager_problem(const Problem& problem, const Schedule& schedule);
+// `given`: the element type of Q, K, V and O; the plan's is the one in between.
 void add_eager_forward(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, const Chip& chip,
-                       const TileListTensors& tensors);
+                       const TileListTensors& tensors, ir::DType given);
 [[nodiscard]] ir::Pipeline lower_eager_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                                                 const std::vector<ExtraKernel>& extras);
 

@@ -45,6 +45,25 @@ struct SlotGuard {
   }
 };
 
+bool in_tmem(const TileListPlan& plan) {
+  return plan.mma == ir::MmaKind::tcgen05;
+}
+
+ir::TileId accumulator(ProgramBuilder& b, const TileListPlan& plan, const char* name, ir::AxisId rows, ir::AxisId cols, int agent) {
+  return in_tmem(plan) ? b.tmem(name, rows, cols, ir::DType::f32) : b.registers(name, rows, cols, ir::DType::f32, agent);
+}
+
+// Tensor memory is not cleared: the first product overwrites.
+ops::Ops start_sum(const TileListPlan& plan, ir::TileId sum) {
+  return in_tmem(plan) ? ops::Ops{} : ops::with_role({ops::zero(sum)}, "init");
+}
+ops::Ops add_to_sum(const TileListPlan& plan, const ir::Op& mma) {
+  if (!in_tmem(plan)) return {mma};
+  ir::Op first = mma;
+  first.accumulate = false;
+  return {ops::when(When::first_trip, first), ops::when(When::not_first_trip, mma)};
+}
+
 }  // namespace
 
 ir::Kernel unfused_kernel(const std::string& name, ir::Program program, TileListPlan plan, const Schedule& schedule, int tile_rows) {
@@ -67,7 +86,9 @@ ir::Program rows_by_keys(const TileListPlan& plan, const Schedule& schedule, con
   const ir::AxisId d = b.fixed("d", product.padded, product.head_dim);
   const ir::TileId q = b.smem("q", rows, d, plan.dtype);
   const ir::TileId k = b.smem("k", kv, d, plan.dtype, plan.rule.stages);
-  const ir::TileId s = b.registers("s", rows, kv, ir::DType::f32, agent);
+  const ir::TileId s = accumulator(b, plan, "s", rows, kv, agent);
+  const bool scales = product.factor != 1;
+  const ir::TileId wide = scales && in_tmem(plan) ? b.registers("s_wide", rows, kv, ir::DType::f32, agent) : s;
   const ir::TileId out = b.registers("s_out", rows, kv, plan.dtype, agent);
   const ir::TokenId q_full = b.token("q_full");
   const ir::TokenId k_full = b.token("k_full");
@@ -83,8 +104,8 @@ ir::Program rows_by_keys(const TileListPlan& plan, const Schedule& schedule, con
                            product.role, lag));
   ops::append(list, ops::with_role(slots.release(s), product.role, lag));
   ops::Ops store;
-  if (product.factor != 1) store.push_back(ops::binary(Fn::multiply, s, product.factor, s));
-  ops::append(store, {ops::convert(s, out), ops::store(out, block(plan, product.out), ir::CopyKind::plain)});
+  if (scales) store.push_back(ops::binary(Fn::multiply, s, product.factor, wide));
+  ops::append(store, {ops::convert(wide, out), ops::store(out, block(plan, product.out), ir::CopyKind::plain)});
   ops::append(list, ops::with_role(store, "store", lag));
   return b.take();
 }
@@ -165,17 +186,18 @@ ir::Program scores_by_values(const TileListPlan& plan, const Schedule& schedule,
   const ir::AxisId dv = b.fixed("dv", product.padded, product.head_dim);
   const ir::TileId p = b.smem("p", rows, kv, plan.dtype, plan.rule.stages);
   const ir::TileId v = b.smem("v", kv, dv, plan.dtype, plan.rule.stages);
-  const ir::TileId o = b.registers("o", rows, dv, ir::DType::f32, agent);
+  const ir::TileId o = accumulator(b, plan, "o", rows, dv, agent);
   const ir::TileId out = b.registers("o_out", rows, dv, plan.dtype, agent);
   const ir::TokenId full = b.token("full", 2);
   const SlotGuard slots{plan, ir::is_async(plan.mma) ? b.token("empty") : ir::kNone};
-  ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(o)}, "init"));
+  ops::append(b.ops(agent, prologue), start_sum(plan, o));
   ops::Ops& list = b.ops(agent, main);
   ops::append(list, ops::with_role(slots.acquire(), "load_p"));
   ops::append(list, ops::with_role({ops::load(p, block(plan, product.scores), schedule.copy, {full})}, "load_p"));
   ops::append(list, ops::with_role({ops::load(v, keys(plan, product.values), schedule.copy, {full})}, "load_v"));
   const int lag = plan.rule.stages - 1;
-  ops::append(list, ops::with_role({ops::await(full), ops::mma(p, v, o, plan.mma, false, true)}, product.role, lag));
+  ops::append(list, ops::with_role({ops::await(full)}, product.role, lag));
+  ops::append(list, ops::with_role(add_to_sum(plan, ops::mma(p, v, o, plan.mma, false, true)), product.role, lag));
   ops::append(list, ops::with_role(slots.release(o), product.role, lag));
   ops::append(b.ops(agent, epilogue),
               ops::with_role({ops::convert(o, out), ops::store(out, rows_access(product.out, 0), ir::CopyKind::plain)}, "store"));
@@ -194,7 +216,7 @@ ir::Program scores_by_rows(const TileListPlan& plan, const Schedule& schedule, c
   const ir::AxisId d = b.fixed("d", product.padded, product.head_dim);
   const ir::TileId p = b.smem("p", queries, keys, plan.dtype, plan.rule.stages);
   const ir::TileId rows = b.smem("rows", queries, d, plan.dtype, plan.rule.stages);
-  const ir::TileId sum = b.registers("sum", keys, d, ir::DType::f32, agent);
+  const ir::TileId sum = accumulator(b, plan, "sum", keys, d, agent);
   const ir::TileId out = b.registers("out", keys, d, plan.dtype, agent);
   const ir::TokenId full = b.token("full", 2);
   const SlotGuard slots{plan, ir::is_async(plan.mma) ? b.token("empty") : ir::kNone};
@@ -203,7 +225,7 @@ ir::Program scores_by_rows(const TileListPlan& plan, const Schedule& schedule, c
   column.add_split = true;
   column.row_from = ir::RowFrom::trip;
   const ir::Access visited{product.values, 1, 1, false, false, ir::RowFrom::trip, 0};
-  ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(sum)}, "init"));
+  ops::append(b.ops(agent, prologue), start_sum(plan, sum));
   ops::Ops& list = b.ops(agent, main);
   ops::append(list, ops::with_role(slots.acquire(), "load_p"));
   ops::append(list, ops::with_role({ops::load(p, column, schedule.copy, {full})}, "load_p"));
@@ -211,7 +233,8 @@ ir::Program scores_by_rows(const TileListPlan& plan, const Schedule& schedule, c
   ir::Op mma = ops::mma(p, rows, sum, plan.mma, false, true);
   mma.a_transposed = true;
   const int lag = plan.rule.stages - 1;
-  ops::append(list, ops::with_role({ops::await(full), std::move(mma)}, product.role, lag));
+  ops::append(list, ops::with_role({ops::await(full)}, product.role, lag));
+  ops::append(list, ops::with_role(add_to_sum(plan, mma), product.role, lag));
   ops::append(list, ops::with_role(slots.release(sum), product.role, lag));
   ops::append(b.ops(agent, epilogue),
               ops::with_role({ops::convert(sum, out), ops::store(out, rows_access(product.out, 0), ir::CopyKind::plain)}, "store"));
