@@ -25,7 +25,7 @@ RowOutcome start_outcome(MeasuredRow row, const MappedRow& mapped) {
     outcome.chip = mapped.chip->name;
     outcome.roofline = roofline_of(row, *mapped.chip);
   }
-  if (mapped.schedule) outcome.schedule = mapped.schedule->name;
+  outcome.schedule = mapped.schedules();
   outcome.harness = mapped.harness;
   outcome.unmapped = mapped.unmapped;
   outcome.row = std::move(row);
@@ -44,9 +44,11 @@ struct Job {
 
 void run_job(Job& job, const MeasuredRow& row, const EvaluateOptions& options) {
   try {
-    const Request request = job.mapped.request(row, options.engine);
-    job.predicted_us = options.predict_us(request, job.mapped.timed);
-    if (job.counted) job.result = predict(request);
+    const std::vector<Request> passes = job.mapped.requests(row, options.engine);
+    double sum = 0;
+    for (const Request& pass : passes) sum += options.predict_us(pass, job.mapped.timed);
+    job.predicted_us = sum;
+    if (job.counted && passes.size() == 1) job.result = predict(passes.front());
   } catch (const ConfigError& error) {
     job.failure = "not legal: " + (error.issues().empty() ? std::string(error.what()) : error.issues().front().problem);
   } catch (const SimError& error) {

@@ -154,10 +154,7 @@ std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
     if (row.mask != MaskKind::other || row.density) row.flops = attention_flops(row, flops_factor(row.pass));
     row.bytes = attention_bytes(row, bytes_per_element(row.dtype)) * (row.pass == "bwd" ? 2.0 : row.pass == "fwd_bwd" ? 3.0 : 1.0);
     row.shape = shape_label(row);
-    if (row.pass == "fwd_bwd")
-      row.no_mapping = "a forward and a backward pass in one time";
-    else if (row.mask == MaskKind::other)
-      row.no_mapping = "no variant for mask \"" + row.mask_name + '"';
+    if (row.mask == MaskKind::other) row.no_mapping = "no variant for mask \"" + row.mask_name + '"';
     rows.push_back(std::move(row));
   }
   reader.finish();

@@ -48,6 +48,16 @@ Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dty
   return problem;
 }
 
+// Conditions of a pass that follows another one in the same call.
+Conditions behind(const Conditions& first, const Conditions& second) {
+  Conditions conditions = first;
+  conditions.extra_kernels = second.extra_kernels;
+  conditions.constant_us = 0;
+  conditions.host_us = 0;
+  conditions.chained = true;
+  return conditions;
+}
+
 std::string text_of(const ParamValue& value) {
   return std::visit([](const auto& v) { return fmt::format("{}", v); }, value);
 }
@@ -105,6 +115,9 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
     mapped.unmapped = "no chip file for device " + row.device;
   else if (!dtype)
     mapped.unmapped = "no unit for dtype " + row.dtype;
+  else if ((row.pass == "fwd_bwd") == found.entry->then_backward.empty())
+    mapped.unmapped = row.pass == "fwd_bwd" ? "a forward and a backward pass in one time, and a kernel map entry for one"
+                                            : "one pass, and a kernel map entry for two";
   if (!mapped.unmapped.empty()) return mapped;
 
   const auto harness = catalog.harness(row.harness.empty() ? found.entry->harness : row.harness);
@@ -124,6 +137,10 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
     mapped.conditions.clock = ClockPolicy::locked;
     mapped.conditions.locked_mhz = row.locked_clock_mhz;
   }
+  if (!found.entry->then_backward.empty()) {
+    mapped.backward = catalog.schedule(found.entry->then_backward);
+    mapped.backward_conditions = behind(mapped.conditions, harness->for_phase("bwd"));
+  }
   return mapped;
 }
 
@@ -137,11 +154,27 @@ Request MappedRow::request(const MeasuredRow& row, EngineKind engine) const {
           .engine = engine};
 }
 
+std::vector<Request> MappedRow::requests(const MeasuredRow& row, EngineKind engine) const {
+  std::vector<Request> passes{request(row, engine)};
+  if (!backward) return passes;
+  Request second = passes.front();
+  second.problem.pass = Pass::backward;
+  second.schedule = *backward;
+  second.conditions = backward_conditions;
+  passes.push_back(std::move(second));
+  return passes;
+}
+
+std::string MappedRow::schedules() const {
+  if (!schedule) return "";
+  return backward ? schedule->name + " + " + backward->name : schedule->name;
+}
+
 std::string MappedRow::key() const {
   if (problem.m > 0)
     return fmt::format("{}|{}|{}|{}|{}|{}|{}|{}", chip->name, schedule->name, harness, variant->name, problem.m, problem.n, problem.k,
                        ir::name_of(problem.dtype));
-  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip->name, schedule->name, harness, conditions.locked_mhz,
+  std::string text = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", chip->name, schedules(), harness, conditions.locked_mhz,
                                  conditions.extra_kernels.size(), variant->name, problem.batch, problem.q_heads, problem.kv_heads,
                                  problem.q_len[0], problem.kv_len[0], problem.head_dim_qk, problem.head_dim_v);
   text += "|" + std::string(ir::name_of(problem.dtype)) + "|" + std::string(name_of(problem.pass));

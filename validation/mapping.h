@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hwmodels/chip_loader.h"
 #include "sim/predict/predict.h"
@@ -31,14 +32,20 @@ class Catalog {
 struct MappedRow {
   std::shared_ptr<const Chip> chip;          // nullptr: no chip file describes the device
   std::shared_ptr<const Schedule> schedule;  // nullptr: unmapped
+  std::shared_ptr<const Schedule> backward;  // of the backward pass, where the row times it behind the forward pass; else nullptr
   const Variant* variant = nullptr;
   Problem problem;
   Conditions conditions;
+  Conditions backward_conditions;  // with `backward`: no constant and no first launch of its own
   std::string harness;
   TimedKernels timed;    // empty: the whole call
   std::string unmapped;  // why; "" when mapped
 
   [[nodiscard]] Request request(const MeasuredRow& row, EngineKind engine) const;
+  // The passes of the row: their times add up to its own. Of two passes the second starts from the harness's L2 state, not from what
+  // the first one left.
+  [[nodiscard]] std::vector<Request> requests(const MeasuredRow& row, EngineKind engine) const;
+  [[nodiscard]] std::string schedules() const;  // by name, "forward + backward" where there are two
   // Rows with one key are one prediction.
   [[nodiscard]] std::string key() const;
 };

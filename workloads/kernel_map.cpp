@@ -75,10 +75,13 @@ KernelMapEntry read_entry(FieldReader& reader) {
   entry.source = reader.text("source", {}, "");
   entry.unmapped = reader.text("unmapped", {}, "");
   entry.schedule = reader.text("schedule", {}, "");
+  entry.then_backward = reader.text("then_backward", {}, "");
   entry.harness = reader.text("harness", {}, "");
   entry.timed = timed_kernels(reader);
   if (entry.unmapped.empty() == entry.schedule.empty())
     reader.issue("schedule", "an entry has a schedule or says why it is unmapped", "one of schedule, unmapped");
+  if (!entry.then_backward.empty() && (entry.schedule.empty() || !entry.timed.empty()))
+    reader.issue("then_backward", "follows a forward schedule whose whole call is timed", "with schedule, without timed");
   if (!entry.schedule.empty() && entry.harness.empty()) reader.issue("harness", "is missing", "the name of a harness");
   if (!entry.schedule.empty() && entry.source.empty()) reader.issue("source", "is missing", "where the choice of schedule comes from");
   return entry;

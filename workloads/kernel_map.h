@@ -40,6 +40,7 @@ struct KernelMapEntry {
   std::string computes;         // element type of tensors and products where it is not the row's
   bool ignores_causal = false;  // the kernel visits every tile and only masks by the diagonal
   std::string schedule;         // "" where `unmapped` says why
+  std::string then_backward;    // schedule of the backward pass, where one timing holds it behind the forward pass; "": one pass
   std::string harness;
   TimedKernels timed;  // names of the lowered kernels
   std::string unmapped;

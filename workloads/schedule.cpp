@@ -304,7 +304,21 @@ void read_rows(FieldReader& reader, Schedule& s) {
   s.grid = choice(reader, "grid", kGridPolicies, std::optional(ir::GridPolicy::one_item_per_cta));
 }
 
+void read_eager(FieldReader& reader, Schedule& s) {
+  read_row_rules(reader, s);
+  if (!reader.has("eager")) return;
+  FieldReader at = reader.child("eager");
+  s.eager.copies_heads = at.boolean("copies_heads", true);
+  s.eager.computes = at.text("computes", {"f32"}, "");
+  s.eager.scales_operands = at.boolean("scales_operands", false);
+  s.eager.expands_groups = at.boolean("expands_groups", false);
+  s.eager.checks_rows = at.boolean("checks_rows", false);
+  s.eager.returns_weights = at.boolean("returns_weights", false);
+}
+
 void read_tile_list_backward(FieldReader& reader, Schedule& s) {
+  s.form = reader.text("form", {"fused", "eager"}, "fused");
+  if (s.form == "eager") read_eager(reader, s);
   for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
   for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent, Pass::backward));
   for (FieldReader& rule : reader.children("tiles")) s.tiles.push_back(read_backward_rule(rule));
@@ -323,7 +337,8 @@ void read_tile_list_backward(FieldReader& reader, Schedule& s) {
 }
 
 void read_tile_list(FieldReader& reader, Schedule& s) {
-  s.form = reader.text("form", {"fused", "unfused"}, "fused");
+  s.form = reader.text("form", {"fused", "unfused", "eager"}, "fused");
+  if (s.form == "eager") read_eager(reader, s);
   for (const std::int64_t d : reader.integers("head_dims", {.min = 1, .max = 1024})) s.head_dims.push_back(static_cast<int>(d));
   for (FieldReader& agent : reader.children("agents")) s.agents.push_back(read_agent(agent));
   complete_roles(s.agents);

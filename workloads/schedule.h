@@ -121,6 +121,16 @@ struct GemmRules {
   int raster_panels = 8;       // panels of tile_n columns that the grid walks together
 };
 
+// Form "eager": what a library does beside products and softmax.
+struct EagerRules {
+  bool copies_heads = true;      // Q, K and V are brought from token to head order by kernels, gradients back
+  std::string computes;          // element type of everything in between, to and from which kernels convert; "": that of Q, K and V
+  bool scales_operands = false;  // Q and K are multiplied by the root of the scale before their product; else it is a factor of the product
+  bool expands_groups = false;   // K and V are copied for every query head of a group
+  bool checks_rows = false;      // kernels look for rows without keys and clear their weights (safe softmax)
+  bool returns_weights = false;  // a copy of P in the inputs' element type is made
+};
+
 // Rows of softmax and layer norm. The first rule that admits the number of columns is taken.
 struct RowRule {
   int columns_max = 1024;
@@ -137,7 +147,8 @@ struct Schedule {
   std::string source;
   std::string family = "tile-list";
   Pass pass = Pass::forward;
-  std::string form = "fused";               // "fused" or "unfused" (three kernels)
+  // "fused"; "unfused": three kernels; "eager": kernel by kernel as a tensor library runs it (families/tile_list_eager.h).
+  std::string form = "fused";
   std::vector<std::string> isas;            // chips whose isa is listed may run it; empty = any
   std::vector<std::string> dtypes;          // element types that it is compiled for; empty = any
   ir::MmaKind mma = ir::MmaKind::mma_sync;  // QK^T; PV takes rs/ss from p_in_smem where it is wgmma
@@ -201,9 +212,11 @@ struct Schedule {
   bool gathers_boxes = false;   // tiles that are boxes are addressed in the layout's own order, not reordered by kernels before and after
   bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
   BackwardRules backward;       // pass backward
+  EagerRules eager;             // form "eager"
   GemmRules gemm;               // family gemm
-  std::vector<RowRule> rows;    // family rowwise
+  std::vector<RowRule> rows;    // family rowwise; form "eager": of softmax
   std::string resolved_json;    // canonical text: part of a result's identity
+  [[nodiscard]] bool fused() const { return form == "fused"; }
 };
 
 // Names of the shipped schedules (files of workloads/schedules), sorted.

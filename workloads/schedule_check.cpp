@@ -94,7 +94,7 @@ void check_agents(const Schedule& s, FieldReader& reader) {
   if (in_tmem(s.agents)) {
     const bool complete = count(AgentKind::producer) == 1 && count(AgentKind::issuer) == 1 && count(AgentKind::consumer) == 1 &&
                           count(AgentKind::correction) == 1 && count(AgentKind::epilogue) <= 1 && count(AgentKind::all) == 0;
-    if (!complete || s.mma != ir::MmaKind::tcgen05 || s.form == "unfused") {
+    if (!complete || s.mma != ir::MmaKind::tcgen05 || !s.fused()) {
       reader.issue("agents", "do not make a kernel",
                    "with tcgen05 one producer, issuer, consumer and correction, and at most one epilogue");
     }
@@ -103,17 +103,17 @@ void check_agents(const Schedule& s, FieldReader& reader) {
     }
     return;
   }
-  if (s.mma == ir::MmaKind::tcgen05)
+  if (s.mma == ir::MmaKind::tcgen05 && s.form != "eager")
     reader.issue("mma", "accumulates in tensor memory and needs an issuer", "agents of kind issuer and correction");
   const bool pair = count(AgentKind::producer) == 1 && count(AgentKind::consumer) == 1 && s.agents.size() == 2;
   if (!alone && !pair) reader.issue("agents", "do not make a kernel", "one agent of kind all, or one producer and one consumer");
-  if (s.form == "unfused" && !alone) reader.issue("agents", "do not fit the unfused form", "one agent of kind all");
+  if (!s.fused() && !alone) reader.issue("agents", "do not fit the unfused form", "one agent of kind all");
   for (std::size_t i = 0; i < s.agents.size(); ++i) check_placement(s.agents[i], readers.at(i));
 }
 
 // An agent that loads and computes must have read a slot before it loads into it again.
 void check_reuse(const Schedule& s, const TileRule& rule, FieldReader& reader) {
-  if (s.agents.size() != 1 || s.form != "fused") return;
+  if (s.agents.size() != 1 || !s.fused()) return;
   const AgentSpec& agent = s.agents.front();
   const char* last_use_of_k = s.v_in_k ? "pv" : "qk";
   for (const auto& [load, use] : {std::pair("load_k", last_use_of_k), std::pair("load_v", "pv")}) {
@@ -162,7 +162,7 @@ void check_rules(const Schedule& s, FieldReader& reader) {
       at.issue("each_scores", "needs split_columns, and partial results that a kernel of their own combines", "false");
     if (rule.p_in_smem && !warpgroup && s.mma != ir::MmaKind::mma_sync)
       at.issue("p_in_smem", "is for instructions that read operands from SMEM", "false");
-    if (rule.slice_cols > 0 && (!alone || s.form != "fused" || s.q_in_registers || s.mma != ir::MmaKind::mma_sync))
+    if (rule.slice_cols > 0 && (!alone || !s.fused() || s.q_in_registers || s.mma != ir::MmaKind::mma_sync))
       at.issue("slice_cols", "is for one agent that loads Q for every KV tile and computes with mma_sync", "0");
     check_reuse(s, rule, at);
   }
@@ -212,6 +212,15 @@ void complete_roles(std::vector<AgentSpec>& agents) {
   }
 }
 
+void check_row_rules(const Schedule& s, FieldReader& reader) {
+  if (s.form != "eager") return;
+  if (s.rows.empty()) reader.issue("rules", "is missing", "the rows that softmax takes at once");
+  for (const RowRule& rule : s.rows)
+    if (!rule.keep) reader.issue("rules", "read rows again in every pass", "rows that are kept");
+  if (!s.eager.copies_heads && s.eager.computes.empty())
+    reader.issue("eager", "neither copies nor converts, but its outputs are made by one of the two", "copies_heads or computes");
+}
+
 void check_schedule(const Schedule& s, FieldReader& reader) {
   if (s.head_dims.empty()) reader.issue("head_dims", "is missing", "ascending sizes");
   if (!std::is_sorted(s.head_dims.begin(), s.head_dims.end())) reader.issue("head_dims", "are not in order", "ascending sizes");
@@ -230,12 +239,13 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
     reader.issue("combine", "by the owner needs one computing agent with O in registers", "kernel");
   const bool joint = std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.kv_ring > 0 || r.stages_v > 0; });
   const bool view = s.mma != ir::MmaKind::tcgen05;
-  if (s.v_in_k && ((joint && view) || s.stage_o_in_v || s.form == "unfused"))
+  if (s.v_in_k && ((joint && view) || s.stage_o_in_v || !s.fused()))
     reader.issue("v_in_k", "is for fused kernels that store O from registers, and without slots of V's own unless tcgen05", "false");
   if (s.pair && (s.cluster != 2 || s.mma != ir::MmaKind::tcgen05)) reader.issue("pair", "is for tcgen05 in clusters of two CTAs", "false");
-  if (s.form == "unfused" && splits) reader.issue("split", "is not for the unfused form", "none");
+  check_row_rules(s, reader);
+  if (!s.fused() && splits) reader.issue("split", "is not for the unfused form", "none");
   if (s.pack_gqa && s.pack_gqa_decode_only) reader.issue("pack_gqa_decode_only", "contradicts pack_gqa", "one of the two");
-  if (s.form == "unfused" && (s.pack_gqa || s.pack_gqa_decode_only)) reader.issue("pack_gqa", "is not for the unfused form", "false");
+  if (!s.fused() && (s.pack_gqa || s.pack_gqa_decode_only)) reader.issue("pack_gqa", "is not for the unfused form", "false");
   if (s.ping_pong && s.agents.size() == 1) reader.issue("ping_pong", "needs consumers that take turns", "false");
   if (s.stage_o_in_v && s.agents.size() == 1) reader.issue("stage_o_in_v", "needs a producer that waits for the store", "false");
 }

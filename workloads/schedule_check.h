@@ -23,6 +23,8 @@ void complete_roles(std::vector<AgentSpec>& agents);
 void check_schedule(const Schedule& schedule, FieldReader& reader);
 // The same of a backward schedule; every role is placed by name.
 void check_backward(const Schedule& schedule, FieldReader& reader);
+// Form "eager": softmax keeps its rows.
+void check_row_rules(const Schedule& schedule, FieldReader& reader);
 // Family gemm: agents that make a kernel, tiles that the instruction and the agents can share.
 void check_gemm(const Schedule& schedule, FieldReader& reader);
 

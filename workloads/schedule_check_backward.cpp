@@ -91,17 +91,23 @@ const std::vector<std::string>& backward_roles() {
 void check_backward(const Schedule& s, FieldReader& reader) {
   if (s.head_dims.empty()) reader.issue("head_dims", "is missing", "ascending sizes");
   if (!std::is_sorted(s.head_dims.begin(), s.head_dims.end())) reader.issue("head_dims", "are not in order", "ascending sizes");
-  check_agents(s, reader);
+  check_row_rules(s, reader);
+  if (s.fused())
+    check_agents(s, reader);
+  else if (s.agents.size() != 1 || s.agents.front().kind != AgentKind::all)
+    reader.issue("agents", "do not fit the eager form", "one agent of kind all");
   if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");
   if (s.backward.pair && (s.cluster != 2 || s.mma != ir::MmaKind::tcgen05))
     reader.issue("backward", "has pairs of CTAs, which are for tcgen05 in clusters of two", "cluster 2");
-  const int rows = s.mma == ir::MmaKind::tcgen05 ? 128 : s.mma == ir::MmaKind::wgmma_ss ? 64 : 16;
+  const int rows = s.mma == ir::MmaKind::tcgen05 ? (s.fused() ? 128 : 64) : s.mma == ir::MmaKind::wgmma_ss ? 64 : 16;
   std::vector<FieldReader> readers = reader.children("tiles");
   for (std::size_t i = 0; i < s.tiles.size(); ++i) {
     if (s.tiles[i].tile_kv % rows != 0)
       readers[i].issue("tile_kv", "is no multiple of a matrix instruction's rows", fmt::format("multiples of {}", rows));
     if (s.tiles[i].tile_q % 8 != 0) readers[i].issue("tile_q", "is no multiple of a matrix instruction's columns", "multiples of 8");
-    if (s.mma == ir::MmaKind::tcgen05 && s.tiles[i].stages < 2)
+    if (!s.fused() && s.tiles[i].tile_q % rows != 0)
+      readers[i].issue("tile_q", "is no multiple of a matrix instruction's rows", fmt::format("multiples of {}", rows));
+    if (s.fused() && s.mma == ir::MmaKind::tcgen05 && s.tiles[i].stages < 2)
       readers[i].issue("stages", "is too few: S of a trip comes before dK of the trip before", "at least 2");
     if (s.tiles[i].consumers != 1) readers[i].issue("consumers", "is for the forward pass", "1");
   }

@@ -180,13 +180,17 @@ class Executor {
     return r.row_coefficient * (row / r.row_group) + r.col_coefficient * col + r.offset + ragged + own;
   }
 
-  [[nodiscard]] TensorData& tensor() const { return tensors_[static_cast<std::size_t>(op_.access.tensor)]; }
+  // Where the values lie.
+  [[nodiscard]] TensorData& tensor() const {
+    TensorData& t = tensors_[static_cast<std::size_t>(op_.access.tensor)];
+    return t.same_memory < 0 ? t : tensors_[static_cast<std::size_t>(t.same_memory)];
+  }
 
   static constexpr auto kNowhere = static_cast<std::size_t>(-1);
   // Index of element (i, j) of tile `id` in the tensor's values; kNowhere at the padding of an order.
   [[nodiscard]] std::size_t address(ir::TileId id, std::int64_t i, std::int64_t j) const {
     const ir::Access& a = op_.access;
-    const TensorData& t = tensor();
+    const TensorData& t = tensors_[static_cast<std::size_t>(a.tensor)];
     std::int64_t slab = a.slab_of(at_.item.slab);
     if (a.add_split) slab += at_.item.tile->split;
     if (a.add_trip) slab += at_.visited;
@@ -202,6 +206,12 @@ class Executor {
     if (slab < 0 || slab >= t.slabs || row < 0 || row >= t.rows || j >= t.cols) {
       throw SimError(fmt::format("{} reaches slab {}, row {}, column {} of tensor {} [{} x {} x {}]", op_.role, slab, row, j, a.tensor,
                                  t.slabs, t.rows, t.cols));
+    }
+    if (t.same_memory >= 0) {
+      const TensorData& memory = tensor();
+      const std::int64_t r = slab * t.rows + row;
+      slab = r / memory.rows * (t.cols / memory.cols) + j / memory.cols;
+      return static_cast<std::size_t>((slab * memory.rows + r % memory.rows) * memory.cols + j % memory.cols);
     }
     return static_cast<std::size_t>((slab * t.rows + row) * t.cols + j);
   }

@@ -12,6 +12,8 @@ struct TensorData {
   std::int64_t rows = 1;
   std::int64_t cols = 1;
   std::vector<double> values;
+  // >= 0: the values lie in that tensor, as ir::Tensor::same_memory says, and `values` is empty.
+  std::int64_t same_memory = -1;
 
   TensorData() = default;
   TensorData(std::int64_t slab_count, std::int64_t row_count, std::int64_t col_count, double fill = 0)

@@ -14,6 +14,14 @@ namespace attnsim::value {
 ValueRun::ValueRun(const ir::Pipeline& pipeline, std::vector<TensorData> inputs) : pipeline_(&pipeline) {
   std::size_t next = 0;
   for (const ir::Tensor& t : pipeline.tensors()) {
+    if (t.role == ir::TensorRole::intermediate && t.same_memory != ir::kNone) {
+      tensors_.push_back({});
+      tensors_.back().slabs = t.slabs;
+      tensors_.back().rows = t.rows;
+      tensors_.back().cols = t.cols;
+      tensors_.back().same_memory = t.same_memory;
+      continue;
+    }
     if (t.role != ir::TensorRole::input) {
       tensors_.emplace_back(t.slabs, t.rows, t.cols, std::numeric_limits<double>::quiet_NaN());
       continue;

@@ -5,7 +5,8 @@
 //   run.run_random({.seed = 7});      // every kernel, agents and completions in random order
 //   run.tensor(o).at(slab, row, col)
 //
-// Outputs and intermediates start as NaN, as does storage, so that what was never written shows. Transfers and host gaps
+// Outputs and intermediates start as NaN, as does storage, so that what was never written shows. Intermediates that are the memory of
+// another tensor have its values; inputs and outputs have values of their own. Transfers and host gaps
 // do nothing: all ranks share one memory here.
 #pragma once
 

@@ -68,6 +68,45 @@ TEST_CASE("unequal head_dims of K and V count six and four FLOPs a pair") {
   CHECK(c.useful_tensor_flops == Approx((6.0 * 192 + 4.0 * 128) * 12 * 700 * 900).epsilon(1e-12));
 }
 
+TEST_CASE("with the weights kept by the forward pass four products of 2 d FLOPs a pair are executed") {
+  Problem p = problem();
+  p.q_len = p.kv_len = {1024};  // whole tiles
+  p.head_dim_v = 64;
+  const double pairs = 12.0 * 1024 * 1024;
+  const WorkCounts c = counts({"pytorch-eager-bwd", "a100-sxm-80gb"}, "causal", p);
+  CHECK(c.tensor_flops == Approx((4.0 * 128 + 4.0 * 64) * pairs).epsilon(1e-12));
+  CHECK(c.useful_exp_count == 0);
+  p.pass = Pass::forward;
+  CHECK(counts({"pytorch-eager", "a100-sxm-80gb"}, "causal", p).tensor_flops == Approx((2.0 * 128 + 2.0 * 64) * pairs).epsilon(1e-12));
+}
+
+TEST_CASE("kernels between the products of PyTorch's math backend move FP32 scores once in and once out") {
+  Problem p = problem();
+  p.batch = 1;
+  p.q_len = p.kv_len = {1024};
+  const double pairs = 6.0 * 1024 * 1024;
+  const double rows = 6.0 * 1024;
+  const Chip chip = load_chip("b200");
+  const auto bytes = [&](const char* schedule, const std::string& name) {
+    const ir::Pipeline pipeline = lower(variant("causal"), p, load_schedule(schedule), chip);
+    const Bounds bounds = compute_bounds(pipeline, chip, {});
+    for (std::size_t n = 0; n < pipeline.nodes().size(); ++n) {
+      if (std::get<ir::Kernel>(pipeline.nodes()[n].work).name == name) return bounds.kernel_counts[n].l2_bytes;
+    }
+    return 0.0;
+  };
+  CHECK(bytes("pytorch-sdpa-math-bwd-sm100", "multiply") == Approx(12 * pairs).epsilon(1e-12));
+  CHECK(bytes("pytorch-sdpa-math-bwd-sm100", "softmax_backward") == Approx(12 * pairs).epsilon(1e-12));
+  p.pass = Pass::forward;
+  CHECK(bytes("pytorch-sdpa-math-sm100", "modify") == Approx(8 * pairs).epsilon(1e-12));
+  CHECK(bytes("pytorch-sdpa-math-sm100", "softmax") == Approx(8 * pairs).epsilon(1e-12));
+  CHECK(bytes("pytorch-sdpa-math-sm100", "masked") == Approx(5 * pairs).epsilon(1e-12));
+  CHECK(bytes("pytorch-sdpa-math-sm100", "masked_rows") == Approx(pairs + 4 * rows).epsilon(1e-12));
+  // A row's number comes with each of its blocks of 64 keys.
+  CHECK(bytes("pytorch-sdpa-math-sm100", "clear_rows") == Approx(8 * pairs + 4 * rows * 1024 / 64).epsilon(1e-12));
+  CHECK(bytes("pytorch-sdpa-math-sm100", "convert_weights") == Approx(6 * pairs).epsilon(1e-12));
+}
+
 TEST_CASE("two kernels compute S and dP twice: fourteen d FLOPs a pair are executed") {
   Problem p = problem();
   p.q_heads = 3;

@@ -99,7 +99,7 @@ TEST_CASE("both engines do the arithmetic and move the bytes that the closed for
       CHECK(exps <= bounds.counts.exp_count * (1 + kRounding));
       CHECK(exps >= bounds.counts.exp_count * (last_cta ? 0.95 : 1 - kRounding));
       // Scores that a kernel stores are whole tiles in the engine, valid columns in the closed form.
-      const bool scores = sample.text.find("unfused") != std::string::npos;
+      const bool scores = sample.text.find("unfused") != std::string::npos || sample.text.find("pytorch") != std::string::npos;
       CHECK(l2 >= bounds.counts.l2_bytes * (last_cta ? 0.95 : 1 - kRounding));
       CHECK(l2 <= bounds.counts.l2_bytes * (scores ? 1.5 : 1 + kRounding));
     }

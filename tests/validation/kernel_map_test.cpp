@@ -51,6 +51,11 @@ TEST_CASE("a star stands for any text, also none") {
   CHECK_FALSE(matches_pattern("", "a"));
 }
 
+TEST_CASE("a backward pass follows the whole call of a forward one") {
+  CHECK(maps_of(kEntry + R"(, "then_backward": "b"})").entries().front().then_backward == "b");
+  CHECK_THAT(error_of(kEntry + R"(, "then_backward": "b", "timed": {"attention": 1}})"), Contains("then_backward"));
+}
+
 TEST_CASE("the first entry that matches decides, also when it says unmapped") {
   const KernelMaps maps = maps_of(R"({"kernel": "k2", "devices": ["*"], "unmapped": "too new"}, )" + kEntry + "}");
   CHECK(maps.find(key("k1")).entry->schedule == "s");

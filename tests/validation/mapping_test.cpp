@@ -46,6 +46,7 @@ TEST_CASE("every schedule that a kernel map names is shipped") {
     if (entry.schedule.empty()) continue;
     INFO(entry.place << " " << entry.schedule);
     CHECK(std::find(names.begin(), names.end(), entry.schedule) != names.end());
+    if (!entry.then_backward.empty()) CHECK(std::find(names.begin(), names.end(), entry.then_backward) != names.end());
   }
 }
 
@@ -124,6 +125,67 @@ TEST_CASE("a kernel may compute in another type than its row names, and visit wh
   REQUIRE(mapped.unmapped == "");
   CHECK(mapped.variant->name == "dense");
   CHECK(mapped.problem.dtype == ir::DType::f16);
+}
+
+namespace {
+
+MeasuredRow two_passes(const char* library, const char* kernel) {
+  MeasuredRow row = decode_row();
+  row.file = "attention_published.csv";
+  row.device = "B200";
+  row.library = library;
+  row.kernel = kernel;
+  row.version.clear();
+  row.phase = row.pass = "fwd_bwd";
+  row.q_heads = row.kv_heads = 32;
+  row.q_len = row.kv_len = 2048;
+  row.paged.reset();
+  return row;
+}
+
+}  // namespace
+
+TEST_CASE("a row that times both passes is the sum of two predictions, the constant in the first alone") {
+  KernelMaps maps = KernelMaps::load();
+  Catalog catalog;
+  MeasuredRow row = two_passes("FlashAttention-2", "flash_attn_func");
+  MappedRow mapped = map_row(row, maps, catalog);
+  REQUIRE(mapped.unmapped.empty());
+  mapped.conditions.constant_us = 7;
+  const std::vector<Request> passes = mapped.requests(row, EngineKind::automatic);
+  REQUIRE(passes.size() == 2);
+  CHECK(passes[0].problem.pass == Pass::forward);
+  CHECK(passes[0].schedule.name == "fa2-sm80");
+  CHECK(passes[0].conditions.constant_us == 7);
+  CHECK(passes[0].conditions.extra_kernels.empty());
+  CHECK(passes[1].problem.pass == Pass::backward);
+  CHECK(passes[1].schedule.name == "fa2-bwd-sm80");
+  CHECK(passes[1].conditions.constant_us == 0);
+  CHECK(passes[1].conditions.chained);
+  CHECK(passes[1].conditions.extra_kernels == std::vector{ExtraKernel::add_gradients});
+  CHECK(mapped.schedules() == "fa2-sm80 + fa2-bwd-sm80");
+
+  EvaluateOptions options;
+  options.predict_us = [](const Request& request, const TimedKernels&) { return request.problem.pass == Pass::forward ? 3.0 : 40.0; };
+  MeasuredRow forward = row;
+  forward.phase = forward.pass = "fwd";
+  const std::vector<RowOutcome> outcomes = evaluate({row, forward}, maps, catalog, options);
+  CHECK(outcomes[0].predicted_us == 43.0);
+  CHECK(outcomes[1].predicted_us == 3.0);
+}
+
+TEST_CASE("a row of two passes needs an entry of two, and a row of one pass an entry of one") {
+  Catalog catalog;
+  const std::string devices = R"("devices": ["B200"], "schedule": "fa2-sm80", "harness": "benchmark-cold", "source": "s")";
+  KernelMaps maps = KernelMaps::load();
+  maps.add(parse_json(R"({"library": "own", "entries": [{"kernel": "one", )" + devices + R"(}, {"kernel": "two", )" + devices +
+                          R"(, "then_backward": "fa2-bwd-sm80"}]})",
+                      "map.json"));
+  CHECK_THAT(map_row(two_passes("own", "one"), maps, catalog).unmapped, Contains("entry for one"));
+  CHECK(map_row(two_passes("own", "two"), maps, catalog).unmapped.empty());
+  MeasuredRow forward = two_passes("own", "two");
+  forward.phase = forward.pass = "fwd";
+  CHECK_THAT(map_row(forward, maps, catalog).unmapped, Contains("entry for two"));
 }
 
 TEST_CASE("a row's own clock replaces the harness's") {

@@ -40,6 +40,25 @@ TEST_CASE("lowered prefill kernels agree with the reference in every order that 
   check({schedule, chip, "sliding-window", problem(2, 2, 2, {130, 40}, {200, 90}, 64, window(33, 5))});
 }
 
+TEST_CASE("attention written out kernel by kernel agrees with the reference", "[value]") {
+  for (const auto& [schedule, chip] : {std::pair("pytorch-eager", test::a100()), std::pair("pytorch-eager-sm100", test::b200())}) {
+    check({schedule, chip, "dense", problem(1, 2, 1, {200}, {300}, 64)});
+    check({schedule, chip, "causal", problem(2, 2, 2, {300}, {300}, 40)});
+    check({schedule, chip, "causal", problem(1, 1, 1, {260}, {100}, 64)});  // rows without keys
+    check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
+    check({schedule, chip, "dense", problem(1, 1, 1, {20}, {1100}, 16)});  // a CTA per row
+  }
+  Chip tf32 = test::b200();
+  tf32.tensor.flop_per_clk_per_sm["f32"] = 2048;
+  check({"pytorch-sdpa-math-sm100", tf32, "dense", problem(1, 4, 2, {70}, {150}, 64)});
+  check({"pytorch-sdpa-math-sm100", tf32, "causal", problem(2, 4, 1, {150}, {150}, 40)});
+  check({"pytorch-sdpa-math-sm100", tf32, "causal", problem(1, 1, 1, {150}, {90}, 128)});  // rows without keys are cleared
+  Problem modified = problem(1, 2, 1, {130}, {200}, 32);
+  modified.score.softcap = 1.5;
+  modified.score.alibi = true;
+  check({"pytorch-eager", test::a100(), "causal", modified});
+}
+
 TEST_CASE("lowered kernels of further libraries agree with the reference", "[value]") {
   const auto [schedule, chip] =
       GENERATE(table<std::string, Chip>({{"triton-fa-sm80", test::a100()},

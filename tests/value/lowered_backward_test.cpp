@@ -144,18 +144,54 @@ void fill_table(value::TensorData& data, const ir::Tensor& t, const Expected& e)
   }
 }
 
+// Softmax weights in blocks of columns, one slab per block of a query head.
+void fill_weights(value::TensorData& data, const Expected& e) {
+  const Problem& p = e.problem;
+  const std::int64_t blocks = data.slabs / (p.batch * p.q_heads);
+  const auto d = p.head_dim_qk;
+  for (std::int64_t slab = 0; slab < p.batch * p.q_heads; ++slab) {
+    const std::int64_t kv_slab = slab / (p.q_heads / p.kv_heads);
+    for (std::int64_t q = 0; q < data.rows; ++q) {
+      for (std::int64_t k = 0; k < e.in.max_kv_len; ++k) {
+        double dot = 0;
+        for (std::int64_t i = 0; i < d; ++i) {
+          dot += e.in.q[static_cast<std::size_t>((slab * data.rows + q) * d + i)] *
+                 e.in.k[static_cast<std::size_t>((kv_slab * e.in.max_kv_len + k) * d + i)];
+        }
+        const double lse = e.out.lse_log2[static_cast<std::size_t>(slab * data.rows + q)] * std::log(2.0);
+        const bool kept = e.keep(slab / p.q_heads, slab % p.q_heads, q, k);
+        data.at(slab * blocks + k / data.cols, q, k % data.cols) = kept ? std::exp(dot / std::sqrt(static_cast<double>(d)) - lse) : 0;
+      }
+    }
+  }
+}
+
+// Q or K times the root of the scale, K and V for every slab that the tensor has.
+void fill_operand(value::TensorData& data, const std::string& name, const Expected& e) {
+  const std::vector<double>& from = name == "q_scaled" ? e.in.q : name == "k_scaled" ? e.in.k : e.in.v;
+  const std::int64_t slab = data.rows * data.cols;
+  const std::int64_t repeats = data.slabs / (static_cast<std::int64_t>(from.size()) / slab);
+  const double factor = name == "v" ? 1 : std::pow(static_cast<double>(e.in.head_dim_qk), -0.25);
+  for (std::int64_t i = 0; i < data.slabs * slab; ++i)
+    data.values[static_cast<std::size_t>(i)] = factor * from[static_cast<std::size_t>(i / slab / repeats * slab + i % slab)];
+}
+
 std::vector<value::TensorData> inputs(const ir::Pipeline& pipeline, const Expected& e) {
   const auto& in = e.in;
   std::vector<double> lse = e.out.lse_log2;
   for (double& x : lse) x *= std::log(2.0);
-  const std::map<std::string, const std::vector<double>*> known{{"q", &in.q},    {"k", &in.k},  {"v", &in.v},
-                                                                {"o", &e.out.o}, {"lse", &lse}, {"do", &e.grad_o}};
+  const std::map<std::string, const std::vector<double>*> known{
+      {"q", &in.q}, {"k", &in.k}, {"o", &e.out.o}, {"lse", &lse}, {"do", &e.grad_o}};
   std::vector<value::TensorData> list;
   for (const ir::Tensor& t : pipeline.tensors()) {
     if (t.role != ir::TensorRole::input) continue;
     value::TensorData& to = list.emplace_back(t.slabs, t.rows, t.cols);
     if (const auto found = known.find(t.name); found != known.end())
       to.values = *found->second;
+    else if (t.name == "q_scaled" || t.name == "k_scaled" || t.name == "v")
+      fill_operand(to, t.name, e);
+    else if (t.name == "weights")
+      fill_weights(to, e);
     else if (t.name == "alibi_slopes")
       test::fill_score_input(to, t, e.problem);
     else
@@ -372,6 +408,46 @@ TEST_CASE("gradients of the calls before are added to by kernels of their own", 
       }
     }
   }
+}
+
+TEST_CASE("gradients of attention written out kernel by kernel agree with the reference on random shapes", "[value][backward]") {
+  value::CounterRng rng(4711);
+  const auto draw = [&](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(high - low + 1)));
+  };
+  for (int i = 0; i < 20; ++i) {
+    const std::int64_t kv_heads = draw(1, 2);
+    const std::int64_t kind = draw(0, 2);
+    Problem p = problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 180)}, {draw(1, 300)}, draw(8, 48),
+                        kind == 2 ? window(draw(0, 100), draw(0, 40)) : Params{});
+    p.head_dim_v = draw(8, 48);
+    check({i % 2 == 0 ? "pytorch-eager-bwd" : "pytorch-eager-bwd-sm100", i % 2 == 0 ? test::a100() : test::b200(),
+           kind == 0   ? "dense"
+           : kind == 1 ? "causal"
+                       : "sliding-window",
+           p});
+  }
+  check({"pytorch-eager-bwd", test::a100(), "causal", problem(1, 1, 1, {30}, {1100}, 64)}, 2);  // a CTA per row
+  Chip tf32 = test::b200();
+  tf32.tensor.flop_per_clk_per_sm["f32"] = 2048;
+  for (int i = 0; i < 8; ++i) {
+    const std::int64_t kv_heads = draw(1, 2);
+    Problem p = problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 128));
+    p.head_dim_v = draw(8, 128);
+    check({"pytorch-sdpa-math-bwd-sm100", tf32, i % 2 == 0 ? "dense" : "causal", p});
+  }
+}
+
+TEST_CASE("a softmax backward pass that takes off too little has wrong gradients", "[value][backward]") {
+  const Case c{"pytorch-eager-bwd", test::a100(), "dense", problem(1, 1, 1, {70}, {90}, 32)};
+  const Expected e = expected(c);
+  const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
+  const auto ops = test::ops_where(good, [](const ir::Program&, const ir::Op& op) {
+    return op.kind == ir::OpKind::binary && op.fn == ir::Fn::subtract && op.role == "ds";
+  });
+  REQUIRE(ops.size() == 1);
+  CHECK(error_of_run(good, e, 1) < 1e-9);
+  CHECK_FALSE(error_of_run(test::with_op(good, ops.front(), test::erase_op), e, 1) < 1e-9);
 }
 
 TEST_CASE("lowered backward kernels agree with the reference at other head_dims", "[value][backward]") {

@@ -361,6 +361,28 @@ TEST_CASE("an illegal schedule says what does not fit, and what would") {
   CHECK(complaint("dense", problem(1, 32, 32, 131072, 131072, 128), "naive-unfused", test::a100()).find("/shape") == 0);
 }
 
+TEST_CASE("softmax of attention written out takes a warp per row up to 1024 keys, beyond a CTA of 1024 threads") {
+  const auto shape = [](std::int64_t keys) {
+    const ir::Kernel k = kernel(lowered("dense", problem(1, 2, 2, 64, keys, 64), "pytorch-eager", test::a100()), "softmax");
+    return std::pair(k.program.agents.front().warps, k.families.front().tiles.size());
+  };
+  CHECK(shape(1024) == std::pair(4, std::size_t{16}));
+  CHECK(shape(1025) == std::pair(32, std::size_t{64}));
+}
+
+TEST_CASE("attention written out has one length for all, and plain scores in its backward pass") {
+  Problem ragged = problem(2, 2, 2, 64, 64, 64);
+  ragged.kv_len = {64, 80};
+  CHECK(complaint("dense", ragged, "pytorch-eager", test::a100()).find("/shape/kv_len") == 0);
+  Problem capped = problem(1, 2, 2, 64, 64, 64);
+  capped.pass = Pass::backward;
+  capped.score.softcap = 2;
+  CHECK(complaint("dense", capped, "pytorch-eager-bwd", test::a100()).find("/score") == 0);
+  Problem large = problem(1, 32, 32, 131072, 131072, 128);
+  large.pass = Pass::backward;
+  CHECK(complaint("dense", large, "pytorch-eager-bwd", test::a100()).find("/shape") == 0);
+}
+
 TEST_CASE("every schedule lowers wherever it is legal, and fused-generic everywhere") {
   for (const Chip& chip : {test::h100(), test::a100(), test::l40s(), test::b200(), test::systolic()}) {
     for (const std::int64_t d : {32, 64, 72, 128, 192, 256}) {

@@ -103,6 +103,7 @@ TEST_CASE("what a schema can't say is refused too") {
       {"split without merging", set("/split", "fa3"), "/combine"},
       {"merging without split", set("/combine", "kernel"), "/combine"},
       {"unfused with a producer", set("/form", "unfused"), "/agents"},
+      {"eager without rules for softmax", set("/form", "eager"), "/agents"},
       {"both packings",
        Json::array(
            {{{"op", "add"}, {"path", "/pack_gqa"}, {"value", true}}, {{"op", "add"}, {"path", "/pack_gqa_decode_only"}, {"value", true}}}),

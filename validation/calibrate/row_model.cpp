@@ -54,7 +54,7 @@ std::vector<double> RowModel::predict(std::span<const ModelRow> rows, std::span<
         mapped.chip = chip;
         for (std::size_t p = 0; p < parameters_.size(); ++p)
           if (parameters_[p]->of_harness) set_value(*parameters_[p], values[p], row.row.phase, mapped.conditions);
-        times[j] = options_.predict_us(mapped.request(row.row, options_.engine), mapped.timed);
+        for (const Request& pass : mapped.requests(row.row, options_.engine)) times[j] += options_.predict_us(pass, mapped.timed);
       } catch (...) {
         failures[j] = std::current_exception();
       }

@@ -51,6 +51,10 @@ Json run_config_of(const std::vector<RowFields>& rows, std::vector<std::string>&
       left_out.push_back(row.id + ": " + mapped.unmapped);
       continue;
     }
+    if (mapped.backward) {
+      left_out.push_back(row.id + ": times two passes, a workload is one");
+      continue;
+    }
     if (config["workloads"].empty()) {
       config["chip"] = mapped.chip->name;
       harness = mapped.harness;

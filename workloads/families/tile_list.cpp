@@ -11,6 +11,8 @@
 #include "workloads/families/copies.h"
 #include "workloads/families/reorder.h"
 #include "workloads/families/tile_list_backward.h"
+#include "workloads/families/tile_list_eager.h"
+#include "workloads/families/tile_list_unfused.h"
 
 namespace attnsim {
 
@@ -38,33 +40,19 @@ TileListTensors placeholder_tensors() {
 }
 
 void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
-  if (schedule.form == "unfused") {
+  if (!schedule.fused()) {
     for (const ir::Kernel& kernel : unfused_kernels(plan, schedule, placeholder_tensors())) check_fits(kernel.program, plan, chip);
+    if (schedule.pass == Pass::backward)
+      check_fits(scores_by_rows(plan, schedule, {0, 1, 2, plan.padded_qk, plan.head_dim_qk, "dk"}), plan, chip);
   } else {
     check_fits(fused_program(plan, schedule, placeholder_tensors()), plan, chip);
   }
 }
 
-// The first rule that applies and fits; else the complaint about the last one that applies.
-TileListPlan choose_tiles(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
-  std::optional<ConfigError> complaint;
-  for (const TileRule& rule : schedule.tiles) {
-    if (!applies(rule, plan)) continue;
-    try {
-      TileListPlan candidate = plan_tiles(plan, problem, schedule, chip, rule);
-      check_plan(candidate, schedule, chip);
-      return candidate;
-    } catch (const ConfigError& error) {
-      complaint = error;
-    }
-  }
-  if (complaint) throw *complaint;
-  illegal("/schedule", schedule.name, fmt::format("has no tile rule for head_dim {} and this mask", plan.padded_qk));
-}
-
 struct TensorMaker {
   ir::PipelineBuilder& builder;
   const TileListPlan& plan;
+  std::optional<ir::DType> given = std::nullopt;  // of Q, K, V and O where the kernels compute in another type
 
   [[nodiscard]] std::int64_t stored(bool queries) const {
     if (!plan.ragged) return 0;  // all of them
@@ -81,24 +69,27 @@ struct TensorMaker {
   }
   // `piece`: columns that are loaded at once.
   ir::TensorId keys(const char* name, int cols, ir::TensorRole role, int piece) const {
-    ir::Tensor tensor{name, plan.kv_slabs, outside(role) ? plan.boxes->kv_rows : plan.kv_len, cols, plan.dtype_kv, role, stored(false)};
+    ir::Tensor tensor{name, plan.kv_slabs, outside(role) ? plan.boxes->kv_rows : plan.kv_len, cols, given.value_or(plan.dtype_kv),
+                      role, stored(false)};
     if (cols % piece == 0) tensor.column_parts = cols / piece;
     return builder.tensor(tensor);
   }
 };
 
-TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool writes_cache) {
-  const TensorMaker make{builder, plan};
+TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool writes_cache,
+                             ir::DType given) {
+  const TensorMaker make{builder, plan, schedule.eager.computes.empty() ? std::nullopt : std::optional(given)};
   TileListTensors t;
-  t.q = make.queries("q", plan.head_dim_qk, plan.dtype, ir::TensorRole::input);
+  const ir::DType dtype = make.given.value_or(plan.dtype);
+  t.q = make.queries("q", plan.head_dim_qk, dtype, ir::TensorRole::input);
   const ir::TensorRole cached = writes_cache ? ir::TensorRole::intermediate : ir::TensorRole::input;
   const int k_piece = plan.padded_qk / plan.rule.k_pieces;
   const int v_piece = plan.padded_v / plan.rule.v_pieces;
   t.k =
       plan.k_is_q ? t.q : make.keys("k", plan.head_dim_qk, cached, plan.v_in_k && !plan.v_is_view() ? std::gcd(k_piece, v_piece) : k_piece);
   t.v = plan.v_in_k ? t.k : make.keys("v", plan.head_dim_v, cached, v_piece);
-  t.o = make.queries("o", plan.head_dim_v, plan.dtype, ir::TensorRole::output);
-  t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
+  t.o = make.queries("o", plan.head_dim_v, dtype, ir::TensorRole::output);
+  if (schedule.form != "eager") t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
   if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
     t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
   if (schedule.trip_global_round_trips > 0) {
@@ -132,7 +123,7 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   if (!plan.score.score.bias_radius.empty())
     t.bias_table =
         builder.tensor({"bias_table", plan.slabs_per_entry, 1, plan.score.score.bias_elements(), ir::DType::f32, ir::TensorRole::input});
-  if (schedule.form == "unfused") {
+  if (!schedule.fused()) {
     const std::int64_t slabs = plan.slabs * kv_tiles;
     t.scores = builder.tensor({"scores", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
     t.weights = builder.tensor({"weights", slabs, plan.rows, plan.rule.tile_kv, plan.dtype, ir::TensorRole::intermediate});
@@ -149,17 +140,6 @@ TileListTensors hold_in_boxes(ir::PipelineBuilder& builder, const TileListPlan& 
   t.o = make.queries("o_boxes", plan.head_dim_v, plan.dtype, ir::TensorRole::intermediate);
   t.lse = make.queries("lse_boxes", 1, ir::DType::f32, ir::TensorRole::intermediate);
   return t;
-}
-
-void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
-  if (schedule.form != "unfused" || chip.hbm.capacity_gib <= 0) return;
-  const double bytes = 2.0 * static_cast<double>(plan.slabs) * static_cast<double>(plan.rows) * static_cast<double>(plan.kv_len) *
-                       ir::bits_of(plan.dtype) / 8;
-  const double gib = bytes / (1024.0 * 1024.0 * 1024.0);
-  if (gib > chip.hbm.capacity_gib) {
-    illegal("/shape", fmt::format("{} x {} scores", plan.rows, plan.kv_len),
-            fmt::format("need {:.0f} GiB, {} has {:.0f} GiB", gib, chip.name, chip.hbm.capacity_gib), "a fused schedule");
-  }
 }
 
 // A page is a piece of K and one of V, of one head.
@@ -259,18 +239,52 @@ void check_fits(const ir::Program& program, const TileListPlan& plan, const Chip
   }
 }
 
+TileListPlan choose_tiles(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip) {
+  std::optional<ConfigError> complaint;
+  for (const TileRule& rule : schedule.tiles) {
+    if (!applies(rule, plan)) continue;
+    try {
+      TileListPlan candidate = plan_tiles(plan, problem, schedule, chip, rule);
+      check_plan(candidate, schedule, chip);
+      return candidate;
+    } catch (const ConfigError& error) {
+      complaint = error;
+    }
+  }
+  if (complaint) throw *complaint;
+  illegal("/schedule", schedule.name, fmt::format("has no tile rule for head_dim {} and this mask", plan.padded_qk));
+}
+
+void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+  if (schedule.fused() || chip.hbm.capacity_gib <= 0) return;
+  // Alive at once: S and P; backward P, P dP and dS.
+  const double matrices = schedule.pass == Pass::backward ? 3 : 2;
+  const double bytes = matrices * static_cast<double>(plan.slabs) * static_cast<double>(plan.rows) * static_cast<double>(plan.kv_len) *
+                       ir::bits_of(plan.dtype) / 8;
+  const double gib = bytes / (1024.0 * 1024.0 * 1024.0);
+  if (gib > chip.hbm.capacity_gib) {
+    illegal("/shape", fmt::format("{} x {} scores", plan.rows, plan.kv_len),
+            fmt::format("need {:.0f} GiB, {} has {:.0f} GiB", gib, chip.name, chip.hbm.capacity_gib), "a fused schedule");
+  }
+}
+
 ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                              const std::vector<ExtraKernel>& extras) {
   if (problem.pass == Pass::backward) return lower_tile_list_backward(variant, problem, schedule, chip, extras);
-  const TileListPlan plan = choose_tiles(plan_problem(variant, problem, schedule, chip), problem, schedule, chip);
+  const Problem inner = eager_problem(problem, schedule);
+  const TileListPlan plan = choose_tiles(plan_problem(variant, inner, schedule, chip), inner, schedule, chip);
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
   const bool writes_cache = std::find(extras.begin(), extras.end(), ExtraKernel::kv_cache_write) != extras.end();
   const bool writes_all = writes_cache && !plan.ragged && problem.q_len == problem.kv_len;
-  TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all);
+  TileListTensors tensors = make_tensors(builder, plan, schedule, writes_all, problem.dtype);
   if (writes_cache) {
     const WrittenCache cache = writes_all ? WrittenCache{tensors.k, tensors.v} : WrittenCache{};
     builder.add(kv_cache_write_kernel(builder, problem, cache, schedule.cache_by_head));
+  }
+  if (schedule.form == "eager") {
+    add_eager_forward(builder, plan, schedule, chip, tensors, problem.dtype);
+    return builder.build();
   }
   if (schedule.form == "unfused") {
     for (ir::Kernel& kernel : unfused_kernels(plan, schedule, tensors)) builder.add(std::move(kernel));

@@ -119,6 +119,10 @@ void take_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& ru
 [[nodiscard]] TileListPlan plan_problem(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip);
 [[nodiscard]] TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip,
                                       const TileRule& rule);
+// The first of the schedule's rules that applies and fits the chip; else the complaint about the last one that applies.
+[[nodiscard]] TileListPlan choose_tiles(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip);
+// Throws ConfigError where matrices of scores do not fit the chip's memory. Nothing for fused kernels.
+void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip& chip);
 // Of the plan's groups at its rule's tiles.
 [[nodiscard]] std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule);
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "sim/core/error.h"
+#include "workloads/families/tile_list_eager.h"
 #include "workloads/families/tile_list_fused.h"
 #include "workloads/families/transposed.h"
 
@@ -324,6 +325,7 @@ void add_reductions(ir::PipelineBuilder& builder, const TileListPlan& plan, cons
 
 ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& problem, const Schedule& schedule, const Chip& chip,
                                       const std::vector<ExtraKernel>& extras) {
+  if (!schedule.fused()) return lower_eager_backward(variant, problem, schedule, chip, extras);
   const TileListPlan problem_plan = plan_problem(variant, problem, schedule, chip);
   if (problem_plan.v_in_k) illegal("/pass", "backward", fmt::format("is not lowered for {}, whose V lies in K", variant.name));
   if (!problem.score.bias_radius.empty())

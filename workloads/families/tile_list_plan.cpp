@@ -150,7 +150,7 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   plan.padded_v = padded_head_dim(schedule, problem.head_dim_v, "/shape/head_dim_v");
   plan.dtype = problem.dtype;
   plan.dtype_kv = problem.kv_dtype();
-  if (plan.dtype_kv != plan.dtype && (plan.mma != ir::MmaKind::mma_sync || schedule.form == "unfused")) {
+  if (plan.dtype_kv != plan.dtype && (plan.mma != ir::MmaKind::mma_sync || !schedule.fused())) {
     illegal("/dtype_kv", std::string(ir::name_of(plan.dtype_kv)),
             fmt::format("is not what {} multiplies: its matrix instruction reads K and V from SMEM", schedule.name),
             fmt::format("{}, or a schedule with mma_sync", ir::name_of(plan.dtype)));
@@ -201,7 +201,7 @@ std::vector<ir::ItemFamily> whole_items(const TileListPlan& plan, const Schedule
     tiling.step = std::max(1, plan.rule.step_kv / plan.rule.tile_kv);
     tiling.descending = schedule.kv_descending;
     tiling.mask_first_trip = schedule.mask_first_trip;
-    tiling.visit_absent = schedule.form == "unfused";
+    tiling.visit_absent = !schedule.fused();
     tiling.splits = group.splits;
     tiling.visit_in_empty = schedule.empty_splits_visit;
     ir::ItemFamily family;
@@ -456,7 +456,7 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   }
   plan.loop_tiles = ceil_div(plan.kv_len, rule.tile_kv);
   plan.code = code_of(plan);
-  plan.score = plan_score(problem.score, plan.groups, plan.head_dim_qk, rule.tile_kv, schedule.form != "unfused", plan.code.parameters);
+  plan.score = plan_score(problem.score, plan.groups, plan.head_dim_qk, rule.tile_kv, schedule.fused(), plan.code.parameters);
   for (std::size_t i = 0; i < plan.code.parameters.size(); ++i) (*families)[i].parameters = plan.code.parameters[i];
   if (plan.ctas > 0) *families = cut_into_shares(*families, plan.rule.tile_kv, plan.ctas).families;
   plan.mask_when =

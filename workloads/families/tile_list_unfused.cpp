@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The unfused form: scores and softmax weights go through HBM. Both are stored as blocks of [rows x tile_kv], one slab per
-// KV tile, so that a block is contiguous; every KV tile is visited, masked or not.
+// The unfused form: scores and softmax weights go through HBM; every KV tile is visited, masked or not.
+#include "workloads/families/tile_list_unfused.h"
+
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -13,22 +14,22 @@ namespace attnsim {
 using ir::Fn;
 using ir::When;
 
-namespace {
-
-constexpr int kSoftmaxRows = 16;
-constexpr int kSoftmaxWarps = 4;
-constexpr int kSoftmaxRegisters = 128;
-
-std::int64_t kv_tiles(const TileListPlan& plan) {
+std::int64_t kv_tile_count(const TileListPlan& plan) {
   return (plan.kv_len + plan.rule.tile_kv - 1) / plan.rule.tile_kv;
 }
 
 ir::Access block(const TileListPlan& plan, ir::TensorId tensor) {
   ir::Access access = rows_access(tensor, 0);
-  access.slab_multiplier = static_cast<int>(kv_tiles(plan));
+  access.slab_multiplier = static_cast<int>(kv_tile_count(plan));
   access.add_trip = true;
   return access;
 }
+
+namespace {
+
+constexpr int kSoftmaxRows = 16;
+constexpr int kSoftmaxWarps = 4;
+constexpr int kSoftmaxRegisters = 128;
 
 ir::Access keys(const TileListPlan& plan, ir::TensorId tensor) {
   return {tensor, plan.kv_divisor, 1, false, false, ir::RowFrom::trip, 0};
@@ -44,8 +45,28 @@ struct SlotGuard {
   }
 };
 
-// Wraps a program into a kernel over the plan's items; `tile_rows` rows per item.
-ir::Kernel kernel_of(const std::string& name, ir::Program program, TileListPlan plan, const Schedule& schedule, int tile_rows) {
+bool in_tmem(const TileListPlan& plan) {
+  return plan.mma == ir::MmaKind::tcgen05;
+}
+
+ir::TileId accumulator(ProgramBuilder& b, const TileListPlan& plan, const char* name, ir::AxisId rows, ir::AxisId cols, int agent) {
+  return in_tmem(plan) ? b.tmem(name, rows, cols, ir::DType::f32) : b.registers(name, rows, cols, ir::DType::f32, agent);
+}
+
+// Tensor memory is not cleared: the first product overwrites.
+ops::Ops start_sum(const TileListPlan& plan, ir::TileId sum) {
+  return in_tmem(plan) ? ops::Ops{} : ops::with_role({ops::zero(sum)}, "init");
+}
+ops::Ops add_to_sum(const TileListPlan& plan, const ir::Op& mma) {
+  if (!in_tmem(plan)) return {mma};
+  ir::Op first = mma;
+  first.accumulate = false;
+  return {ops::when(When::first_trip, first), ops::when(When::not_first_trip, mma)};
+}
+
+}  // namespace
+
+ir::Kernel unfused_kernel(const std::string& name, ir::Program program, TileListPlan plan, const Schedule& schedule, int tile_rows) {
   plan.rule.tile_q = tile_rows;
   ir::Kernel kernel;
   kernel.name = name;
@@ -55,17 +76,19 @@ ir::Kernel kernel_of(const std::string& name, ir::Program program, TileListPlan 
   return kernel;
 }
 
-ir::Program scores_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+ir::Program rows_by_keys(const TileListPlan& plan, const Schedule& schedule, const RowProduct& product) {
   ProgramBuilder b;
   const int main = b.section("main", ir::SectionKind::loop);
   const AgentSpec& spec = schedule.agents.front();
   const int agent = b.agent(spec.name, spec.warps, spec.registers_per_thread);
   const ir::AxisId rows = b.rows("rows", plan.rule.tile_q);
   const ir::AxisId kv = b.trip_columns("kv", plan.rule.tile_kv);
-  const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
+  const ir::AxisId d = b.fixed("d", product.padded, product.head_dim);
   const ir::TileId q = b.smem("q", rows, d, plan.dtype);
   const ir::TileId k = b.smem("k", kv, d, plan.dtype, plan.rule.stages);
-  const ir::TileId s = b.registers("s", rows, kv, ir::DType::f32, agent);
+  const ir::TileId s = accumulator(b, plan, "s", rows, kv, agent);
+  const bool scales = product.factor != 1;
+  const ir::TileId wide = scales && in_tmem(plan) ? b.registers("s_wide", rows, kv, ir::DType::f32, agent) : s;
   const ir::TileId out = b.registers("s_out", rows, kv, plan.dtype, agent);
   const ir::TokenId q_full = b.token("q_full");
   const ir::TokenId k_full = b.token("k_full");
@@ -73,17 +96,21 @@ ir::Program scores_program(const TileListPlan& plan, const Schedule& schedule, c
   const int lag = plan.rule.stages - 1;
   ops::Ops& list = b.ops(agent, main);
   ops::append(list,
-              ops::with_role({ops::when(When::first_trip, ops::load(q, rows_access(tensors.q, 0), schedule.copy, {q_full}))}, "load_q"));
+              ops::with_role({ops::when(When::first_trip, ops::load(q, rows_access(product.rows, 0), schedule.copy, {q_full}))}, "load_q"));
   ops::append(list, ops::with_role(slots.acquire(), "load_k"));
-  ops::append(list, ops::with_role({ops::load(k, keys(plan, tensors.k), schedule.copy, {k_full})}, "load_k"));
+  ops::append(list, ops::with_role({ops::load(k, keys(plan, product.keys), schedule.copy, {k_full})}, "load_k"));
   ops::append(
       list, ops::with_role({ops::when(When::first_trip, ops::await(q_full)), ops::await(k_full), ops::mma(q, k, s, plan.mma, true, false)},
-                           "qk", lag));
-  ops::append(list, ops::with_role(slots.release(s), "qk", lag));
-  ops::append(list,
-              ops::with_role({ops::convert(s, out), ops::store(out, block(plan, tensors.scores), ir::CopyKind::plain)}, "store", lag));
+                           product.role, lag));
+  ops::append(list, ops::with_role(slots.release(s), product.role, lag));
+  ops::Ops store;
+  if (scales) store.push_back(ops::binary(Fn::multiply, s, product.factor, wide));
+  ops::append(store, {ops::convert(wide, out), ops::store(out, block(plan, product.out), ir::CopyKind::plain)});
+  ops::append(list, ops::with_role(store, "store", lag));
   return b.take();
 }
+
+namespace {
 
 // First loop: row maximum and sum; second loop: weights.
 ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& tensors) {
@@ -145,7 +172,9 @@ ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& ten
   return b.take();
 }
 
-ir::Program output_program(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+}  // namespace
+
+ir::Program scores_by_values(const TileListPlan& plan, const Schedule& schedule, const ScoreProduct& product) {
   ProgramBuilder b;
   const int prologue = b.section("prologue", ir::SectionKind::once);
   const int main = b.section("main", ir::SectionKind::loop);
@@ -154,32 +183,70 @@ ir::Program output_program(const TileListPlan& plan, const Schedule& schedule, c
   const int agent = b.agent(spec.name, spec.warps, spec.registers_per_thread);
   const ir::AxisId rows = b.rows("rows", plan.rule.tile_q);
   const ir::AxisId kv = b.trip_columns("kv", plan.rule.tile_kv);
-  const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);
+  const ir::AxisId dv = b.fixed("dv", product.padded, product.head_dim);
   const ir::TileId p = b.smem("p", rows, kv, plan.dtype, plan.rule.stages);
   const ir::TileId v = b.smem("v", kv, dv, plan.dtype, plan.rule.stages);
-  const ir::TileId o = b.registers("o", rows, dv, ir::DType::f32, agent);
+  const ir::TileId o = accumulator(b, plan, "o", rows, dv, agent);
   const ir::TileId out = b.registers("o_out", rows, dv, plan.dtype, agent);
   const ir::TokenId full = b.token("full", 2);
   const SlotGuard slots{plan, ir::is_async(plan.mma) ? b.token("empty") : ir::kNone};
-  ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(o)}, "init"));
+  ops::append(b.ops(agent, prologue), start_sum(plan, o));
   ops::Ops& list = b.ops(agent, main);
   ops::append(list, ops::with_role(slots.acquire(), "load_p"));
-  ops::append(list, ops::with_role({ops::load(p, block(plan, tensors.weights), schedule.copy, {full})}, "load_p"));
-  ops::append(list, ops::with_role({ops::load(v, keys(plan, tensors.v), schedule.copy, {full})}, "load_v"));
+  ops::append(list, ops::with_role({ops::load(p, block(plan, product.scores), schedule.copy, {full})}, "load_p"));
+  ops::append(list, ops::with_role({ops::load(v, keys(plan, product.values), schedule.copy, {full})}, "load_v"));
   const int lag = plan.rule.stages - 1;
-  ops::append(list, ops::with_role({ops::await(full), ops::mma(p, v, o, plan.mma, false, true)}, "pv", lag));
-  ops::append(list, ops::with_role(slots.release(o), "pv", lag));
+  ops::append(list, ops::with_role({ops::await(full)}, product.role, lag));
+  ops::append(list, ops::with_role(add_to_sum(plan, ops::mma(p, v, o, plan.mma, false, true)), product.role, lag));
+  ops::append(list, ops::with_role(slots.release(o), product.role, lag));
   ops::append(b.ops(agent, epilogue),
-              ops::with_role({ops::convert(o, out), ops::store(out, rows_access(tensors.o, 0), ir::CopyKind::plain)}, "store"));
+              ops::with_role({ops::convert(o, out), ops::store(out, rows_access(product.out, 0), ir::CopyKind::plain)}, "store"));
   return b.take();
 }
 
-}  // namespace
+ir::Program scores_by_rows(const TileListPlan& plan, const Schedule& schedule, const ScoreProduct& product) {
+  ProgramBuilder b;
+  const int prologue = b.section("prologue", ir::SectionKind::once);
+  const int main = b.section("main", ir::SectionKind::loop);
+  const int epilogue = b.section("epilogue", ir::SectionKind::once);
+  const AgentSpec& spec = schedule.agents.front();
+  const int agent = b.agent(spec.name, spec.warps, spec.registers_per_thread);
+  const ir::AxisId keys = b.rows("keys", plan.rule.tile_kv);
+  const ir::AxisId queries = b.trip_columns("queries", plan.rule.tile_q);
+  const ir::AxisId d = b.fixed("d", product.padded, product.head_dim);
+  const ir::TileId p = b.smem("p", queries, keys, plan.dtype, plan.rule.stages);
+  const ir::TileId rows = b.smem("rows", queries, d, plan.dtype, plan.rule.stages);
+  const ir::TileId sum = accumulator(b, plan, "sum", keys, d, agent);
+  const ir::TileId out = b.registers("out", keys, d, plan.dtype, agent);
+  const ir::TokenId full = b.token("full", 2);
+  const SlotGuard slots{plan, ir::is_async(plan.mma) ? b.token("empty") : ir::kNone};
+  ir::Access column = rows_access(product.scores, 0);  // of blocks: the item's KV tile
+  column.slab_multiplier = static_cast<int>(kv_tile_count(plan));
+  column.add_split = true;
+  column.row_from = ir::RowFrom::trip;
+  const ir::Access visited{product.values, 1, 1, false, false, ir::RowFrom::trip, 0};
+  ops::append(b.ops(agent, prologue), start_sum(plan, sum));
+  ops::Ops& list = b.ops(agent, main);
+  ops::append(list, ops::with_role(slots.acquire(), "load_p"));
+  ops::append(list, ops::with_role({ops::load(p, column, schedule.copy, {full})}, "load_p"));
+  ops::append(list, ops::with_role({ops::load(rows, visited, schedule.copy, {full})}, "load_rows"));
+  ir::Op mma = ops::mma(p, rows, sum, plan.mma, false, true);
+  mma.a_transposed = true;
+  const int lag = plan.rule.stages - 1;
+  ops::append(list, ops::with_role({ops::await(full)}, product.role, lag));
+  ops::append(list, ops::with_role(add_to_sum(plan, mma), product.role, lag));
+  ops::append(list, ops::with_role(slots.release(sum), product.role, lag));
+  ops::append(b.ops(agent, epilogue),
+              ops::with_role({ops::convert(sum, out), ops::store(out, rows_access(product.out, 0), ir::CopyKind::plain)}, "store"));
+  return b.take();
+}
 
 std::vector<ir::Kernel> unfused_kernels(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
-  return {kernel_of("scores", scores_program(plan, schedule, tensors), plan, schedule, plan.rule.tile_q),
-          kernel_of("softmax", softmax_program(plan, tensors), plan, schedule, kSoftmaxRows),
-          kernel_of("output", output_program(plan, schedule, tensors), plan, schedule, plan.rule.tile_q)};
+  const RowProduct scores{tensors.q, tensors.k, tensors.scores, plan.padded_qk, plan.head_dim_qk, 1, "qk"};
+  const ScoreProduct output{tensors.weights, tensors.v, tensors.o, plan.padded_v, plan.head_dim_v, "pv"};
+  return {unfused_kernel("scores", rows_by_keys(plan, schedule, scores), plan, schedule, plan.rule.tile_q),
+          unfused_kernel("softmax", softmax_program(plan, tensors), plan, schedule, kSoftmaxRows),
+          unfused_kernel("output", scores_by_values(plan, schedule, output), plan, schedule, plan.rule.tile_q)};
 }
 
 }  // namespace attnsim
