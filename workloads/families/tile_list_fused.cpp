@@ -43,7 +43,10 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   ComputeTiles t;
   const bool shares_q = plan.rule.split_columns && index > 0;
   t.q = shares_q ? c.compute.front().q : b.smem("q" + suffix, rows, d, plan.dtype);
-  if (plan.rule.split_columns) t.v = b.view("v" + suffix, c.shared.v, dv, static_cast<int>(index) * part_columns(plan));
+  if (plan.rule.split_columns) {
+    const ir::TileId whole = plan.v_is_view() ? c.shared.k : c.shared.v;
+    t.v = b.view("v" + suffix, whole, dv, static_cast<int>(index) * part_columns(plan));
+  }
   if (c.schedule.q_in_registers) t.q_registers = b.registers("q_registers" + suffix, rows, d, plan.dtype, agent);
   if (c.schedule.consumer_global_round_trips > 0 && agent > 0) {
     t.metadata = b.registers("metadata" + suffix, ir::kUnit, ir::kUnit, ir::DType::i32, agent);
@@ -231,7 +234,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
 
   FusedContext c{
       plan, schedule, tensors, {}, {}, {}, rule.split_columns ? rule.tile_q : rule.tile_q / rule.consumers, ir::is_async(plan.mma), false};
-  c.guard_slots = producer || c.async_mma;
+  c.guard_slots = producer || c.async_mma || rule.consumers > 1;
   const ir::AxisId kv = b.trip_columns("kv", rule.tile_kv);
   const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
   const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);

@@ -240,6 +240,8 @@ ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t 
   std::vector<PlacedRole> roles;
   for (const RolePlacement& p : spec.loop) {
     const ComputeTiles& t = c.compute[index];
+    // Of agents that read the same tiles the first one loads them.
+    if (c.plan.rule.split_columns && index > 0 && p.role.starts_with("load_")) continue;
     // Scores are modified where they would be masked.
     if (p.role == "mask" && !c.plan.score.score.plain()) {
       roles.push_back({"modify", p.skew, score_ops(c.plan, c.tensors, t.score, t.s, c.row_offset(index))});
