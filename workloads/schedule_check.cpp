@@ -130,7 +130,8 @@ void check_reuse(const Schedule& s, const TileRule& rule, FieldReader& reader) {
 void check_rules(const Schedule& s, FieldReader& reader) {
   if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");
   const bool warpgroup = s.mma == ir::MmaKind::wgmma_ss;
-  const bool cores = s.isas == std::vector<std::string>{"simd"};  // the product takes any number of rows
+  // The product takes any number of rows.
+  const bool cores = s.isas == std::vector<std::string>{"simd"} || s.mma == ir::MmaKind::lanes;
   const int rows = s.mma == ir::MmaKind::tcgen05 ? (s.pair ? 64 : 32) : warpgroup ? 64 : cores ? 1 : 16;
   constexpr int kColumns = 8;
   const bool alone = s.agents.size() == 1;

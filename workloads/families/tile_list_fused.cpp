@@ -56,7 +56,8 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
     t.v_wide = b.registers("v_wide" + suffix, kv, dv, plan.dtype, agent);
   }
   t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
-  t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, plan.dtype) : b.registers("p" + suffix, rows, kv, plan.dtype, agent);
+  const ir::DType weights = plan.mma == ir::MmaKind::lanes ? ir::DType::f32 : plan.dtype;
+  t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, weights) : b.registers("p" + suffix, rows, kv, weights, agent);
   t.o = b.registers("o" + suffix, rows, dv, ir::DType::f32, agent);
   t.mask = mask_tiles(b, plan, rows, kv, agent, suffix);
   t.score = score_tiles(b, plan, rows, kv, agent, suffix);
