@@ -35,7 +35,8 @@ constexpr std::array kGradQueries{Named<GradQuery>{"atomic", GradQuery::atomic},
 constexpr std::array kGradKeyValues{Named<GradKeyValue>{"sum_kernel", GradKeyValue::sum_kernel},
                                     Named<GradKeyValue>{"atomic", GradKeyValue::atomic}};
 constexpr std::array kMmaKinds{Named<ir::MmaKind>{"mma_sync", ir::MmaKind::mma_sync}, Named<ir::MmaKind>{"wgmma", ir::MmaKind::wgmma_ss},
-                               Named<ir::MmaKind>{"tcgen05", ir::MmaKind::tcgen05}, Named<ir::MmaKind>{"systolic", ir::MmaKind::systolic}};
+                               Named<ir::MmaKind>{"tcgen05", ir::MmaKind::tcgen05}, Named<ir::MmaKind>{"systolic", ir::MmaKind::systolic},
+                               Named<ir::MmaKind>{"lanes", ir::MmaKind::lanes}};
 constexpr std::array kCopyKinds{Named<ir::CopyKind>{"plain", ir::CopyKind::plain}, Named<ir::CopyKind>{"cp_async", ir::CopyKind::cp_async},
                                 Named<ir::CopyKind>{"tma", ir::CopyKind::tma},
                                 Named<ir::CopyKind>{"tma_multicast", ir::CopyKind::tma_multicast}};
@@ -205,7 +206,7 @@ void read_grid(FieldReader& reader, Schedule& s) {
   s.max_splits = small(reader, "max_splits", 1, 4096, 128);
   s.ctas_per_sm = small(reader, "ctas_per_sm", 1, 32, 2);
   s.combine = choice(reader, "combine", kCombines, std::optional(Combine::none));
-  s.combine_stages = small(reader, "combine_stages", 1, 8, 1);
+  s.combine_stages = small(reader, "combine_stages", 1, 32, 1);
   s.empty_splits_visit = reader.boolean("empty_splits_visit", false);
   s.combine_grid_of_batch = reader.boolean("combine_grid_of_batch", false);
   s.combine_warps = small(reader, "combine_warps", 1, 32, 4);

@@ -43,7 +43,7 @@ struct TileRule {
   int kv_ring = 0;               // > 0: K and V take turns in one ring of so many slots; 0: a ring each
   bool p_in_smem = false;        // P goes through SMEM to the second MMA
   bool split_columns = false;    // consumers share the columns of V (and O) instead of the rows; the first one scores for all
-  bool each_scores = false;      // with split_columns: every consumer scores all rows by itself
+  bool each_scores = false;      // with split_columns: every consumer scores all rows by itself; without a producer the first loads
   int k_pieces = 1;              // parts of K's columns that are loaded and released one by one (accumulators in TMEM)
   int v_pieces = 1;              // the same of V's
   int cta_columns = 0;           // > 0: columns of V and O per CTA, which scores for them anew (accumulators in TMEM)

@@ -130,7 +130,8 @@ void check_reuse(const Schedule& s, const TileRule& rule, FieldReader& reader) {
 void check_rules(const Schedule& s, FieldReader& reader) {
   if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");
   const bool warpgroup = s.mma == ir::MmaKind::wgmma_ss;
-  const bool cores = s.isas == std::vector<std::string>{"simd"};  // the product takes any number of rows
+  // The product takes any number of rows.
+  const bool cores = s.isas == std::vector<std::string>{"simd"} || s.mma == ir::MmaKind::lanes;
   const int rows = s.mma == ir::MmaKind::tcgen05 ? (s.pair ? 64 : 32) : warpgroup ? 64 : cores ? 1 : 16;
   constexpr int kColumns = 8;
   const bool alone = s.agents.size() == 1;
@@ -145,10 +146,13 @@ void check_rules(const Schedule& s, FieldReader& reader) {
     }
     if (rule.tile_kv % kColumns != 0) at.issue("tile_kv", "is no multiple of a matrix instruction's columns", "multiples of 8");
     if (rule.step_kv % rule.tile_kv != 0) at.issue("step_kv", "is no multiple of tile_kv", fmt::format("multiples of {}", rule.tile_kv));
-    if (alone && rule.consumers != 1) at.issue("consumers", "needs agents of kind consumer", "1");
-    if (rule.split_columns &&
-        (alone || !rule.p_in_smem || s.v_in_k == rule.each_scores || s.mma == ir::MmaKind::tcgen05 || s.q_in_registers))
-      at.issue("split_columns", "needs a producer, either v_in_k or each_scores, P in SMEM and accumulators in registers", "false");
+    if (alone && rule.consumers != 1 && !rule.each_scores) at.issue("consumers", "needs agents of kind consumer", "1");
+    // Who scores all keys has all of P, and of agents that load themselves the first one loads for all.
+    const bool pass_on = rule.split_columns && !rule.each_scores;
+    if (pass_on && (alone || !rule.p_in_smem || !s.v_in_k))
+      at.issue("split_columns", "without each_scores needs a producer, v_in_k and P in SMEM", "each_scores");
+    if (rule.split_columns && (s.mma == ir::MmaKind::tcgen05 || s.q_in_registers))
+      at.issue("split_columns", "needs accumulators in registers and Q in SMEM", "false");
     const bool stores_apart =
         std::any_of(s.agents.begin(), s.agents.end(), [](const AgentSpec& a) { return a.kind == AgentKind::epilogue; });
     if (rule.k_pieces > 1 && (s.mma != ir::MmaKind::tcgen05 || rule.kv_ring > 0))

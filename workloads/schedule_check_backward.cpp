@@ -66,10 +66,13 @@ void check_agents(const Schedule& s, FieldReader& reader) {
   const bool alone = count(AgentKind::all) == 1 && s.agents.size() == 1;
   const auto reducers = static_cast<std::size_t>(count(AgentKind::reducer));
   const bool pair = count(AgentKind::producer) == 1 && count(AgentKind::consumer) == 1 && reducers <= 1 && s.agents.size() == 2 + reducers;
-  const bool tmem = count(AgentKind::producer) == 1 && count(AgentKind::issuer) == 1 && count(AgentKind::consumer) == 1 && reducers == 1 &&
-                    s.agents.size() == 4;
+  const std::size_t wanted = s.backward.grad_query == GradQuery::atomic ? 1 : 0;
+  const bool tmem = count(AgentKind::producer) == 1 && count(AgentKind::issuer) == 1 && count(AgentKind::consumer) == 1 &&
+                    reducers == wanted && s.agents.size() == 3 + wanted;
   if (s.mma == ir::MmaKind::tcgen05) {
-    if (!tmem) reader.issue("agents", "do not make a kernel", "with tcgen05 one producer, issuer, consumer and reducer");
+    if (!tmem)
+      reader.issue("agents", "do not make a kernel",
+                   "with tcgen05 one producer, issuer and consumer, and where dQ comes by atomics a reducer");
     return;  // tokens fix the order
   }
   if (!alone && !pair)
@@ -99,6 +102,8 @@ void check_backward(const Schedule& s, FieldReader& reader) {
   if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");
   if (s.backward.pair && (s.cluster != 2 || s.mma != ir::MmaKind::tcgen05))
     reader.issue("backward", "has pairs of CTAs, which are for tcgen05 in clusters of two", "cluster 2");
+  if (s.backward.pair && s.backward.grad_query == GradQuery::kernel)
+    reader.issue("backward", "has pairs of CTAs, which add up dQ together", "grad_query atomic");
   const int rows = s.mma == ir::MmaKind::tcgen05 ? (s.fused() ? 128 : 64) : s.mma == ir::MmaKind::wgmma_ss ? 64 : 16;
   std::vector<FieldReader> readers = reader.children("tiles");
   for (std::size_t i = 0; i < s.tiles.size(); ++i) {

@@ -242,7 +242,7 @@ class Counter {
       at(Server::vector) = acting_ * step.occupancy_cycles;
       count_lanes(step, section);
     }
-    if (step.kind == StepKind::mma) count_mma(*step.ops.front(), section);
+    if (step.ops.front()->kind == OpKind::mma) count_mma(*step.ops.front(), section);
     work_.padded_lanes.fp32 += share_ * slabs_ * acting_ * lane_cycles(step, Pipe::fp32);
     work_.padded_lanes.alu += share_ * slabs_ * acting_ * lane_cycles(step, Pipe::alu);
     work_.padded_lanes.sfu += share_ * slabs_ * acting_ * lane_cycles(step, Pipe::sfu);
@@ -271,7 +271,9 @@ class Counter {
 
   void count_mma(const ir::Op& op, const ir::Section& section) {
     const double flops = is_repeated(op) ? 0 : 2 * share_ * slabs_ * op_extent(program_, section, op, item_).useful;
-    const ir::DType dtype = program_.tiles[static_cast<std::size_t>(op.in[0])].dtype;
+    // Lanes hold A wider than it is.
+    const ir::TileId operand = op.in[op.mma == ir::MmaKind::lanes ? 1 : 0];
+    const ir::DType dtype = program_.tiles[static_cast<std::size_t>(operand)].dtype;
     work_.has_mma = true;
     work_.counts.useful_tensor_flops += flops;
     work_.useful_tensor_cycles += flops / chip_.tensor_flop_per_clk(std::string(ir::name_of(dtype)));
@@ -306,7 +308,7 @@ class Counter {
   void count_lanes(const Step& step, const ir::Section& section) {
     std::array<LaneShare, 4> lanes{};  // by VectorPipe
     for (const ir::Op* op : step.ops) {
-      if (op->immediate) continue;
+      if (op->immediate || op->kind == OpKind::mma) continue;  // products are useful work of the fastest unit
       const ElementwiseRule& rule = rule_of(*op);
       const OpExtent extent = op_extent(program_, section, *op, item_);
       const double useful = is_useful(*op, section) ? extent.useful : 0;

@@ -106,7 +106,7 @@ std::string_view name_of(CopyKind k) {
 }
 
 std::string_view name_of(MmaKind k) {
-  constexpr std::array<std::string_view, 5> kNames{"mma_sync", "wgmma_ss", "wgmma_rs", "tcgen05", "systolic"};
+  constexpr std::array<std::string_view, 6> kNames{"mma_sync", "wgmma_ss", "wgmma_rs", "tcgen05", "systolic", "lanes"};
   return kNames.at(static_cast<std::size_t>(k));
 }
 

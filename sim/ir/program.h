@@ -106,9 +106,11 @@ enum class When : std::uint8_t {
 };
 
 enum class CopyKind : std::uint8_t { plain, cp_async, tma, tma_multicast };
-enum class MmaKind : std::uint8_t { mma_sync, wgmma_ss, wgmma_rs, tcgen05, systolic };  // ss/rs: A operand in SMEM/registers
+// ss/rs: A operand in SMEM/registers. lanes: no matrix unit, but multiply-adds of the vector lanes; the lanes of a row of the result read
+// vectors of B's stored rows.
+enum class MmaKind : std::uint8_t { mma_sync, wgmma_ss, wgmma_rs, tcgen05, systolic, lanes };
 [[nodiscard]] constexpr bool is_async(MmaKind k) {
-  return k != MmaKind::mma_sync;
+  return k != MmaKind::mma_sync && k != MmaKind::lanes;
 }
 [[nodiscard]] std::string_view name_of(CopyKind k);
 [[nodiscard]] std::string_view name_of(MmaKind k);

@@ -138,17 +138,38 @@ bool agent_uses_tmem(const ir::Program& program, const ir::Agent& agent) {
   return false;
 }
 
+namespace {
+
+// The lanes of a row hold a part of B's columns each, and after their exchange every result.
+void take_lane_product(const IsaTable& table, const ir::Program& program, const ir::Op& op, LaneLayout& layout) {
+  constexpr int kWarp = 32;
+  const ir::Tile& b = program.tiles[static_cast<std::size_t>(op.in.at(1))];
+  const int vector = std::max(1, static_cast<int>(table.copy_bytes_per_lane * 8) / ir::bits_of(b.dtype));
+  layout.row_lanes = std::min(kWarp, (program.padded(b.cols) + vector - 1) / vector);
+  layout.repeated_columns = program.tiles[static_cast<std::size_t>(op.out.at(0))].cols;
+  layout.row_vector = layout.row_lanes;
+  layout.shuffle_steps = 0;
+}
+
+}  // namespace
+
 LaneLayout lane_layout(const IsaTable& table, const ir::Program& program, const ir::Agent& agent) {
   const bool rows_in_threads = agent_uses_tmem(program, agent);
   LaneLayout layout;
   layout.row_vector = rows_in_threads ? table.tmem_row_vector_replication : table.row_vector_replication;
   layout.column_vector = (rows_in_threads ? table.tmem_column_vector_replication : table.column_vector_replication) * agent.warps;
   layout.shuffle_steps = rows_in_threads ? table.tmem_reduce_shuffle_steps : table.reduce_shuffle_steps;
+  for (const auto& section : agent.sections) {
+    for (const ir::Op& op : section) {
+      if (op.kind == ir::OpKind::mma && op.mma == ir::MmaKind::lanes && op.b_transposed) take_lane_product(table, program, op, layout);
+    }
+  }
   return layout;
 }
 
 double replication(const LaneLayout& layout, const ir::Tile& tile) {
   if (tile.cols == ir::kUnit) return layout.row_vector;
+  if (tile.cols == layout.repeated_columns && tile.space == ir::Space::registers) return layout.row_lanes;
   return tile.rows == ir::kUnit ? layout.column_vector : 1;
 }
 

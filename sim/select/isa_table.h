@@ -35,6 +35,10 @@ struct LaneLayout {
   double row_vector = 1;     // lanes that hold each element of a row vector [rows x 1]
   double column_vector = 1;  // likewise of a column vector [1 x cols]
   int shuffle_steps = 0;     // exchanges that finish a row reduction
+  // Where lanes multiply (MmaKind::lanes): lanes that share a row of B's vectors, and so a row of the result, and the axis of the columns
+  // of products that all of them hold.
+  double row_lanes = 1;
+  ir::AxisId repeated_columns = ir::kUnit;
 };
 
 struct IsaTable {

@@ -100,7 +100,45 @@ class Selector {
     if (async_tiles_.count(id) != 0 && std::find(step.waits.begin(), step.waits.end(), id) == step.waits.end()) step.waits.push_back(id);
   }
 
+  // Every row of the result has lanes of its own, which read all of B and widen it for their multiply-adds; where B's stored rows are
+  // summed over they exchange their parts. A stays in registers.
+  Step lane_product(const Op& op) const {
+    const ir::Tile& a = tile(op.in[0]);
+    const ir::Tile& b = tile(op.in[1]);
+    const ir::Tile& d = tile(op.out[0]);
+    const double m = program_.padded(d.rows);
+    const double n = program_.padded(d.cols);
+    const double k = program_.padded(op.a_transposed ? a.rows : a.cols);
+    Step step = base(StepKind::chain, op);
+    add_instructions(step, lane_rule("multiply_add"), m * n * k);
+    if (ir::bits_of(b.dtype) < 32) add_instructions(step, lane_rule("widen"), m * n * k);
+    if (b.space == Space::smem) {
+      step.smem_bytes += m * n * k * ir::bits_of(b.dtype) / 8;
+      step.warp_instructions += step.smem_bytes / table_.copy_bytes_per_lane / chip_.sm.lanes_per_warp;
+    }
+    const double summed = op.b_transposed ? k / layout_.row_lanes : k;
+    step.latency_cycles = chip_.latency.smem_cycles + summed * chip_.latency.fp32_cycles;
+    if (op.b_transposed) {
+      const double exchanges = std::ceil(std::log2(layout_.row_lanes));
+      const double exchanged = m * n * layout_.row_lanes * exchanges;
+      add_instructions(step, lane_rule("multiply_add"), exchanged);
+      step.warp_instructions += exchanged / chip_.sm.lanes_per_warp;
+      step.smem_bytes += exchanged * 4;
+      step.latency_cycles += exchanges * chip_.latency.shuffle_cycles;
+    }
+    step.writes = op.out;
+    finish_chain(step);
+    return step;
+  }
+
+  [[nodiscard]] const ElementwiseRule& lane_rule(const std::string& name) const {
+    const auto rule = table_.elementwise.find(name);
+    if (rule == table_.elementwise.end()) throw SimError("isa " + table_.name + " has no instruction for products on lanes (" + name + ")");
+    return rule->second;
+  }
+
   Step matrix(const Op& op) const {
+    if (op.mma == ir::MmaKind::lanes) return lane_product(op);
     const auto rule = table_.mma.find(op.mma);
     if (rule == table_.mma.end()) {
       throw SimError("isa " + table_.name + " has no matrix instruction " + std::string(ir::name_of(op.mma)) + " (role " + op.role + ")");

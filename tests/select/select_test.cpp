@@ -146,6 +146,22 @@ TEST_CASE("each warp of mma.sync reads all of B") {
   CHECK(step.smem_bytes == Approx((kRows * 64 + 4 * kCols * 64) * 2));
 }
 
+TEST_CASE("a product on the lanes reads B for every row, widens it and exchanges partial sums where B's rows are summed over") {
+  const double products = static_cast<double>(kRows) * kCols * 64;
+  const double exchanged = static_cast<double>(kRows) * kCols * 8 * 3;  // eight lanes hold 64 columns, three exchanges
+  const ir::Kernel scores = kernel_of({qk(ir::MmaKind::lanes), op(ir::OpKind::unary, ir::Fn::exp2, {0}, {0})});
+  const auto steps = select_instructions(scores, chip()).agents[0].sections[0];
+  const Step& step = steps.at(0);
+  CHECK(step.kind == StepKind::chain);
+  CHECK_FALSE(step.async);
+  CHECK(step.tensor_flops == 0);
+  CHECK(step.fp32_ops == Approx(products + exchanged));
+  CHECK(step.alu_ops == Approx(products));
+  CHECK(step.smem_bytes == Approx(2 * products + 4 * exchanged));
+  CHECK(steps.back().sfu_ops == Approx(8.0 * kRows * kCols));  // every lane of a row has each score
+  CHECK(steps.back().exp_count == Approx(1.0 * kRows * kCols));
+}
+
 TEST_CASE("mma.sync takes longer than wgmma where its rate is a fraction of the chip's") {
   const auto tensor_cycles = [](ir::MmaKind kind) {
     const ir::Kernel kernel = kernel_of({qk(kind)});

@@ -246,20 +246,11 @@ struct Kernel {
   Chip chip;
 };
 std::vector<Kernel> kernels() {
-  return {{"fa2-bwd-sm80", test::a100()},
-          {"fa3-bwd-sm90", test::h100()},
-          {"cudnn-bwd-sm90", test::h100()},
-          {"fa4-bwd-sm100", test::b200()},
-          {"fa4-bwd-2cta-sm100", test::b200()},
-          {"cudnn-bwd-sm100", test::b200()},
-          {"triton-bwd", test::a100()},
-          {"triton-bwd-sm90", test::h100()},
-          {"fused-generic-bwd", test::a100()},
-          {"fused-generic-bwd", test::systolic()},
-          {"cutlass-fmha-bwd-sm90", test::h100()},
-          {"triton-varlen-bwd", test::a100()},
-          {"triton-varlen-bwd-sm90", test::h100()},
-          {"flex-bwd-sm90", test::h100()}};
+  return {{"fa2-bwd-sm80", test::a100()},      {"fa3-bwd-sm90", test::h100()},           {"cudnn-bwd-sm90", test::h100()},
+          {"fa4-bwd-sm100", test::b200()},     {"fa4-bwd-2cta-sm100", test::b200()},     {"cudnn-bwd-sm100", test::b200()},
+          {"triton-bwd", test::a100()},        {"triton-bwd-sm90", test::h100()},        {"triton-tma-bwd-sm100", test::b200()},
+          {"fused-generic-bwd", test::a100()}, {"fused-generic-bwd", test::systolic()},  {"cutlass-fmha-bwd-sm90", test::h100()},
+          {"triton-varlen-bwd", test::a100()}, {"triton-varlen-bwd-sm90", test::h100()}, {"flex-bwd-sm90", test::h100()}};
 }
 
 }  // namespace
@@ -549,8 +540,8 @@ TEST_CASE("gradients over tokens that are held in boxes agree with the reference
 }
 
 TEST_CASE("a backward kernel of a mask that is no band with one thing wrong has wrong gradients", "[value][backward][masks]") {
-  for (const Kernel& k :
-       {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-bwd", test::a100()}}) {
+  for (const Kernel& k : {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-bwd", test::a100()},
+                          Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
     Case c{k.schedule, k.chip, "masked", problem(1, 1, 1, {300}, {300}, 64)};
     c.problem.params = {{"mask", std::string("k <= q && (q - k < 100 || k % 16 < 3)")}};
     const Expected e = expected(c);
@@ -575,7 +566,7 @@ TEST_CASE("a backward kernel of a mask that is no band with one thing wrong has 
 
 TEST_CASE("a backward pass with one thing wrong has wrong gradients", "[value][backward]") {
   for (const Kernel& k : {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()},
-                          Kernel{"triton-bwd", test::a100()}}) {
+                          Kernel{"triton-bwd", test::a100()}, Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
     INFO(k.schedule);
     const Case c{k.schedule, k.chip, "causal", problem(1, 2, 1, {300}, {300}, 64)};
     const Expected e = expected(c);
@@ -608,14 +599,16 @@ TEST_CASE("a backward pass with one thing wrong has wrong gradients", "[value][b
 TEST_CASE("a dropped await of the backward kernels is a wrong value or a deadlock or refused", "[value][backward]") {
   const auto needed = [](const ir::Program& p, const ir::Op& op) {
     if (op.kind != ir::OpKind::await) return false;
-    // Waits that pass at once, for the count or for the check of programs: the order of MMAs, or of Q's slots, has seen to them.
+    // Waits that pass at once, for the count or for the check of programs: the order of MMAs, or of the slots of Q and K, has seen to them.
     const std::string& token = p.tokens[static_cast<std::size_t>(op.token)].name;
-    const bool q_comes_later = token == "do_empty" && op.distance == 2;
-    return !(q_comes_later || token == "written" || token == "staged" || token == "dv_done" || token == "dk_done" ||
-             (token == "ds_full" && op.role == "add_dq"));
+    const bool other_slot_later = (token == "do_empty" && op.distance >= 2) || token == "v_empty";
+    return !(other_slot_later || token == "written" || token == "staged" || token == "dv_done" || token == "dk_done" ||
+             (token == "dq_done" && op.role == "recompute_ds") || (token == "ds_full" && op.role == "add_dq"));
   };
-  for (const Kernel& k : {Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()}}) {
-    const Case c{k.schedule, k.chip, "dense", problem(1, 1, 1, {600}, {128}, 32)};
+  for (const Kernel& k :
+       {Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
+    const std::int64_t keys = k.schedule == "triton-tma-bwd-sm100" ? 300 : 128;  // trips of dQ's kernel
+    const Case c{k.schedule, k.chip, "dense", problem(1, 1, 1, {600}, {keys}, 32)};
     const Expected e = expected(c);
     const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
     std::vector<std::string> unnoticed;

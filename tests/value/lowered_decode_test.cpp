@@ -147,6 +147,7 @@ TEST_CASE("stream-K and planned decode agree with the reference on 50 random sha
   check_random("lean-streamk-sm80", test::a100(), draw_gqa, 50);
   check_random("lean-streamk-sm90", test::h100(), draw_gqa, 50);
   check_random("flashinfer-decode", test::a100(), draw_gqa, 50);
+  check_random("flashinfer-decode-lanes", test::b200(), draw_gqa, 50);
 }
 
 TEST_CASE(
@@ -162,6 +163,7 @@ TEST_CASE("MLA decode agrees with the reference on 50 random shapes each", "[val
   check_random("flashmla-sm90", test::h100(), draw_mla, 50);
   check_random("flashinfer-mla-sm90", test::h100(), draw_mla, 50);
   check_random("flashinfer-mla-sm80", test::a100(), draw_mla, 50);
+  check_random("flashinfer-mla-unsharded-sm80", test::a100(), draw_mla, 50);
   check_random("mla-generic", test::a100(), draw_mla, 50);
   check_random("cutlass-mla-sm100", test::b200(), draw_mla_pairs, 15);
 }

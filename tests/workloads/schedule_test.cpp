@@ -102,6 +102,7 @@ TEST_CASE("what a schema can't say is refused too") {
       {"two producers", set("/agents/1/kind", "producer"), "/agents"},
       {"split without merging", set("/split", "fa3"), "/combine"},
       {"merging without split", set("/combine", "kernel"), "/combine"},
+      {"shared columns without scores that are passed on", set("/tiles/0/split_columns", true), "/tiles/0/split_columns"},
       {"unfused with a producer", set("/form", "unfused"), "/agents"},
       {"eager without rules for softmax", set("/form", "eager"), "/agents"},
       {"both packings",
@@ -115,6 +116,28 @@ TEST_CASE("what a schema can't say is refused too") {
     REQUIRE_FALSE(issues.empty());
     CHECK(issues.front().pointer == c.reported);
   }
+}
+
+TEST_CASE("with tcgen05 a backward schedule has a reducer where dQ comes by atomics, and only there; a kernel of dQ has no pairs") {
+  Json document = schedule_document("fa4-bwd-sm100").root;
+  document["backward"]["grad_query"] = "kernel";
+  REQUIRE_FALSE(issues_of(document).empty());
+  CHECK(issues_of(document).front().pointer == "/agents");
+  document["agents"].erase(3);
+  CHECK(issues_of(document).empty());
+  document["cluster"] = 2;
+  document["backward"]["pair"] = true;
+  REQUIRE_FALSE(issues_of(document).empty());
+  CHECK(issues_of(document).front().pointer == "/backward");
+}
+
+TEST_CASE("agents that load themselves share columns only where each scores") {
+  Json document = schedule_document("flashinfer-mla-unsharded-sm80").root;
+  CHECK(issues_of(document).empty());
+  document["tiles"][0]["each_scores"] = false;
+  const auto issues = issues_of(document);
+  REQUIRE_FALSE(issues.empty());
+  CHECK(issues.front().pointer == "/tiles/0/consumers");
 }
 
 TEST_CASE("a loop that loads a slot before it is read is refused") {

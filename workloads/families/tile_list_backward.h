@@ -71,6 +71,8 @@ enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
 // Query-stationary: dQ alone. `plan` is seen from the queries.
 [[nodiscard]] ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
 
+[[nodiscard]] ir::Program query_stationary_tmem_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
+
 // What the programs share.
 [[nodiscard]] double softmax_scale(const TileListPlan& plan);  // of products
 // The plan as the code of masks and scores sees it, for items of one side and trips of the other: `code`, `score` and loop tiles.

@@ -25,6 +25,7 @@ bool has_producer(const Schedule& schedule) {
 }  // namespace
 
 ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors) {
+  if (plan.mma == ir::MmaKind::tcgen05) return query_stationary_tmem_program(plan, schedule, tensors);
   const TileRule& rule = plan.rule;
   ProgramBuilder b;
   const int prologue = b.section("prologue", ir::SectionKind::once);

@@ -5,7 +5,8 @@
 //   issuer:    t S -> s_full    t-1 await ds_full: dK, dQ -> dq_full    t await dq_read: dP -> dp_full    t await p_full: dV
 //   compute:   await s_full  P -> p_full    await dp_full  dS -> ds_full        reducer:  await dq_full  dQ -> dq_read, added by TMA
 //
-// LSE and delta travel with Q: dK, which gives Q's slot back, comes behind dS.
+// LSE and delta travel with Q: dK, which gives Q's slot back, comes behind dS. Where dQ has a kernel of its own there are no dQ and no
+// reducer.
 #include <numbers>
 
 #include "sim/core/error.h"
@@ -28,7 +29,11 @@ constexpr int kLanes = 128;  // rows of tensor memory
 class TmemWriter {
  public:
   TmemWriter(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors)
-      : plan_(plan), schedule_(schedule), tensors_(tensors), turned_(plan.rule.tile_q < kLanes) {}
+      : plan_(plan),
+        schedule_(schedule),
+        tensors_(tensors),
+        atomic_(schedule.backward.grad_query == GradQuery::atomic),
+        turned_(plan.rule.tile_q < kLanes) {}
 
   ir::Program write() {
     b_.section("prologue", ir::SectionKind::once);
@@ -37,13 +42,13 @@ class TmemWriter {
     load_ = add(AgentKind::producer);
     issuer_ = add(AgentKind::issuer);
     compute_ = add(AgentKind::consumer);
-    reducer_ = add(AgentKind::reducer);
+    if (atomic_) reducer_ = add(AgentKind::reducer);
     make_tiles();
     make_tokens();
     write_loads();
     write_issuer();
     write_compute();
-    write_reducer();
+    if (atomic_) write_reducer();
     return b_.take();
   }
 
@@ -72,14 +77,16 @@ class TmemWriter {
     delta_ = b_.smem("delta", queries, ir::kUnit, DType::f32, rule.stages);
     lse_row_ = b_.smem("lse_row", ir::kUnit, queries, DType::f32, rule.stages, lse_);
     delta_row_ = b_.smem("delta_row", ir::kUnit, queries, DType::f32, rule.stages, delta_);
-    ds_smem_ = b_.smem("ds_smem", keys, queries, plan_.dtype);
-    stage_ = b_.smem("dq_stage", queries, d, DType::f32);
-    b_.slice(stage_, kStageColumns);
+    if (atomic_) {
+      ds_smem_ = b_.smem("ds_smem", keys, queries, plan_.dtype);
+      stage_ = b_.smem("dq_stage", queries, d, DType::f32);
+      b_.slice(stage_, kStageColumns);
+    }
     s_ = b_.tmem("s", keys, queries, DType::f32);
     p_ = b_.tmem("p", keys, queries, plan_.dtype, 1, s_);
     dp_ = b_.tmem("dp", keys, queries, DType::f32);
     ds_ = b_.tmem("ds", keys, queries, plan_.dtype, 1, dp_);
-    grad_q_ = turned_ ? b_.tmem("dq", d, queries, DType::f32, 1, ds_) : b_.tmem("dq", queries, d, DType::f32, 1, ds_);
+    if (atomic_) grad_q_ = turned_ ? b_.tmem("dq", d, queries, DType::f32, 1, ds_) : b_.tmem("dq", queries, d, DType::f32, 1, ds_);
     grad_v_ = b_.tmem("dv", keys, dv, DType::f32);
     grad_k_ = b_.tmem("dk", keys, d, DType::f32);
     scores_ = registers("scores", keys, queries, DType::f32, compute_);
@@ -91,7 +98,8 @@ class TmemWriter {
     v_sum_ = registers("dv_sum", keys, dv, DType::f32, compute_);
     k_out_ = registers("dk_out", keys, d, plan_.dtype, compute_);
     v_out_ = registers("dv_out", keys, dv, plan_.dtype, compute_);
-    q_sum_ = turned_ ? registers("dq_sum", d, queries, DType::f32, reducer_) : registers("dq_sum", queries, d, DType::f32, reducer_);
+    if (atomic_)
+      q_sum_ = turned_ ? registers("dq_sum", d, queries, DType::f32, reducer_) : registers("dq_sum", queries, d, DType::f32, reducer_);
   }
 
   void make_tokens() {
@@ -105,11 +113,13 @@ class TmemWriter {
     p_full_ = b_.token("p_full");
     dp_full_ = b_.token("dp_full");
     ds_full_ = b_.token("ds_full");
-    ds_empty_ = b_.token("ds_empty");
-    dq_full_ = b_.token("dq_full");
-    dq_read_ = b_.token("dq_read");
-    staged_ = b_.token("staged");
-    stage_empty_ = b_.token("stage_empty");
+    if (atomic_) {
+      ds_empty_ = b_.token("ds_empty");
+      dq_full_ = b_.token("dq_full");
+      dq_read_ = b_.token("dq_read");
+      staged_ = b_.token("staged");
+      stage_empty_ = b_.token("stage_empty");
+    }
     dv_done_ = b_.token("dv_done");
     dk_done_ = b_.token("dk_done");
   }
@@ -157,15 +167,23 @@ class TmemWriter {
     ops::Ops dk{ops::await(ds_full_)};
     ops::append(dk, accumulate(ds_, q_, grad_k_, {q_empty_, dk_done_}));
     ops::append(list, ops::with_role(dk, "dk", 1));
+    ops::Ops dov{ops::await(do_full_)};
+    if (atomic_) {
+      write_dq(list);
+      dov.push_back(ops::await(dq_read_, 1));
+    }
+    dov.push_back(mma(v_, grad_o_, dp_, true, false, {dp_full_}));
+    ops::append(list, ops::with_role(dov, "dov"));
+    ops::Ops dv{ops::await(p_full_)};
+    ops::append(dv, accumulate(p_, grad_o_, grad_v_, {do_empty_, dv_done_}));
+    ops::append(list, ops::with_role(dv, "dv"));
+  }
+
+  void write_dq(ops::Ops& list) const {
     ir::Op dq = turned_ ? mma(k_, ds_smem_, grad_q_, false, false, {dq_full_, ds_empty_})
                         : mma(ds_smem_, k_, grad_q_, false, false, {dq_full_, ds_empty_});
     dq.a_transposed = true;
     ops::append(list, ops::with_role({dq}, "dq", 1));
-    ops::append(list,
-                ops::with_role({ops::await(do_full_), ops::await(dq_read_, 1), mma(v_, grad_o_, dp_, true, false, {dp_full_})}, "dov"));
-    ops::Ops dv{ops::await(p_full_)};
-    ops::append(dv, accumulate(p_, grad_o_, grad_v_, {do_empty_, dv_done_}));
-    ops::append(list, ops::with_role(dv, "dv"));
   }
 
   void write_compute() {
@@ -187,8 +205,10 @@ class TmemWriter {
     ops::Ops ds{ops::await(dp_full_), ops::await(dk_done_, 1), ops::unary(Fn::copy, dp_, products_),
                 ops::binary(Fn::subtract, products_, delta_row_, products_), ops::binary(Fn::multiply, products_, scores_, products_)};
     ops::append(ds, score_gradient_ops(score_, products_));
-    ops::append(ds, {ops::await(ds_empty_, 1), ops::convert(products_, ds_registers_), ops::unary(Fn::copy, ds_registers_, ds_),
-                     ops::unary(Fn::copy, ds_registers_, ds_smem_), ops::signal(ds_full_)});
+    if (atomic_) ds.push_back(ops::await(ds_empty_, 1));
+    ops::append(ds, {ops::convert(products_, ds_registers_), ops::unary(Fn::copy, ds_registers_, ds_)});
+    if (atomic_) ds.push_back(ops::unary(Fn::copy, ds_registers_, ds_smem_));
+    ds.push_back(ops::signal(ds_full_));
     ops::append(list, ops::with_role(ds, "ds"));
     const bool sums = tensors_.grad_k_part != ir::kNone;
     write_sum(grad_v_, v_sum_, {v_sum_, v_out_, sums ? tensors_.grad_v_part : tensors_.grad_v, 1}, dv_done_);
@@ -220,6 +240,7 @@ class TmemWriter {
   const TileListPlan& plan_;
   const Schedule& schedule_;
   const BackwardTensors& tensors_;
+  bool atomic_;  // dQ by reductions
   bool turned_;  // dQ^T [d x queries]: its rows fill the lanes where a query tile does not
   ProgramBuilder b_;
   std::vector<ir::TileId> mask_;
@@ -235,7 +256,6 @@ class TmemWriter {
 }  // namespace
 
 ir::Program key_stationary_tmem_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors) {
-  require(schedule.backward.grad_query == GradQuery::atomic, "with tensor memory dQ comes together by atomics");
   return TmemWriter(plan, schedule, tensors).write();
 }
 

@@ -43,7 +43,10 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   ComputeTiles t;
   const bool shares_q = plan.rule.split_columns && index > 0;
   t.q = shares_q ? c.compute.front().q : b.smem("q" + suffix, rows, d, plan.dtype);
-  if (plan.rule.split_columns) t.v = b.view("v" + suffix, c.shared.v, dv, static_cast<int>(index) * part_columns(plan));
+  if (plan.rule.split_columns) {
+    const ir::TileId whole = plan.v_is_view() ? c.shared.k : c.shared.v;
+    t.v = b.view("v" + suffix, whole, dv, static_cast<int>(index) * part_columns(plan));
+  }
   if (c.schedule.q_in_registers) t.q_registers = b.registers("q_registers" + suffix, rows, d, plan.dtype, agent);
   if (c.schedule.consumer_global_round_trips > 0 && agent > 0) {
     t.metadata = b.registers("metadata" + suffix, ir::kUnit, ir::kUnit, ir::DType::i32, agent);
@@ -53,7 +56,8 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
     t.v_wide = b.registers("v_wide" + suffix, kv, dv, plan.dtype, agent);
   }
   t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
-  t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, plan.dtype) : b.registers("p" + suffix, rows, kv, plan.dtype, agent);
+  const ir::DType weights = plan.mma == ir::MmaKind::lanes ? ir::DType::f32 : plan.dtype;
+  t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, weights) : b.registers("p" + suffix, rows, kv, weights, agent);
   t.o = b.registers("o" + suffix, rows, dv, ir::DType::f32, agent);
   t.mask = mask_tiles(b, plan, rows, kv, agent, suffix);
   t.score = score_tiles(b, plan, rows, kv, agent, suffix);
@@ -231,7 +235,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
 
   FusedContext c{
       plan, schedule, tensors, {}, {}, {}, rule.split_columns ? rule.tile_q : rule.tile_q / rule.consumers, ir::is_async(plan.mma), false};
-  c.guard_slots = producer || c.async_mma;
+  c.guard_slots = producer || c.async_mma || rule.consumers > 1;
   const ir::AxisId kv = b.trip_columns("kv", rule.tile_kv);
   const ir::AxisId d = b.fixed("d", plan.padded_qk, plan.head_dim_qk);
   const ir::AxisId dv = b.fixed("dv", plan.padded_v, plan.head_dim_v);

@@ -21,6 +21,7 @@ std::string instruction_of(ir::MmaKind kind) {
     case ir::MmaKind::wgmma_rs: return "wgmma";
     case ir::MmaKind::tcgen05: return "tcgen05";
     case ir::MmaKind::systolic: return "systolic";
+    case ir::MmaKind::lanes: return "lanes";
   }
   throw Invariant("unknown matrix op");
 }
@@ -36,7 +37,7 @@ std::string joined(const std::vector<std::string>& names) {
 // A schedule for any chip takes the chip's own instruction, synchronous ones first: they leave operands free at once.
 ir::MmaKind mma_of(const Schedule& schedule, const Chip& chip) {
   const auto& available = chip.tensor.instructions;
-  if (has(available, instruction_of(schedule.mma))) return schedule.mma;
+  if (schedule.mma == ir::MmaKind::lanes || has(available, instruction_of(schedule.mma))) return schedule.mma;
   if (schedule.isas.empty()) {
     for (const auto kind : {ir::MmaKind::mma_sync, ir::MmaKind::systolic, ir::MmaKind::wgmma_ss, ir::MmaKind::tcgen05}) {
       if (has(available, instruction_of(kind))) return kind;

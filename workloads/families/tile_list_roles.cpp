@@ -117,7 +117,7 @@ ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::strin
   if (role == "qk") return qk_role(c, index);
   if (role == "mask") return mask_ops(c.plan, c.tensors, t.mask, t.s, c.row_offset(index));
   if (role == "softmax") return softmax_role(c, index);
-  if (role == "convert_p") return {ops::convert(t.s, t.p)};
+  if (role == "convert_p") return {c.plan.mma == ir::MmaKind::lanes ? ops::unary(Fn::copy, t.s, t.p) : ops::convert(t.s, t.p)};
   if (role == "rescale") return rescale_role(c, index);
   if (role == "await_v") return c.plan.v_is_view() ? ops::Ops{} : ops::Ops{ops::await(c.tokens.v_full)};
   if (role == "release_v") return {};
@@ -240,6 +240,8 @@ ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t 
   std::vector<PlacedRole> roles;
   for (const RolePlacement& p : spec.loop) {
     const ComputeTiles& t = c.compute[index];
+    // Of agents that read the same tiles the first one loads them.
+    if (c.plan.rule.split_columns && index > 0 && p.role.starts_with("load_")) continue;
     // Scores are modified where they would be masked.
     if (p.role == "mask" && !c.plan.score.score.plain()) {
       roles.push_back({"modify", p.skew, score_ops(c.plan, c.tensors, t.score, t.s, c.row_offset(index))});
