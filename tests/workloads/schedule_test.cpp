@@ -118,7 +118,7 @@ TEST_CASE("what a schema can't say is refused too") {
   }
 }
 
-TEST_CASE("with tcgen05 a backward schedule has a reducer where dQ comes by atomics, and only there; a kernel of dQ has no pairs") {
+TEST_CASE("with tcgen05 a backward schedule has a reducer where dQ comes by atomics, and only there, and a kernel of dQ no pairs") {
   Json document = schedule_document("fa4-bwd-sm100").root;
   document["backward"]["grad_query"] = "kernel";
   REQUIRE_FALSE(issues_of(document).empty());
