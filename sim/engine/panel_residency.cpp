@@ -188,8 +188,8 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
   const ir::ItemSequence items(kernel);
   Pieces cache(l2_bytes);
   PanelTraffic out;
-  out.loaded_of.resize(tensors.size());
-  out.fetched_of.resize(tensors.size());
+  out.loaded.resize(tensors.size());
+  out.fetched.resize(tensors.size());
   PanelTraffic half = out;
   std::vector<double> repeated_of(tensors.size());  // of items that come back to their own rows
   std::int64_t half_at = 0;
@@ -217,7 +217,7 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
       distinct.clear();
       for (const ir::Item& item : wave_items) {
         const double bytes = bytes_of(access, kernel.program, tensor, item);
-        if (load) out.loaded_of[t] += bytes / sharers;
+        if (load) out.loaded[t] += bytes / sharers;
         const Key key = key_of(access, item);
         if (distinct.empty() || distinct.back().first != key)
           distinct.emplace_back(key, moves_on ? bytes : bytes / std::max(1.0, trips_of(access, *item.tile)));
@@ -236,25 +236,21 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
           continue;
         }
         if (load) in_flight_bytes += bytes;
-        if (!cache.touch(piece, bytes) && load) out.fetched_of[t] += bytes;
+        if (!cache.touch(piece, bytes) && load) out.fetched[t] += bytes;
       }
     }
     if (in_flight_bytes > l2_bytes) {
-      for (std::size_t t = 0; t < tensors.size(); ++t) out.fetched_of[t] += repeated_of[t];
+      for (std::size_t t = 0; t < tensors.size(); ++t) out.fetched[t] += repeated_of[t];
     }
     begin = end;
   }
   if (begin < items.size()) {
     const double more = static_cast<double>(items.size() - begin) / static_cast<double>(begin - half_at);
     for (std::size_t t = 0; t < tensors.size(); ++t) {
-      out.loaded_of[t] += (out.loaded_of[t] - half.loaded_of[t]) * more;
-      out.fetched_of[t] += (out.fetched_of[t] - half.fetched_of[t]) * more;
+      out.loaded[t] += (out.loaded[t] - half.loaded[t]) * more;
+      out.fetched[t] += (out.fetched[t] - half.fetched[t]) * more;
     }
     out.stored += (out.stored - half.stored) * more;
-  }
-  for (std::size_t t = 0; t < tensors.size(); ++t) {
-    out.loaded += out.loaded_of[t];
-    out.fetched += out.fetched_of[t];
   }
   return out;
 }

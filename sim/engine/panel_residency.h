@@ -15,11 +15,9 @@ namespace attnsim {
 [[nodiscard]] bool walks_panels(const ir::Kernel& kernel);
 // `l2_bytes`: usable capacity. Bytes of loads that miss, and of stores.
 struct PanelTraffic {
-  double loaded = 0;
-  double fetched = 0;
   double stored = 0;
-  std::vector<double> loaded_of;  // by tensor
-  std::vector<double> fetched_of;
+  std::vector<double> loaded;   // by tensor
+  std::vector<double> fetched;  // of these
 };
 [[nodiscard]] PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, std::int64_t in_flight,
                                          double l2_bytes);

@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 #include <map>
-#include <utility>
+#include <numeric>
 #include <vector>
 
 #include "sim/engine/footprint.h"
@@ -196,8 +196,6 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
 Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, const Chip& chip,
                              const Conditions& conditions, const MachineConfig& config, double loaded_bytes) {
   const double l2 = static_cast<double>(chip.l2_effective().count());
-  double loaded = 0;
-  double fetched = 0;
   double stored = 0;
   std::vector<double> loaded_of(tensors.size(), 0);  // by tensor
   std::vector<double> fetched_of(tensors.size(), 0);
@@ -208,11 +206,9 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   const bool panels = walks_panels(kernel);
   if (panels) {
     const PanelTraffic traffic = panel_traffic(kernel, tensors, static_cast<std::int64_t>(config.sms) * config.ctas_per_sm, l2);
-    loaded = traffic.loaded;
-    fetched = traffic.fetched;
     stored = traffic.stored;
-    loaded_of = traffic.loaded_of;
-    fetched_of = traffic.fetched_of;
+    loaded_of = traffic.loaded;
+    fetched_of = traffic.fetched;
   }
   for (const ir::Agent& agent : kernel.program.agents) {
     if (panels) break;
@@ -269,14 +265,10 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
             continue;
           }
           const auto t = static_cast<std::size_t>(op.access.tensor);
-          if (!atomic) {
-            loaded += bytes;
-            loaded_of[t] += bytes;
-          }
+          if (!atomic) loaded_of[t] += bytes;
           if (again) continue;
           if (op.access.row_from != ir::RowFrom::trip || high < 0) {
             const double from_hbm = stays ? std::min(moved, static_cast<double>(tensor.bytes().count())) : moved;
-            fetched += from_hbm;
             fetched_of[t] += from_hbm;
             if (atomic) stored += from_hbm;
             continue;
@@ -315,7 +307,6 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
     // Items that are less apart than L2 holds find what the first of them fetched; others find the part that L2 holds of all.
     const double fetches = w.apart * passing <= l2 ? w.bytes / w.shared_by : w.bytes * (1 - l2 / passing);
     const double from_hbm = fits ? std::min(w.bytes, w.once) : std::max(w.once, fetches);
-    fetched += from_hbm;
     fetched_of[w.tensor] += from_hbm;
     if (w.atomic) stored += from_hbm;
   }
@@ -324,15 +315,15 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   const bool no_hits = conditions.without.count("l2_hits") != 0;
   if (footprint <= l2) {  // what earlier kernels wrote is still there
     for (std::size_t t = 0; t < tensors.size(); ++t) {
-      if (tensors[t].role == ir::TensorRole::intermediate) fetched -= std::exchange(fetched_of[t], 0.0);
+      if (tensors[t].role == ir::TensorRole::intermediate) fetched_of[t] = 0;
     }
   }
-  if (no_hits) fetched = loaded;
-  if (resident) fetched = 0;
-  for (std::size_t t = 0; t < tensors.size(); ++t) {
-    const double missed = resident || loaded_of[t] == 0 ? 0 : no_hits ? 1 : fetched_of[t] / loaded_of[t];
-    out.tensor_hits.push_back(std::clamp(1 - missed, 0.0, 1.0));
-  }
+  if (no_hits) fetched_of = loaded_of;
+  if (resident) std::fill(fetched_of.begin(), fetched_of.end(), 0.0);
+  for (std::size_t t = 0; t < tensors.size(); ++t)
+    out.tensor_hits.push_back(loaded_of[t] > 0 ? std::clamp(1 - fetched_of[t] / loaded_of[t], 0.0, 1.0) : 1);
+  double loaded = std::accumulate(loaded_of.begin(), loaded_of.end(), 0.0);
+  double fetched = std::accumulate(fetched_of.begin(), fetched_of.end(), 0.0);
   if (loaded_bytes > 0) {  // padding rows are not loaded
     loaded = loaded_bytes;
     fetched = std::min(fetched, loaded);

@@ -70,7 +70,7 @@ enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
 [[nodiscard]] ir::Program key_stationary_tmem_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
 // Query-stationary: dQ alone. `plan` is seen from the queries.
 [[nodiscard]] ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
-
+// The same with accumulators in tensor memory, for tcgen05.
 [[nodiscard]] ir::Program query_stationary_tmem_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors);
 
 // What the programs share.

@@ -119,37 +119,54 @@ std::vector<ir::ItemFamily> block_items(TileListPlan plan, const Schedule& sched
   return families;
 }
 
-struct BlockProgram {
+// A kernel between products: one agent on tiles of scores.
+struct ScoreProgram {
   ProgramBuilder b;
-  int before = 0;
+  int before = 0;  // the loop, where there is one
   int section = 0;
   int agent = 0;
   ir::AxisId rows = ir::kUnit;
   ir::AxisId kv = ir::kUnit;
 
-  explicit BlockProgram(const TileListPlan& plan)
-      : before(b.section("before", ir::SectionKind::once)),
-        section(b.section("block", ir::SectionKind::loop)),
-        agent(b.agent("elements", warps_for(kBlockRows * plan.rule.tile_kv, kBytesPerThread * 8 / ir::bits_of(plan.dtype)),
-                      kElementRegisters)),
-        rows(b.rows("rows", kBlockRows)),
-        kv(b.trip_columns("kv", plan.rule.tile_kv)) {}
   void start(const ops::Ops& list) { ops::append(b.ops(agent, before), list); }
   void add(const ops::Ops& list, const std::string& role) { ops::append(b.ops(agent, section), ops::with_role(list, role)); }
   ir::TileId tile(const char* name, DType dtype) { return b.registers(name, rows, kv, dtype, agent); }
-  ir::Kernel finish(const std::string& name, const TileListPlan& plan, const Schedule& schedule) {
+  ir::TileId vector(const char* name) { return b.registers(name, rows, ir::kUnit, DType::f32, agent); }
+  ir::Kernel finish(const std::string& name, std::vector<ir::ItemFamily> items) {
     ir::Kernel kernel;
     kernel.name = name;
     kernel.program = b.take();
-    kernel.families = block_items(plan, schedule);
+    kernel.families = std::move(items);
     return kernel;
   }
 };
 
+// On block_items.
+ScoreProgram block_program(const TileListPlan& plan) {
+  ScoreProgram p;
+  p.before = p.b.section("before", ir::SectionKind::once);
+  p.section = p.b.section("block", ir::SectionKind::loop);
+  const int per_thread = kBytesPerThread * 8 / ir::bits_of(plan.dtype);
+  p.agent = p.b.agent("elements", warps_for(kBlockRows * plan.rule.tile_kv, per_thread), kElementRegisters);
+  p.rows = p.b.rows("rows", kBlockRows);
+  p.kv = p.b.trip_columns("kv", plan.rule.tile_kv);
+  return p;
+}
+
+// Keeps whole rows, on items of `rule.rows` rows.
+ScoreProgram row_program(const TileListPlan& plan, const RowRule& rule) {
+  ScoreProgram p;
+  p.section = p.b.section("rows", ir::SectionKind::once);
+  p.agent = p.b.agent("rows", rule.warps, rule.registers_per_thread);
+  p.rows = p.b.rows("rows", rule.rows);
+  p.kv = p.b.fixed("kv", static_cast<int>(kv_tile_count(plan)) * plan.rule.tile_kv, static_cast<int>(plan.kv_len));
+  return p;
+}
+
 // Score modifiers and the mask.
 ir::Kernel modify_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors, ir::TensorId to,
                          double factor) {
-  BlockProgram p(plan);
+  ScoreProgram p = block_program(plan);
   const ir::TileId in = p.tile("s_in", plan.dtype);
   const ir::TileId s = p.tile("s", DType::f32);
   const ir::TileId out = p.tile("s_out", plan.dtype);
@@ -162,11 +179,11 @@ ir::Kernel modify_kernel(const TileListPlan& plan, const Schedule& schedule, con
   if (factor != 1) p.add({ops::binary(Fn::multiply, s, factor, s)}, "modify");
   ops::append(p.b.ops(p.agent, p.section), ops::with_role(mask_ops(plan, tensors, mask, s), "mask"));
   p.add({ops::convert(s, out), ops::store(out, block(plan, to), CopyKind::plain)}, "store");
-  return p.finish("modify", plan, schedule);
+  return p.finish("modify", block_items(plan, schedule));
 }
 
 ir::Kernel multiply_kernel(const TileListPlan& plan, const Schedule& schedule, ir::TensorId x, ir::TensorId y, ir::TensorId to) {
-  BlockProgram p(plan);
+  ScoreProgram p = block_program(plan);
   const ir::TileId x_in = p.tile("x", plan.dtype);
   const ir::TileId y_in = p.tile("y", plan.dtype);
   const ir::TileId product = p.tile("product", DType::f32);
@@ -175,38 +192,11 @@ ir::Kernel multiply_kernel(const TileListPlan& plan, const Schedule& schedule, i
   p.add({ops::load(x_in, block(plan, x), CopyKind::plain), ops::load(y_in, block(plan, y), CopyKind::plain)}, "load");
   p.add({ops::convert(x_in, product), ops::convert(y_in, factor), ops::binary(Fn::multiply, product, factor, product)}, "ds");
   p.add({ops::convert(product, out), ops::store(out, block(plan, to), CopyKind::plain)}, "store");
-  return p.finish("multiply", plan, schedule);
+  return p.finish("multiply", block_items(plan, schedule));
 }
 
-// A kernel that keeps whole rows of scores.
-struct RowProgram {
-  ProgramBuilder b;
-  int section = 0;
-  int agent = 0;
-  int rows_at_once = 1;
-  ir::AxisId rows = ir::kUnit;
-  ir::AxisId kv = ir::kUnit;
-
-  RowProgram(const TileListPlan& plan, const RowRule& rule)
-      : section(b.section("rows", ir::SectionKind::once)),
-        agent(b.agent("rows", rule.warps, rule.registers_per_thread)),
-        rows_at_once(rule.rows),
-        rows(b.rows("rows", rule.rows)),
-        kv(b.fixed("kv", static_cast<int>(kv_tile_count(plan)) * plan.rule.tile_kv, static_cast<int>(plan.kv_len))) {}
-  void add(const ops::Ops& list, const std::string& role) { ops::append(b.ops(agent, section), ops::with_role(list, role)); }
-  ir::TileId tile(const char* name, DType dtype) { return b.registers(name, rows, kv, dtype, agent); }
-  ir::TileId vector(const char* name) { return b.registers(name, rows, ir::kUnit, DType::f32, agent); }
-  ir::Kernel finish(const std::string& name, const TileListPlan& plan) {
-    ir::Kernel kernel;
-    kernel.name = name;
-    kernel.program = b.take();
-    kernel.families = row_items(plan, RowsOf::queries, rows_at_once);
-    return kernel;
-  }
-};
-
 ir::Kernel softmax_kernel(const TileListPlan& plan, const RowRule& rule, ir::TensorId from, ir::TensorId to) {
-  RowProgram p(plan, rule);
+  ScoreProgram p = row_program(plan, rule);
   const ir::TileId in = p.tile("s_in", plan.dtype);
   const ir::TileId s = p.tile("s", DType::f32);
   const ir::TileId out = p.tile("p", plan.dtype);
@@ -218,13 +208,13 @@ ir::Kernel softmax_kernel(const TileListPlan& plan, const RowRule& rule, ir::Ten
         "softmax");
   p.add({ops::unary(Fn::reciprocal, l, l), ops::unary(Fn::finite_or_zero, l, l), ops::binary(Fn::multiply, s, l, s)}, "normalize");
   p.add({ops::convert(s, out), ops::store(out, rows_access(to, 0), CopyKind::plain)}, "store");
-  return p.finish("softmax", plan);
+  return p.finish("softmax", row_items(plan, RowsOf::queries, rule.rows));
 }
 
 // From P dP and P.
 ir::Kernel softmax_backward_kernel(const TileListPlan& plan, const RowRule& rule, ir::TensorId products, ir::TensorId weights,
                                    ir::TensorId to) {
-  RowProgram p(plan, rule);
+  ScoreProgram p = row_program(plan, rule);
   const ir::TileId product_in = p.tile("product_in", plan.dtype);
   const ir::TileId weight_in = p.tile("p_in", plan.dtype);
   const ir::TileId product = p.tile("product", DType::f32);
@@ -237,21 +227,21 @@ ir::Kernel softmax_backward_kernel(const TileListPlan& plan, const RowRule& rule
          ops::binary(Fn::multiply, weight, sum, weight), ops::binary(Fn::subtract, product, weight, product)},
         "ds");
   p.add({ops::convert(product, out), ops::store(out, rows_access(to, 0), CopyKind::plain)}, "store");
-  return p.finish("softmax_backward", plan);
+  return p.finish("softmax_backward", row_items(plan, RowsOf::queries, rule.rows));
 }
 
 // A byte an element.
 constexpr DType kBool = DType::f8;
 
 ir::Kernel masked_kernel(const TileListPlan& plan, const Schedule& schedule, ir::TensorId scores, ir::TensorId to) {
-  BlockProgram p(plan);
+  ScoreProgram p = block_program(plan);
   const ir::TileId in = p.tile("s_in", plan.dtype);
   const ir::TileId s = p.tile("s", DType::f32);
   const ir::TileId out = p.tile("masked", kBool);
   p.add({ops::load(in, block(plan, scores), CopyKind::plain), ops::convert(in, s)}, "load_s");
   p.add({ops::binary(Fn::equal, s, -std::numeric_limits<double>::infinity(), s), ops::convert(s, out)}, "mask");
   p.add({ops::store(out, block(plan, to), CopyKind::plain)}, "store");
-  return p.finish("masked", plan, schedule);
+  return p.finish("masked", block_items(plan, schedule));
 }
 
 // 0 for a row all of whose scores are masked, else 1. PyTorch's reductions along rows: a warp per row, 16 rows a CTA
@@ -259,7 +249,7 @@ ir::Kernel masked_kernel(const TileListPlan& plan, const Schedule& schedule, ir:
 ir::Kernel masked_rows_kernel(const TileListPlan& plan, ir::TensorId masked, ir::TensorId to) {
   RowRule rule;
   rule.rows = rule.warps = 16;
-  RowProgram p(plan, rule);
+  ScoreProgram p = row_program(plan, rule);
   const ir::TileId in = p.tile("masked", kBool);
   const ir::TileId wide = p.tile("wide", DType::f32);
   const ir::TileId kept = p.vector("kept");
@@ -267,28 +257,28 @@ ir::Kernel masked_rows_kernel(const TileListPlan& plan, ir::TensorId masked, ir:
   p.add({ops::reduce_row(Fn::minimum, wide, kept), ops::binary(Fn::multiply, kept, -1.0, kept), ops::binary(Fn::add, kept, 1.0, kept)},
         "mask");
   p.add({ops::store(kept, rows_access(to, 0), CopyKind::plain)}, "store");
-  return p.finish("masked_rows", plan);
+  return p.finish("masked_rows", row_items(plan, RowsOf::queries, rule.rows));
 }
 
 ir::Kernel clear_rows_kernel(const TileListPlan& plan, const Schedule& schedule, ir::TensorId weights, ir::TensorId kept, ir::TensorId to) {
-  BlockProgram p(plan);
+  ScoreProgram p = block_program(plan);
   const ir::TileId in = p.tile("p_in", plan.dtype);
   const ir::TileId wide = p.tile("p", DType::f32);
   const ir::TileId out = p.tile("p_out", plan.dtype);
-  const ir::TileId row = p.b.registers("kept", p.rows, ir::kUnit, DType::f32, p.agent);
+  const ir::TileId row = p.vector("kept");
   p.add({ops::load(row, rows_access(kept, 0), CopyKind::plain), ops::load(in, block(plan, weights), CopyKind::plain)}, "load");
   p.add({ops::convert(in, wide), ops::binary(Fn::multiply, wide, row, wide), ops::convert(wide, out)}, "mask");
   p.add({ops::store(out, block(plan, to), CopyKind::plain)}, "store");
-  return p.finish("clear_rows", plan, schedule);
+  return p.finish("clear_rows", block_items(plan, schedule));
 }
 
 ir::Kernel convert_blocks_kernel(const TileListPlan& plan, const Schedule& schedule, ir::TensorId from, ir::TensorId to, DType dtype) {
-  BlockProgram p(plan);
+  ScoreProgram p = block_program(plan);
   const ir::TileId in = p.tile("in", plan.dtype);
   const ir::TileId out = p.tile("out", dtype);
   p.add({ops::load(in, block(plan, from), CopyKind::plain), ops::convert(in, out), ops::store(out, block(plan, to), CopyKind::plain)},
         "store");
-  return p.finish("convert_weights", plan, schedule);
+  return p.finish("convert_weights", block_items(plan, schedule));
 }
 
 // A KV tile an item, which visits every row tile.

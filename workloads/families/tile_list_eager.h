@@ -4,9 +4,8 @@
 // token) order and P.
 //
 //   forward    copy_q copy_k copy_v  scores (scaled)  [modify]  softmax  output
-//   backward   grad_v grad_weights  multiply softmax_backward  grad_q grad_k  [sums over a group's heads]  scale_dq scale_dk  copy_dq
-//   copy_dk
-//              copy_dv
+//   backward   grad_v grad_weights  multiply softmax_backward  grad_q grad_k  [sums over a group's heads]  scale_dq scale_dk
+//              copy_dq copy_dk copy_dv
 //
 // dS = P dP - P rowsum(P dP): PyTorch multiplies P and dP in a kernel of its own (aten/src/ATen/native/cuda/SoftMax.cu), and scales dQ and
 // dK after their products (derivatives of baddbmm). Softmax takes `rows` of the schedule's first rule that admits the columns. Where the

@@ -174,64 +174,40 @@ ir::Program softmax_program(const TileListPlan& plan, const TileListTensors& ten
 
 }  // namespace
 
-ir::Program scores_by_values(const TileListPlan& plan, const Schedule& schedule, const ScoreProduct& product) {
-  ProgramBuilder b;
-  const int prologue = b.section("prologue", ir::SectionKind::once);
-  const int main = b.section("main", ir::SectionKind::loop);
-  const int epilogue = b.section("epilogue", ir::SectionKind::once);
-  const AgentSpec& spec = schedule.agents.front();
-  const int agent = b.agent(spec.name, spec.warps, spec.registers_per_thread);
-  const ir::AxisId rows = b.rows("rows", plan.rule.tile_q);
-  const ir::AxisId kv = b.trip_columns("kv", plan.rule.tile_kv);
-  const ir::AxisId dv = b.fixed("dv", product.padded, product.head_dim);
-  const ir::TileId p = b.smem("p", rows, kv, plan.dtype, plan.rule.stages);
-  const ir::TileId v = b.smem("v", kv, dv, plan.dtype, plan.rule.stages);
-  const ir::TileId o = accumulator(b, plan, "o", rows, dv, agent);
-  const ir::TileId out = b.registers("o_out", rows, dv, plan.dtype, agent);
-  const ir::TokenId full = b.token("full", 2);
-  const SlotGuard slots{plan, ir::is_async(plan.mma) ? b.token("empty") : ir::kNone};
-  ops::append(b.ops(agent, prologue), start_sum(plan, o));
-  ops::Ops& list = b.ops(agent, main);
-  ops::append(list, ops::with_role(slots.acquire(), "load_p"));
-  ops::append(list, ops::with_role({ops::load(p, block(plan, product.scores), schedule.copy, {full})}, "load_p"));
-  ops::append(list, ops::with_role({ops::load(v, keys(plan, product.values), schedule.copy, {full})}, "load_v"));
-  const int lag = plan.rule.stages - 1;
-  ops::append(list, ops::with_role({ops::await(full)}, product.role, lag));
-  ops::append(list, ops::with_role(add_to_sum(plan, ops::mma(p, v, o, plan.mma, false, true)), product.role, lag));
-  ops::append(list, ops::with_role(slots.release(o), product.role, lag));
-  ops::append(b.ops(agent, epilogue),
-              ops::with_role({ops::convert(o, out), ops::store(out, rows_access(product.out, 0), ir::CopyKind::plain)}, "store"));
-  return b.take();
-}
+namespace {
 
-ir::Program scores_by_rows(const TileListPlan& plan, const Schedule& schedule, const ScoreProduct& product) {
-  ProgramBuilder b;
+// Where a scores tile lies for the item and trip, which of its sides is the item's, and the other operand's rows.
+struct SummedSides {
+  ir::AxisId item;
+  ir::AxisId trip;
+  bool transposed;  // [trip x item]
+  ir::Access scores;
+  ir::Access values;
+};
+
+// An item adds up its trips' products.
+ir::Program summed_product(ProgramBuilder b, const TileListPlan& plan, const Schedule& schedule, const ScoreProduct& product,
+                           const SummedSides& sides) {
   const int prologue = b.section("prologue", ir::SectionKind::once);
   const int main = b.section("main", ir::SectionKind::loop);
   const int epilogue = b.section("epilogue", ir::SectionKind::once);
   const AgentSpec& spec = schedule.agents.front();
   const int agent = b.agent(spec.name, spec.warps, spec.registers_per_thread);
-  const ir::AxisId keys = b.rows("keys", plan.rule.tile_kv);
-  const ir::AxisId queries = b.trip_columns("queries", plan.rule.tile_q);
   const ir::AxisId d = b.fixed("d", product.padded, product.head_dim);
-  const ir::TileId p = b.smem("p", queries, keys, plan.dtype, plan.rule.stages);
-  const ir::TileId rows = b.smem("rows", queries, d, plan.dtype, plan.rule.stages);
-  const ir::TileId sum = accumulator(b, plan, "sum", keys, d, agent);
-  const ir::TileId out = b.registers("out", keys, d, plan.dtype, agent);
+  const ir::TileId p =
+      b.smem("p", sides.transposed ? sides.trip : sides.item, sides.transposed ? sides.item : sides.trip, plan.dtype, plan.rule.stages);
+  const ir::TileId values = b.smem("values", sides.trip, d, plan.dtype, plan.rule.stages);
+  const ir::TileId sum = accumulator(b, plan, "sum", sides.item, d, agent);
+  const ir::TileId out = b.registers("out", sides.item, d, plan.dtype, agent);
   const ir::TokenId full = b.token("full", 2);
   const SlotGuard slots{plan, ir::is_async(plan.mma) ? b.token("empty") : ir::kNone};
-  ir::Access column = rows_access(product.scores, 0);  // of blocks: the item's KV tile
-  column.slab_multiplier = static_cast<int>(kv_tile_count(plan));
-  column.add_split = true;
-  column.row_from = ir::RowFrom::trip;
-  const ir::Access visited{product.values, 1, 1, false, false, ir::RowFrom::trip, 0};
   ops::append(b.ops(agent, prologue), start_sum(plan, sum));
   ops::Ops& list = b.ops(agent, main);
   ops::append(list, ops::with_role(slots.acquire(), "load_p"));
-  ops::append(list, ops::with_role({ops::load(p, column, schedule.copy, {full})}, "load_p"));
-  ops::append(list, ops::with_role({ops::load(rows, visited, schedule.copy, {full})}, "load_rows"));
-  ir::Op mma = ops::mma(p, rows, sum, plan.mma, false, true);
-  mma.a_transposed = true;
+  ops::append(list, ops::with_role({ops::load(p, sides.scores, schedule.copy, {full})}, "load_p"));
+  ops::append(list, ops::with_role({ops::load(values, sides.values, schedule.copy, {full})}, "load_v"));
+  ir::Op mma = ops::mma(p, values, sum, plan.mma, false, true);
+  mma.a_transposed = sides.transposed;
   const int lag = plan.rule.stages - 1;
   ops::append(list, ops::with_role({ops::await(full)}, product.role, lag));
   ops::append(list, ops::with_role(add_to_sum(plan, mma), product.role, lag));
@@ -239,6 +215,27 @@ ir::Program scores_by_rows(const TileListPlan& plan, const Schedule& schedule, c
   ops::append(b.ops(agent, epilogue),
               ops::with_role({ops::convert(sum, out), ops::store(out, rows_access(product.out, 0), ir::CopyKind::plain)}, "store"));
   return b.take();
+}
+
+}  // namespace
+
+ir::Program scores_by_values(const TileListPlan& plan, const Schedule& schedule, const ScoreProduct& product) {
+  ProgramBuilder b;
+  const ir::AxisId rows = b.rows("rows", plan.rule.tile_q);
+  const ir::AxisId kv = b.trip_columns("kv", plan.rule.tile_kv);
+  return summed_product(std::move(b), plan, schedule, product, {rows, kv, false, block(plan, product.scores), keys(plan, product.values)});
+}
+
+ir::Program scores_by_rows(const TileListPlan& plan, const Schedule& schedule, const ScoreProduct& product) {
+  ProgramBuilder b;
+  const ir::AxisId kv = b.rows("kv", plan.rule.tile_kv);
+  const ir::AxisId rows = b.trip_columns("rows", plan.rule.tile_q);
+  ir::Access column = block(plan, product.scores);  // of blocks: the item's KV tile
+  column.add_trip = false;
+  column.add_split = true;
+  column.row_from = ir::RowFrom::trip;
+  const ir::Access visited{product.values, 1, 1, false, false, ir::RowFrom::trip, 0};
+  return summed_product(std::move(b), plan, schedule, product, {kv, rows, true, column, visited});
 }
 
 std::vector<ir::Kernel> unfused_kernels(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
