@@ -41,8 +41,9 @@ void read_neighbourhood(CsvReader& reader, MeasuredRow& row, const Extents& layo
   double density = 1;
   for (std::size_t a = 0; a < layout.size(); ++a) density *= static_cast<double>(window[a]) / static_cast<double>(layout[a]);
   row.density = density;
-  if (!reader.text("q_tile").empty())
-    row.masked = tests_scores(layout, window, stride, extents(reader, "q_tile", layout.size()), extents(reader, "kv_tile", layout.size()));
+  if (reader.text("q_tile").empty()) return;
+  row.tiles = TilePair{extents(reader, "q_tile", layout.size()), extents(reader, "kv_tile", layout.size())};
+  row.masked = tests_scores(layout, window, stride, row.tiles->q, row.tiles->kv);
 }
 
 // The kernel that a call is about, beside those that prepare and finish.

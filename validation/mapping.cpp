@@ -3,6 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "workloads/catalog.h"
+
 namespace attnsim {
 
 namespace {
@@ -56,6 +60,10 @@ Conditions behind(const Conditions& first, const Conditions& second) {
   conditions.host_us = 0;
   conditions.chained = true;
   return conditions;
+}
+
+bool works_on_boxes(const Schedule& schedule) {
+  return std::any_of(schedule.tiles.begin(), schedule.tiles.end(), [](const TileRule& rule) { return !rule.q_boxes.empty(); });
 }
 
 std::string text_of(const ParamValue& value) {
@@ -122,6 +130,10 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
 
   const auto harness = catalog.harness(row.harness.empty() ? found.entry->harness : row.harness);
   mapped.schedule = catalog.schedule(found.entry->schedule);
+  if (row.tiles && works_on_boxes(*mapped.schedule)) {
+    mapped.tiles = row.tiles;
+    mapped.schedule = std::make_shared<const Schedule>(parse_schedule(with_boxes(mapped.schedule->name, *row.tiles, row.head_dim_qk)));
+  }
   MeasuredRow visited = row;
   if (found.entry->ignores_window && row.window > 0) {
     visited.window = 0;
@@ -180,6 +192,7 @@ std::string MappedRow::key() const {
   text += "|" + std::string(ir::name_of(problem.dtype)) + "|" + std::string(name_of(problem.pass));
   for (const auto& [name, times] : timed) text += fmt::format("|{} {}", times, name);
   for (const auto& [name, value] : problem.params) text += "|" + name + "=" + text_of(value);
+  if (tiles) text += fmt::format("|tiles {} {}", fmt::join(tiles->q, "x"), fmt::join(tiles->kv, "x"));
   return text;
 }
 

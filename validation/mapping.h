@@ -33,6 +33,7 @@ struct MappedRow {
   std::shared_ptr<const Chip> chip;          // nullptr: no chip file describes the device
   std::shared_ptr<const Schedule> schedule;  // nullptr: unmapped
   std::shared_ptr<const Schedule> backward;  // of the backward pass, where the row times it behind the forward pass; else nullptr
+  std::optional<TilePair> tiles;             // of the row, where the schedule works on boxes and got them
   const Variant* variant = nullptr;
   Problem problem;
   Conditions conditions;

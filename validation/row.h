@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "workloads/tile_shapes.h"
+
 namespace attnsim {
 
 enum class MaskKind { full, causal, causal_window, other };
@@ -33,6 +35,7 @@ struct MeasuredRow {
   std::string variant;                        // "": as mask and operator say
   std::map<std::string, std::string> params;  // of that variant
   std::optional<bool> masked;                 // neighbourhoods: whether the kernel tests its scores
+  std::optional<TilePair> tiles;              // neighbourhoods: of the kernel that was timed
   bool v_in_k = false;                        // absorbed MLA: V is a part of K's tensor
   double locked_clock_mhz = 0;                // 0: not locked
   std::string harness;                        // "": as the kernel map says

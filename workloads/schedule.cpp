@@ -220,6 +220,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.pack_gqa = reader.boolean("pack_gqa", false);
   s.pack_gqa_decode_only = reader.boolean("pack_gqa_decode_only", false);
   s.o_in_memory = reader.boolean("o_in_memory", false);
+  s.o_pieces = small(reader, "o_pieces", 1, 16, 1);
   s.q_in_registers = reader.boolean("q_in_registers", false);
   s.ping_pong = reader.boolean("ping_pong", false);
   s.holds_factors = reader.boolean("holds_factors", false);

@@ -158,7 +158,8 @@ struct Schedule {
   std::vector<TileRule> tiles;
   bool pack_gqa = false;              // rows = tokens x group
   bool pack_gqa_decode_only = false;  // FA2: only when q_len = 1 and no window
-  bool o_in_memory = false;           // O is loaded and stored for every KV tile (more columns than accumulators)
+  bool o_in_memory = false;           // O is loaded and stored for every KV tile that has fewer keys than O columns
+  int o_pieces = 1;                   // in which tile_kv columns of an O in memory are read back, one after the other
   bool q_in_registers = false;        // Q is read once, not from SMEM for every trip
   bool ping_pong = false;             // order tokens: consumers take turns at issuing QK^T
   int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk

@@ -81,6 +81,29 @@ TEST_CASE("rows of the profiler are single kernels of a call") {
   CHECK(permuted.key() != map_row(rows[2], maps, catalog).key());
 }
 
+TEST_CASE("a profiled neighbourhood runs with the tiles of its row") {
+  Catalog catalog;
+  const KernelMaps maps = KernelMaps::load();
+  const std::string call = ",fp16,1,24,128,30x48x80,18x24x24,1x1x1,1x1x1,False,";
+  const std::vector<MeasuredRow> rows = rows_of("a,A100" + call + "cutlass-fna,4x4x4,4x4x4,fwd,FnaForward,1,900,s\n" +  //
+                                                "b,A100" + call + "cutlass-fna,2x4x4,2x8x8,fwd,FnaForward,1,800,s\n" +  //
+                                                "c,H200" + call + "hopper-fna,2x8x8,2x8x8,fwd,FnaForward,1,90,s\n");
+  std::vector<MappedRow> mapped;
+  for (const MeasuredRow& row : rows) {
+    mapped.push_back(map_row(row, maps, catalog));
+    REQUIRE(mapped.back().unmapped == "");
+    const std::vector<TileRule>& tiles = mapped.back().schedule->tiles;
+    REQUIRE(tiles.size() == 1);
+    CHECK(std::vector<std::int64_t>(tiles[0].q_boxes[2].begin(), tiles[0].q_boxes[2].end()) == row.tiles->q);
+    CHECK(std::vector<std::int64_t>(tiles[0].kv_boxes[2].begin(), tiles[0].kv_boxes[2].end()) == row.tiles->kv);
+  }
+  CHECK(mapped[0].schedule->name == "natten-fna-sm80");
+  CHECK(mapped[1].schedule->tiles[0].tile_q == 32);  // 2 x 4 x 4 queries
+  CHECK(mapped[1].schedule->tiles[0].tile_kv == 128);
+  CHECK(mapped[2].chip->name == "h200");
+  CHECK(mapped[0].key() != mapped[1].key());
+}
+
 TEST_CASE("a timed kernel is its own time without the others, and one that is not there is named") {
   Catalog catalog;
   const std::vector<MeasuredRow> rows = rows_of("c,H100,fp16,1,1,128,2048,256,256,1,False,hopper-fna,128,128,fwd,FnaForward,1,60,s\n");

@@ -97,7 +97,7 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
     t.block_table = builder.tensor({"block_table", plan.batch, std::max<std::int64_t>(pages, plan.pages_per_tile(schedule.page_tokens)), 1,
                                     ir::DType::i32, ir::TensorRole::input});
   }
-  if (schedule.o_in_memory) t.o_accumulator = make.queries("o_accumulator", plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate);
+  if (plan.o_in_memory) t.o_accumulator = make.queries("o_accumulator", plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate);
   if (plan.splits > 1) {
     const std::int64_t slabs = plan.slabs * plan.splits;
     t.o_partial = builder.tensor({"o_partial", slabs, plan.rows, plan.head_dim_v, ir::DType::f32, ir::TensorRole::intermediate});

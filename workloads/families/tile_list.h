@@ -74,6 +74,7 @@ struct TileListPlan {
   bool last_cta = false;       // the last CTA of a row tile combines
   bool owner = false;          // stream-K: the CTA that owns a row tile's first KV tile combines
   std::int64_t ctas = 0;       // stream-K: shares of the line of KV tiles
+  bool o_in_memory = false;    // between KV tiles: a KV tile has fewer keys than O columns
   bool k_is_q = false;         // one tensor
   bool v_in_k = false;         // V's columns are the first ones of K: one tensor
   int search_round_trips = 0;  // dependent reads per item of the search for it over the batch entries, on average

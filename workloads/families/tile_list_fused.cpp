@@ -55,6 +55,7 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
     t.k_wide = b.registers("k_wide" + suffix, kv, d, plan.dtype, agent);
     t.v_wide = b.registers("v_wide" + suffix, kv, dv, plan.dtype, agent);
   }
+  if (o_round_trips(c) > 1) t.o_piece = b.registers("o_piece" + suffix, ir::kUnit, ir::kUnit, ir::DType::f32, agent);
   t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
   const ir::DType weights = plan.mma == ir::MmaKind::lanes ? ir::DType::f32 : plan.dtype;
   t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, weights) : b.registers("p" + suffix, rows, kv, weights, agent);
@@ -140,6 +141,11 @@ ir::TileId pages_tile(ProgramBuilder& b, const FusedContext& c, int agent) {
   if (c.schedule.trip_global_round_trips == 0) return ir::kNone;
   const int entries = c.plan.pages_per_tile(c.schedule.page_tokens);
   return b.registers("pages", b.fixed("page", entries, entries), ir::kUnit, ir::DType::i32, agent);
+}
+
+int o_round_trips(const FusedContext& c) {
+  if (!c.plan.o_in_memory) return 0;
+  return c.schedule.o_pieces * ((c.plan.padded_v + c.plan.rule.tile_kv - 1) / c.plan.rule.tile_kv);
 }
 
 ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips) {

@@ -18,7 +18,8 @@ struct ComputeTiles {
   ir::TileId s = ir::kNone;
   ir::TileId p = ir::kNone;
   ir::TileId o = ir::kNone;
-  std::vector<ir::TileId> mask;  // one per instruction of the plan's mask code
+  ir::TileId o_piece = ir::kNone;  // of an O in memory that is read in several
+  std::vector<ir::TileId> mask;    // one per instruction of the plan's mask code
   ScoreTiles score;
   ir::TileId m = ir::kNone;
   ir::TileId m_new = ir::kNone;
@@ -124,6 +125,8 @@ struct PlacedRole {
 [[nodiscard]] ops::Ops box_ops(ProgramBuilder& b, const FusedContext& c, int agent);
 [[nodiscard]] ir::TileId pages_tile(ProgramBuilder& b, const FusedContext& c, int agent);
 // Dependent reads before the first load: scheduler, lengths, block table.
+// Dependent reads of a trip's O where it lies in memory, else 0.
+[[nodiscard]] int o_round_trips(const FusedContext& c);
 [[nodiscard]] ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips);
 // O and log-sum-exp of computing agent `index` to memory, or to its place among the splits; columns of O from `column` on, and the
 // log-sum-exp only with those from 0 on.

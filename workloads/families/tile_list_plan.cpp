@@ -431,6 +431,7 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   if (plan.padded_qk % rule.k_pieces != 0 || plan.padded_v % rule.v_pieces != 0)
     illegal("/shape/head_dim_qk", std::to_string(plan.head_dim_qk),
             fmt::format("is padded to columns that {} does not load in equal pieces", schedule.name));
+  plan.o_in_memory = schedule.o_in_memory && plan.head_dim_v > rule.tile_kv;
   plan.mma_pv = plan.mma;
   if (plan.mma == ir::MmaKind::wgmma_ss && !rule.p_in_smem) plan.mma_pv = ir::MmaKind::wgmma_rs;
   for (const BatchGroup& group : plan.groups) {

@@ -94,8 +94,11 @@ ops::Ops softmax_role(const FusedContext& c, std::size_t index) {
 ops::Ops rescale_role(const FusedContext& c, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
-  if (c.schedule.o_in_memory) {
-    list.push_back(ops::when(When::not_first_trip, ops::load(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain)));
+  if (c.plan.o_in_memory) {
+    const ir::Access accumulator = rows_access(c.tensors.o_accumulator, 0);
+    list.push_back(ops::when(When::not_first_trip, ops::load(t.o, accumulator, ir::CopyKind::plain)));
+    for (int i = 1; i < o_round_trips(c); ++i)
+      list.push_back(ops::when(When::not_first_trip, ops::load(t.o_piece, accumulator, ir::CopyKind::plain)));
   }
   list.push_back(ops::when(When::not_first_trip, ops::binary(Fn::multiply, t.o, t.alpha, t.o)));
   return list;
@@ -106,7 +109,7 @@ ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index
   ops::Ops list;
   if (!placed(spec, "await_v") && !c.plan.v_is_view()) list.push_back(ops::await(c.tokens.v_full));
   list.push_back(shared(c, ops::mma(t.p, widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide), t.o, c.plan.mma_pv, false, true)));
-  if (c.schedule.o_in_memory) {
+  if (c.plan.o_in_memory) {
     list.push_back(ops::store(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain));
   }
   return list;
