@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "validation/file_formats.h"
 #include "validation/mapping.h"
@@ -118,4 +120,38 @@ TEST_CASE("a timed kernel is its own time without the others, and one that is no
   CHECK(attention + rest == Approx(sum));
   CHECK(simulated_us(request, {{"attention", 3}}) == Approx(3 * attention));
   CHECK_THROWS_WITH(simulated_us(request, {{"atention", 1}}), Contains("atention"));
+}
+
+TEST_CASE("simulated kernels carry the speedups of whole models that the GNA paper measured, where its table is at hand") {
+  const std::filesystem::path path = default_measurements() / "nattensim_published_bounds.csv";
+  if (!std::filesystem::exists(path)) return;
+  const CsvTable table = read_csv(path);
+  CsvReader reader(table);
+  Catalog catalog;
+  const KernelMaps maps = KernelMaps::load();
+  const auto kernel_us = [&](const std::string& heads, const std::string& layout, const std::string& rest) {
+    const MeasuredRow row = rows_of("p,B200,fp16,1," + heads + ",128," + layout + "," + rest + ",1,1,s\n").front();
+    const MappedRow mapped = map_row(row, maps, catalog);
+    REQUIRE(mapped.unmapped == "");
+    return simulated_us(mapped.request(row, EngineKind::fast), mapped.timed);
+  };
+  double worst = 0, paper_worst = 0;
+  for (const CsvRecord& record : table.records) {
+    reader.select(record);
+    const std::string heads = reader.text("model") == "Cosmos-7B" ? "32" : "24";
+    const std::string window = reader.text("window") + "," + reader.text("stride") + ",1x1x1,False,blackwell-fna,";
+    const double sparse =
+        kernel_us(heads, reader.text("layout"), window + reader.text("q_tile") + "," + reader.text("kv_tile") + ",fwd,FnaForward");
+    const double dense = kernel_us(heads, reader.text("layout"), ",,,False,blackwell-fmha,,,fwd,FmhaForward");
+    // Attention is `share` of a run, the first steps keep it dense.
+    const double share = reader.positive("sa_share");
+    const double kept = reader.non_negative("sa_steps") / reader.positive("total_steps");
+    const double speedup = 1 / (1 - share + share * (kept + (1 - kept) * sparse / dense));
+    const double measured = reader.positive("paper_speedup_actual");
+    CAPTURE(record.line, speedup, measured);
+    CHECK(std::abs(speedup / measured - 1) < 0.08);
+    worst = std::max(worst, std::abs(speedup / measured - 1));
+    paper_worst = std::max(paper_worst, std::abs(reader.positive("paper_speedup_sim") / measured - 1));
+  }
+  CHECK(worst < paper_worst);  // the paper's own simulator counts tiles
 }
