@@ -2,7 +2,6 @@
 #include "sim/engine/fast.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "sim/engine/chip_share.h"
@@ -15,7 +14,7 @@ namespace {
 // Loop trips of a part up to which it is played step by step; above, classes of items are distributed, whose hits in L2 come from a
 // closed form. Where L2 is small that form is far off, and more is played.
 constexpr double kPlayedTrips = 3000;
-constexpr double kPlayedTripsSmallL2 = 10000;
+constexpr double kPlayedTripsSmallL2 = 20000;
 // Trips of a part that are aimed at.
 constexpr double kTripsPerPart = 600;
 // SMs that a part keeps, more of them where L2 is small, and L2 that it has below those: waves and sharing stay alike.
@@ -24,8 +23,9 @@ constexpr int kLeastSmsSmallL2 = 16;
 constexpr double kLeastL2Bytes = 1024.0 * 1024;
 // By how much the part's slabs may be off its part of the chip; not at all where L2 is small.
 constexpr double kSlabsOff = 0.0025;
-// L2 is small below so much of what the SMEM of all resident CTAs holds.
-constexpr double kRoomForSmem = 1.3;
+// L2 is small below so much of what resident CTAs hold of tiles: SMEM, or a part of their registers.
+constexpr double kRoomForTiles = 1.02;
+constexpr double kOfRegisters = 0.5;
 
 // Loop trips of all items, and what is around the loops of each as one, of an item without work as a quarter. A loop over peers
 // behind the main loop runs in one item of each group only.
@@ -157,8 +157,10 @@ bool hides_hbm(const MachineResult& played, const MachineConfig& whole) {
 }  // namespace
 
 bool has_room_in_l2(const ir::Kernel& kernel, const Chip& chip) {
-  const double held = static_cast<double>(kernel.program.smem_bytes()) * chip.sm.count * ctas_per_sm(kernel, chip);
-  return static_cast<double>(chip.l2_effective().count()) >= kRoomForSmem * held;
+  double register_bytes = 0;
+  for (const ir::Agent& agent : kernel.program.agents) register_bytes += 4.0 * 32 * agent.warps * agent.registers_per_thread;
+  const double held = std::max(static_cast<double>(kernel.program.smem_bytes()), kOfRegisters * register_bytes);
+  return static_cast<double>(chip.l2_effective().count()) >= kRoomForTiles * held * chip.sm.count * ctas_per_sm(kernel, chip);
 }
 
 ChipPart part_of_chip(const ir::Pipeline& pipeline, const Chip& chip) {

@@ -34,10 +34,20 @@ TEST_CASE("a grid of many equal slabs is played on a part of the chip, one that 
   // 64 slabs of 100 trips each: long, so as few of the SMs as a part must keep, 16 of 64.
   CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip).sms == 16);
   CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 1, 64)), chip).sms == 64);    // short as it is
-  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 61)), chip).sms == 21);  // 20 slabs: 61 / 64 of 21 to 0.1 %
-  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 7)), chip).sms == 64);
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 61)), chip).sms == 64);  // a prime number of slabs
+  chip.sm.count = 61;
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip).sms == 61);
+}
+
+TEST_CASE("where L2 is large a part is smaller, and its slabs may be a little off") {
+  Chip chip = chip_of_64();
   chip.l2.capacity_mib = 64;
-  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip).sms == 8);  // whose L2 is large
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip).sms == 8);
+  const ir::Pipeline pipeline = pipeline_of(kernel_of({{exp_of(0)}}, 100, 61));
+  CHECK(part_of_chip(pipeline, chip).sms == 21);  // for 20 slabs: 61 / 64 of 21 to 0.1 %
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 1000, 7)), chip).sms == 64);
+  const Simulation fast = simulate(pipeline, chip, {}, {.kind = EngineKind::fast});
+  CHECK(fast.kernels.front().time_us == Approx(100 * kExpCycles / 1000).epsilon(2e-3));
 }
 
 TEST_CASE("a part of the chip takes as long as the whole") {
