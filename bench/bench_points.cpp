@@ -20,6 +20,7 @@
 #include "bench/point_list.h"
 #include "sim/bounds/bounds.h"
 #include "sim/core/error.h"
+#include "sim/core/heap.h"
 #include "sim/predict/identity.h"
 #include "sim/predict/standing.h"
 #include "workloads/lower.h"
@@ -208,6 +209,7 @@ Options parse(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    keep_freed_memory();
     const Options options = parse(argc, argv);
     const std::vector<bench::Point> points = bench::read_points(options.list);
     (void)accuracy_table();

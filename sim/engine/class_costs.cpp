@@ -244,7 +244,7 @@ ItemCost ClassCosts::estimate(const ItemClass& c) {
 
 int ClassCosts::offsets() const {
   const bool shares = kernel_.program.agents.size() > 1 || slice_.ctas_per_sm > 1;
-  return shares && slice_.ctas_per_sm < kManySlots ? kStartOffsets : 1;
+  return shares && slice_.ctas_per_sm < kManySlots ? kStartOffsets / 2 : 1;
 }
 
 // The mean over start offsets where agents or CTAs share the SM.
@@ -255,7 +255,7 @@ const ItemCost& ClassCosts::played(const ItemClass& c) {
   double low = std::numeric_limits<double>::infinity();
   double high = 0;
   std::optional<double> alone_ticks;
-  for (slice_.start_offset = 0; slice_.start_offset < offsets(); ++slice_.start_offset) {
+  for (slice_.start_offset = 0; slice_.start_offset < kStartOffsets; slice_.start_offset += kStartOffsets / offsets()) {
     const ItemCost cost = play_offset(c, alone_ticks);
     low = std::min(low, cost.shared_ticks);
     high = std::max(high, cost.shared_ticks);
@@ -303,7 +303,7 @@ const ItemCost& ClassCosts::slope(const ItemClass& c, std::int64_t ItemClass::*a
   const double per_trip = 1.0 / static_cast<double>(kSlopeTo - kSlopeFrom) / offsets();
   ItemCost sum;
   std::optional<double> alone_ticks;
-  for (slice_.start_offset = 0; slice_.start_offset < offsets(); ++slice_.start_offset) {
+  for (slice_.start_offset = 0; slice_.start_offset < kStartOffsets; slice_.start_offset += kStartOffsets / offsets()) {
     const MachineResult shorter = play_items(from, slots, slots);
     const MachineResult longer = play_items(to, slots, slots);
     ItemCost cost;

@@ -2,7 +2,6 @@
 #include "sim/engine/fast.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "sim/engine/chip_share.h"
@@ -12,11 +11,21 @@ namespace attnsim {
 
 namespace {
 
-// Loop trips of a part up to which it is played step by step; above, classes of items are distributed.
-constexpr double kPlayedTrips = 10000;
-// Trips per part that are aimed at, and SMs that a part keeps, so that waves and the sharing of L2 stay alike.
-constexpr double kTripsPerPart = 800;
-constexpr int kLeastSms = 16;
+// Loop trips of a part up to which it is played step by step; above, classes of items are distributed, whose hits in L2 come from a
+// closed form. Where L2 is small that form is far off, and more is played.
+constexpr double kPlayedTrips = 3000;
+constexpr double kPlayedTripsSmallL2 = 20000;
+// Trips of a part that are aimed at.
+constexpr double kTripsPerPart = 600;
+// SMs that a part keeps, more of them where L2 is small, and L2 that it has below those: waves and sharing stay alike.
+constexpr int kLeastSms = 8;
+constexpr int kLeastSmsSmallL2 = 16;
+constexpr double kLeastL2Bytes = 1024.0 * 1024;
+// By how much the part's slabs may be off its part of the chip; not at all where L2 is small.
+constexpr double kSlabsOff = 0.0025;
+// L2 is small below so much of what resident CTAs hold of tiles: SMEM, or a part of their registers.
+constexpr double kRoomForTiles = 1.02;
+constexpr double kOfRegisters = 0.5;
 
 // Loop trips of all items, and what is around the loops of each as one, of an item without work as a quarter. A loop over peers
 // behind the main loop runs in one item of each group only.
@@ -42,11 +51,16 @@ double trips_of(const ir::Kernel& kernel) {
 // A tensor that all slabs share counts for nothing in L2 and HBM below this part of L2: lengths, block tables.
 constexpr double kNegligibleInL2 = 0.01;
 
+std::int64_t slabs_of_part(std::int64_t slabs, const ChipPart& part) {
+  return std::llround(static_cast<double>(slabs) / part.times);
+}
+
 // Ways in which a part visits its slabs in turn: as many of each as the whole has, or all ways with fewer slabs each; 0: neither.
-std::int64_t ways_of_part(std::int64_t ways, std::int64_t slabs, int parts) {
+std::int64_t ways_of_part(std::int64_t ways, std::int64_t slabs, const ChipPart& part) {
   if (ways <= 1) return 1;
-  if (ways % parts == 0) return ways / parts;
-  return slabs / parts % ways == 0 ? ways : 0;
+  const auto fewer = static_cast<double>(ways) / part.times;
+  if (fewer == std::floor(fewer)) return static_cast<std::int64_t>(fewer);
+  return slabs_of_part(slabs, part) % ways == 0 ? ways : 0;
 }
 
 // What a group of slabs walks in its loops (K and V) stays in L2 while its items share it. A part has only 1/n of L2: it must hold some
@@ -54,8 +68,8 @@ std::int64_t ways_of_part(std::int64_t ways, std::int64_t slabs, int parts) {
 constexpr double kGroupsInFlight = 2;
 constexpr double kRoomInL2 = 0.5;
 
-bool keeps_sharing(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, const Chip& chip, int parts) {
-  const double slots = static_cast<double>(chip.sm.count) * ctas_per_sm(kernel, chip) / parts;
+bool keeps_sharing(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, const Chip& chip, const ChipPart& part) {
+  const double slots = static_cast<double>(part.sms) * ctas_per_sm(kernel, chip);
   for (const ir::ItemFamily& family : kernel.families) {
     double walked = 0;
     double group_items = 1;
@@ -70,14 +84,15 @@ bool keeps_sharing(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tens
       }
     }
     const bool one_item = family.tiles.size() == 1 && group_items == 1;  // nothing is shared
-    if (!one_item && kGroupsInFlight * group_items > slots && walked > kRoomInL2 * static_cast<double>(chip.l2_effective().count()) / parts)
+    if (!one_item && kGroupsInFlight * group_items > slots &&
+        walked > kRoomInL2 * static_cast<double>(chip.l2_effective().count()) / part.times)
       return false;
   }
   return true;
 }
 
 // A section of slabs is what L2 holds at a time, and a part has 1/n of L2: it keeps whole groups of slabs that share K and V.
-std::int64_t section_of_part(const ir::Kernel& kernel, int parts) {
+std::int64_t section_of_part(const ir::Kernel& kernel, const ChipPart& part) {
   if (kernel.grid.section_slabs <= 0) return 0;
   std::int64_t group = 1;
   for (const ir::Agent& agent : kernel.program.agents) {
@@ -88,17 +103,17 @@ std::int64_t section_of_part(const ir::Kernel& kernel, int parts) {
       }
     }
   }
-  return std::max<std::int64_t>(1, kernel.grid.section_slabs / parts / group) * group;
+  const auto slabs = static_cast<std::int64_t>(static_cast<double>(kernel.grid.section_slabs) / part.times);
+  return std::max<std::int64_t>(1, slabs / group) * group;
 }
 
 // A part keeps whole groups of the slabs that share a tensor's rows, and the grid's order.
-bool divides(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, const Chip& chip, int parts) {
-  if (kernel.grid.policy == ir::GridPolicy::lists || !keeps_sharing(kernel, tensors, chip, parts)) return false;
+bool divides(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, const Chip& chip, const ChipPart& part) {
+  if (kernel.grid.policy == ir::GridPolicy::lists || !keeps_sharing(kernel, tensors, chip, part)) return false;
   const auto l2_bytes = static_cast<double>(chip.l2_effective().count());
   for (const ir::ItemFamily& family : kernel.families) {
-    if (family.slab_count % parts != 0) return false;
-    const std::int64_t slabs = family.slab_count / parts;
-    if (ways_of_part(kernel.grid.interleave, family.slab_count, parts) == 0) return false;
+    const std::int64_t slabs = slabs_of_part(family.slab_count, part);
+    if (ways_of_part(kernel.grid.interleave, family.slab_count, part) == 0) return false;
     for (const ir::Agent& agent : kernel.program.agents) {
       for (const auto& section : agent.sections) {
         for (const ir::Op& op : section) {
@@ -113,6 +128,25 @@ bool divides(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, c
   return true;
 }
 
+// Whether whole slabs come to what the part's SMs have to do, in as many waves of CTAs as on the chip.
+bool has_its_slabs(const ir::Kernel& kernel, const Chip& chip, int ctas, const ChipPart& part, double tolerance) {
+  if (kernel.grid.cluster > 1 && (chip.sm.count % part.sms != 0 || chip.sm.gpcs % (chip.sm.count / part.sms) != 0)) return false;
+  std::int64_t items = 0;
+  std::int64_t part_items = 0;
+  for (const ir::ItemFamily& family : kernel.families) {
+    const std::int64_t slabs = slabs_of_part(family.slab_count, part);
+    const double off = static_cast<double>(slabs) * part.times / static_cast<double>(family.slab_count) - 1;
+    if (slabs < 1 || std::abs(off) > tolerance) return false;
+    items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    part_items += slabs * static_cast<std::int64_t>(family.tiles.size());
+  }
+  const auto waves = [ctas](std::int64_t n, int sms) {
+    const std::int64_t slots = static_cast<std::int64_t>(sms) * ctas;
+    return (n + slots - 1) / slots;
+  };
+  return waves(items, chip.sm.count) == waves(part_items, part.sms);
+}
+
 // HBM may take this part of a kernel's time before its speed in cycles counts: then the clock changes the time of a cycle alone.
 constexpr double kHiddenHbm = 0.25;
 
@@ -122,35 +156,48 @@ bool hides_hbm(const MachineResult& played, const MachineConfig& whole) {
 
 }  // namespace
 
-int equal_parts(const ir::Pipeline& pipeline, const Chip& chip) {
-  constexpr std::array kParts{1, 2, 3, 4, 6, 8, 9, 12, 16};
-  std::vector<std::pair<const ir::Kernel*, double>> kernels;  // and their trips
-  for (const ir::Node& node : pipeline.nodes()) {
-    if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) kernels.emplace_back(kernel, trips_of(*kernel));
-  }
-  int best = 1;
-  for (const int parts : kParts) {
-    if (chip.sm.count % parts != 0 || chip.sm.count / parts < kLeastSms) continue;
-    double most = 0;
-    bool legal = true;
-    for (const auto& [kernel, trips] : kernels) {
-      legal = legal && (parts == 1 || divides(*kernel, pipeline.tensors(), chip, parts));
-      most = std::max(most, trips / parts);
-    }
-    if (!legal) continue;
-    best = parts;
-    if (most <= kTripsPerPart) break;
-  }
-  return best;
+bool has_room_in_l2(const ir::Kernel& kernel, const Chip& chip) {
+  double register_bytes = 0;
+  for (const ir::Agent& agent : kernel.program.agents) register_bytes += 4.0 * 32 * agent.warps * agent.registers_per_thread;
+  const double held = std::max(static_cast<double>(kernel.program.smem_bytes()), kOfRegisters * register_bytes);
+  return static_cast<double>(chip.l2_effective().count()) >= kRoomForTiles * held * chip.sm.count * ctas_per_sm(kernel, chip);
 }
 
-bool plays_steps(const ir::Kernel& kernel, int parts) {
-  return trips_of(kernel) / parts <= kPlayedTrips;
+ChipPart part_of_chip(const ir::Pipeline& pipeline, const Chip& chip) {
+  struct Divided {
+    const ir::Kernel* kernel = nullptr;
+    int ctas = 1;
+  };
+  std::vector<Divided> kernels;
+  double most = 0;  // trips
+  bool room = true;
+  for (const ir::Node& node : pipeline.nodes()) {
+    const auto* kernel = std::get_if<ir::Kernel>(&node.work);
+    if (kernel == nullptr) continue;
+    kernels.push_back({kernel, ctas_per_sm(*kernel, chip)});
+    most = std::max(most, trips_of(*kernel));
+    room = room && has_room_in_l2(*kernel, chip);
+  }
+  const int sms = chip.sm.count;
+  const auto wanted = static_cast<int>(std::ceil(sms * std::min(1.0, kTripsPerPart / std::max(1.0, most))));
+  const double l2_per_sm = static_cast<double>(chip.l2_effective().count()) / sms;
+  for (int n = std::max(wanted, room ? kLeastSms : kLeastSmsSmallL2); n < sms; ++n) {
+    if (room ? n < kLeastSmsSmallL2 && n * l2_per_sm < kLeastL2Bytes : sms % n != 0) continue;
+    const ChipPart part{n, static_cast<double>(sms) / n};
+    const auto slabs_fit = [&](const Divided& d) { return has_its_slabs(*d.kernel, chip, d.ctas, part, room ? kSlabsOff : 0); };
+    const auto all_divide = [&](const Divided& d) { return divides(*d.kernel, pipeline.tensors(), chip, part); };
+    if (std::all_of(kernels.begin(), kernels.end(), slabs_fit) && std::all_of(kernels.begin(), kernels.end(), all_divide)) return part;
+  }
+  return {sms, 1};
+}
+
+bool plays_steps(const ir::Kernel& kernel, const Chip& chip, const ChipPart& part) {
+  return trips_of(kernel) / part.times <= (has_room_in_l2(kernel, chip) ? kPlayedTrips : kPlayedTripsSmallL2);
 }
 
 MachineResult FastKernel::play(const MachineConfig& whole) {
   if (!counted_) counted_ = count_work(selected_, tensors_, whole, chip_);
-  if (!plays_steps(*selected_.kernel, parts_)) return play_classes(whole, *counted_);
+  if (!plays_steps(*selected_.kernel, chip_, part_)) return play_classes(whole, *counted_);
   if (played_ && whole.clock_mhz != played_mhz_ && hides_hbm(*played_, whole)) return *played_;
   played_ = play_steps(whole, *counted_);
   played_mhz_ = whole.clock_mhz;
@@ -162,26 +209,28 @@ MachineResult FastKernel::play_steps(const MachineConfig& whole, MachineResult o
   config.count_work = false;
   config.attribute = false;
   config.listener = nullptr;
-  config.sms = whole.sms / parts_;
-  config.gpcs = std::max(1, whole.gpcs / parts_);
-  config.rates.l2 /= parts_;
-  config.rates.hbm /= parts_;
+  config.leave_out = has_room_in_l2(*selected_.kernel, chip_);
+  config.sms = part_.sms;
+  config.gpcs = std::max(1, static_cast<int>(whole.gpcs / part_.times));
+  config.rates.l2 /= part_.times;
+  config.rates.hbm /= part_.times;
   KernelPlan plan = plan_kernel(selected_, chip_, config);
-  plan.launch_interval *= parts_;
+  plan.launch_interval = std::llround(static_cast<double>(plan.launch_interval) * part_.times);
   MachineResult played;
-  if (parts_ == 1) {
+  double n = 1;  // of the part's work in the whole
+  if (part_.sms == whole.sms) {
     played = attnsim::play(selected_, plan, tensors_, config);
   } else {
     ir::Kernel kernel = *selected_.kernel;  // the steps go on to point to the whole kernel's ops, which are the same
-    if (!kernel.families.empty()) kernel.grid.interleave = ways_of_part(kernel.grid.interleave, kernel.families.front().slab_count, parts_);
-    for (ir::ItemFamily& family : kernel.families) family.slab_count /= parts_;
-    kernel.grid.section_slabs = section_of_part(kernel, parts_);
+    if (!kernel.families.empty()) kernel.grid.interleave = ways_of_part(kernel.grid.interleave, kernel.families.front().slab_count, part_);
+    for (ir::ItemFamily& family : kernel.families) family.slab_count = slabs_of_part(family.slab_count, part_);
+    kernel.grid.section_slabs = section_of_part(kernel, part_);
+    n = trips_of(*selected_.kernel) / trips_of(kernel);
     SelectedKernel part = selected_;
     part.kernel = &kernel;
     played = attnsim::play(part, plan, tensors_, config);
   }
-  const double n = parts_;
-  out.ctas = played.ctas * parts_;
+  out.ctas = std::llround(static_cast<double>(played.ctas) * n);
   out.spread = played.spread;
   out.loaded_bytes = played.loaded_bytes * n;
   out.hit_bytes = played.hit_bytes * n;
@@ -189,10 +238,11 @@ MachineResult FastKernel::play_steps(const MachineConfig& whole, MachineResult o
   out.hbm_written_bytes = played.hbm_written_bytes * n;
   out.resident_cycles = played.resident_cycles * n;
   out.cta_cycles = played.cta_cycles * n;
-  for (const std::int64_t ticks : played.drain_ticks)
-    out.drain_ticks.insert(out.drain_ticks.end(), static_cast<std::size_t>(parts_), ticks);
+  for (int sm = 0; sm < whole.sms; ++sm)
+    out.drain_ticks.push_back(
+        played.drain_ticks[static_cast<std::size_t>(sm) * played.drain_ticks.size() / static_cast<std::size_t>(whole.sms)]);
   for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_cycles[i] = played.wait_cycles[i] * n;
-  auto ticks = static_cast<double>(played.ticks);
+  auto ticks = static_cast<double>(played.ticks) * n / part_.times;
   if (!has_effect(conditions_, "waves")) {  // the same occupied time over all SMs, no faster than the memory
     const double read_equivalent = out.hbm_bytes + out.hbm_written_bytes * (whole.hbm_write_cost - 1);
     const double resident = out.resident_cycles * static_cast<double>(kTicksPerCycle) / whole.sms;

@@ -15,11 +15,18 @@
 
 namespace attnsim {
 
-// Equal parts into which SMs and slabs of all kernels can be divided so that one part stands for all: the fewest that make every
-// kernel short enough, 1 where none do. One part has 1/n of the SMs, of the slabs, of L2 and of HBM.
-[[nodiscard]] int equal_parts(const ir::Pipeline& pipeline, const Chip& chip);
-// True when one of `parts` of the kernel is played step by step: it then reads and leaves the state of MachineConfig::cache.
-[[nodiscard]] bool plays_steps(const ir::Kernel& kernel, int parts);
+// SMs that stand for the chip: they have their part of L2, of HBM and of the slabs of all kernels.
+struct ChipPart {
+  int sms = 0;
+  double times = 1;  // in the chip
+};
+// The fewest SMs that make every kernel short enough, or the next more for which whole slabs come to their part of the work; all where
+// there is no such part.
+[[nodiscard]] ChipPart part_of_chip(const ir::Pipeline& pipeline, const Chip& chip);
+// True when a part of the kernel is played step by step: it then reads and leaves the state of MachineConfig::cache.
+[[nodiscard]] bool plays_steps(const ir::Kernel& kernel, const Chip& chip, const ChipPart& part);
+// Whether L2 is large beside what resident CTAs hold in SMEM: what they find there then hardly depends on how they drift apart.
+[[nodiscard]] bool has_room_in_l2(const ir::Kernel& kernel, const Chip& chip);
 
 // One kernel over the plays of a pipeline. What does not change with the clock is worked out once; of class costs only the latency of
 // HBM in cycles would, which kernels that reach the power cap hide. A kernel that hardly uses HBM is not played again at another
@@ -27,8 +34,8 @@ namespace attnsim {
 class FastKernel {
  public:
   FastKernel(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const Conditions& conditions,
-             int parts)
-      : selected_(selected), tensors_(tensors), chip_(chip), conditions_(conditions), parts_(parts) {}
+             const ChipPart& part)
+      : selected_(selected), tensors_(tensors), chip_(chip), conditions_(conditions), part_(part) {}
   [[nodiscard]] MachineResult play(const MachineConfig& whole);
 
  private:
@@ -39,7 +46,7 @@ class FastKernel {
   const std::vector<ir::Tensor>& tensors_;
   const Chip& chip_;
   const Conditions& conditions_;
-  int parts_;
+  ChipPart part_;
   std::optional<MachineResult> counted_;
   std::optional<MachineResult> played_;  // the last time, step by step
   double played_mhz_ = 0;

@@ -77,6 +77,7 @@ MachineResult Machine::run() {
   store_lead_ = plan_.store_latency;
   if (config_.checkpoints != nullptr) agents_through_.assign(static_cast<std::size_t>(sequence_.size()), 0);
   result_.items = sequence_.size();
+  if (config_.leave_out) setup_steady_grid();
   while (true) {
     const std::int64_t event_time = earliest_.time();
     const double transfer_end = memory_.next_end();
@@ -98,6 +99,7 @@ MachineResult Machine::run() {
   std::sort(result_.drain_ticks.rbegin(), result_.drain_ticks.rend());
   result_.spread = spread();
   result_.wait_cycles = wait_cycles();
+  if (left_out_ticks_ > 0) add_left_out();
   if (config_.count_work) add_counts();
   if (tally_) finish_books();
   if (trace_) trace_->finish(result_.ticks);
@@ -180,7 +182,7 @@ void Machine::advance(AgentState& agent, std::int64_t now) {
   while (true) {
     if (agent.position < 0) {
       if (!in_order(now)) return put_off(agent, now);
-      agent.position = item_of(*agent.cta, agent.item_index);
+      agent.position = item_of(*agent.cta, agent.item_index, now);
       if (agent.position < 0) {
         finish_agent(agent, now);
         return;

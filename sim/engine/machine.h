@@ -52,6 +52,7 @@ struct MachineConfig {
   bool count_work = true;                          // pipe demands and work counts of the result
   std::vector<Checkpoint>* checkpoints = nullptr;  // one per item, in order of their ends
   bool start_offsets = true;
+  bool leave_out = false;  // items of a grid that goes on as before need not be played (steady_grid.h)
   bool attribute = false;  // book the reasons of idle ticks
   EngineListener* listener = nullptr;
   int node = 0;         // for the listener

@@ -35,16 +35,12 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
   std::int64_t miss = 0;
   if (bytes > 0) {
     if (config_.cache != nullptr) {
-      const bool writes = transfer.is_store && !atomic;
-      L2Outcome outcome = config_.cache->access(access.tensor, address.slab, address.row + first_row,
-                                                step.whole_tile ? bytes / row_bytes : part_rows, writes, row_begin_[step.id], row_bytes);
+      TileAddress part = address;
+      part.row += first_row;
+      const L2Outcome outcome = look_up(step, part, step.whole_tile ? bytes / row_bytes : part_rows, part_rows);
       if (!transfer.is_store || atomic) {
         miss = std::min(outcome.miss_bytes, bytes);
         hit = bytes - miss;
-      }
-      if (atomic) {
-        outcome.written_back_bytes +=
-            config_.cache->access(access.tensor, address.slab, address.row + first_row, part_rows, true).written_back_bytes;
       }
       if (outcome.written_back_bytes > 0) {
         memory_.write_back(static_cast<double>(now), static_cast<double>(outcome.written_back_bytes) * config_.hbm_write_cost);

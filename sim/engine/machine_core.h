@@ -16,6 +16,7 @@
 #include "sim/engine/machine.h"
 #include "sim/engine/machine_state.h"
 #include "sim/engine/recorder.h"
+#include "sim/engine/steady_grid.h"
 #include "sim/engine/tally.h"
 
 namespace attnsim::machine {
@@ -98,9 +99,21 @@ class Machine {
   void free_place(int sm, std::int64_t now);
   void launch(int sm, std::int64_t now);
   // Grid position of the CTA's k-th item; -1 when it has no more.
-  std::int64_t item_of(CtaState& cta, std::int64_t k);
+  std::int64_t item_of(CtaState& cta, std::int64_t k, std::int64_t now);
   void retire_if_done(std::int32_t slot, std::int64_t now);
   void finish_agent(AgentState& agent, std::int64_t now);
+
+  // --- items that need not be played (machine_steady.cpp) ---
+  void setup_steady_grid();
+  // At a mark of the steady grid, before the next CTA starts.
+  void hand_out(std::int64_t now);
+  void leave_out_items();
+  // The items' copies go through L2 alone, those of neighbours side by side.
+  Progress pass_l2(std::int64_t first, std::int64_t items);
+  void pass_l2(const PlannedStep& step, const ir::Item& item, const VisitedTile& visited, Progress& moved);
+  void find_copies();
+  [[nodiscard]] Progress progress() const;
+  void add_left_out();
 
   // --- units of an SM (machine_units.cpp) ---
   bool run_groups(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
@@ -128,6 +141,15 @@ class Machine {
 
   // --- copies (machine_copies.cpp) ---
   bool issue_copy(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
+  // Rows of a tensor in L2, which the machine has.
+  L2Outcome look_up(const PlannedStep& step, const TileAddress& address, std::int64_t rows, std::int64_t valid_rows) {
+    L2Cache& cache = *config_.cache;
+    const ir::TensorId tensor = step.access.tensor;
+    const bool writes = step.kind == StepKind::store && !step.atomic;
+    L2Outcome outcome = cache.access(tensor, address.slab, address.row, rows, writes, row_begin_[step.id], row_bytes_[step.id]);
+    if (step.atomic) outcome.written_back_bytes += cache.access(tensor, address.slab, address.row, valid_rows, true).written_back_bytes;
+    return outcome;
+  }
   std::int64_t new_transfer(AgentState& agent, const PlannedStep& step);
   void finish_transfer();
   void arrive(std::int32_t id, std::int64_t now);
@@ -243,6 +265,13 @@ class Machine {
   std::vector<double> miss_carry_;  // by tensor
   double l2_read_to_add_ = 0;       // bytes that atomics read in L2 beside those that they bring
   std::optional<Tally> tally_;      // where attribution is asked for
+  std::optional<SteadyGrid> steady_;
+  std::vector<std::vector<const PlannedStep*>> copies_;  // by section, beside it
+  std::vector<AgentState> passing_;                      // items that pass L2 side by side
+  Progress left_out_;
+  double left_out_ticks_ = 0;
+  std::int64_t left_out_items_ = 0;
+  std::int64_t handed_out_ = 0;  // those included
 };
 
 }  // namespace attnsim::machine

@@ -71,6 +71,7 @@ void Machine::free_place(int sm, std::int64_t now) {
 
 void Machine::launch(int sm, std::int64_t now) {
   if (next_list_ >= lists_) return;
+  if (plan_.policy == ir::GridPolicy::one_item_per_cta) hand_out(now);
   std::int32_t slot = 0;
   if (free_slots_.empty()) {
     slot = static_cast<std::int32_t>(cta_count_++);
@@ -112,14 +113,28 @@ void Machine::launch(int sm, std::int64_t now) {
   if (state.resident++ == 0) state.resident_since = now;
 }
 
-std::int64_t Machine::item_of(CtaState& cta, std::int64_t k) {
+void Machine::hand_out(std::int64_t now) {
+  if (steady_) {
+    if (steady_->is_mark(handed_out_)) leave_out_items();
+    steady_->hand_out(now);
+  }
+  ++handed_out_;
+}
+
+std::int64_t Machine::item_of(CtaState& cta, std::int64_t k, std::int64_t now) {
   while (static_cast<std::int64_t>(cta.items.size()) <= k && !cta.exhausted) {
     const auto taken = static_cast<std::int64_t>(cta.items.size());
     std::int64_t position = -1;
     switch (plan_.policy) {
       case ir::GridPolicy::one_item_per_cta: position = taken == 0 ? cta.list : -1; break;
-      case ir::GridPolicy::persistent_static: position = cta.list + taken * lists_; break;
-      case ir::GridPolicy::persistent_dynamic: position = next_item_ < sequence_.size() ? next_item_++ : -1; break;
+      case ir::GridPolicy::persistent_static:
+        hand_out(now);
+        position = cta.list + taken * lists_ + left_out_items_;
+        break;
+      case ir::GridPolicy::persistent_dynamic:
+        hand_out(now);
+        position = next_item_ < sequence_.size() ? next_item_++ : -1;
+        break;
       case ir::GridPolicy::lists: {
         const auto& list = kernel_.grid.lists[static_cast<std::size_t>(cta.list)];
         position = taken < static_cast<std::int64_t>(list.size()) ? list[static_cast<std::size_t>(taken)] : -1;

@@ -56,6 +56,7 @@ class MemorySystem {
   // Bytes that L2 delivers between others: of the bandwidth that was left.
   void pass(double bytes) { l2_unused_ -= bytes; }
   void write_back(double now, double bytes);
+  [[nodiscard]] double owed_bytes() const { return write_back_bytes_; }
   // Tick at which the pending write-backs would be through if nothing else came.
   [[nodiscard]] double write_back_end() const { return write_back_bytes_ > 0 ? now_ + write_back_bytes_ / rates_.hbm : now_; }
   // Tick at which the next transfer ends; infinity when nothing is under way.

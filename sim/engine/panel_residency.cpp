@@ -181,7 +181,7 @@ bool walks_panels(const ir::Kernel& kernel) {
 }
 
 // Items that are walked one by one. Of a longer grid the waves behind them count like the second half of these.
-constexpr std::int64_t kWalkedItems = 4096;
+constexpr std::int64_t kWalkedItems = 2048;
 
 PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, std::int64_t in_flight, double l2_bytes) {
   const std::vector<Access> accesses = copies(kernel.program);

@@ -165,10 +165,10 @@ class Simulator {
     kind_ = options.kind;
     if (kind_ == EngineKind::automatic) kind_ = trips_ <= kDetailedTripLimit ? EngineKind::detailed : EngineKind::fast;
     if (kind_ != EngineKind::fast) return;
-    parts_ = equal_parts(pipeline, chip_);
+    part_ = part_of_chip(pipeline, chip_);
     for (const SelectedKernel& selected : selected_) {
       fast_.push_back(selected.kernel == nullptr ? nullptr
-                                                 : std::make_unique<FastKernel>(selected, pipeline.tensors(), chip_, conditions, parts_));
+                                                 : std::make_unique<FastKernel>(selected, pipeline.tensors(), chip_, conditions, part_));
     }
   }
 
@@ -209,7 +209,7 @@ class Simulator {
   bool keeps_cache() const {
     if (kind_ == EngineKind::detailed) return true;
     return std::any_of(selected_.begin(), selected_.end(),
-                       [this](const SelectedKernel& s) { return s.kernel != nullptr && plays_steps(*s.kernel, parts_); });
+                       [this](const SelectedKernel& s) { return s.kernel != nullptr && plays_steps(*s.kernel, chip_, part_); });
   }
 
   [[nodiscard]] bool starts_warm() const {
@@ -223,7 +223,7 @@ class Simulator {
     const bool warm = starts_warm();
     // At another clock the end state of the call before is as good a start.
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
-    cache_.emplace(Bytes(chip_.l2_effective().count() / parts_), pipeline_.tensors());
+    cache_.emplace(Bytes(static_cast<std::int64_t>(l2_bytes / part_.times)), pipeline_.tensors());
     all_resident_ = warm && kind_ == EngineKind::fast && footprint_bytes_ <= l2_bytes;  // then nothing ever leaves L2
     if (warm && keeps_cache() && !all_resident_) (void)play_all(*cache_, clock, false);
     return play_all(*cache_, clock, watched);
@@ -306,7 +306,7 @@ class Simulator {
   const EngineOptions& options_;
   std::vector<SelectedKernel> selected_;
   std::vector<std::unique_ptr<FastKernel>> fast_;  // by node
-  int parts_ = 1;                                  // of the chip, of which one is played
+  ChipPart part_;                                  // of the chip, that is played
   std::optional<L2Cache> cache_;
   bool all_resident_ = false;
   double trips_ = 0;

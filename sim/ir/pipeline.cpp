@@ -91,7 +91,7 @@ void PipelineBuilder::depend(int from, int to) {
 }
 
 Pipeline PipelineBuilder::build() {
-  Pipeline p = pipeline_;
+  Pipeline p = std::move(pipeline_);
   const int count = static_cast<int>(p.nodes_.size());
   for (const Node& node : p.nodes_) {
     if (const auto* kernel = std::get_if<Kernel>(&node.work)) check_kernel(*kernel, p.tensors_);

@@ -72,7 +72,7 @@ class Pipeline {
 };
 
 // Collects tensors and nodes; build() checks every program and the graph (Boost.Graph: cycles) and throws Invariant.
-//   PipelineBuilder b("gemm"); const TensorId a = b.tensor({...}); b.add(kernel); Pipeline p = b.build();
+//   PipelineBuilder b("gemm"); const TensorId a = b.tensor({...}); b.add(kernel); Pipeline p = b.build();  // once
 class PipelineBuilder {
  public:
   explicit PipelineBuilder(std::string name) { pipeline_.name_ = std::move(name); }

@@ -32,17 +32,28 @@ Chip chip_of_64() {
 TEST_CASE("a grid of many equal slabs is played on a part of the chip, one that cannot be divided on all of it") {
   Chip chip = chip_of_64();
   // 64 slabs of 100 trips each: long, so as few of the SMs as a part must keep, 16 of 64.
-  CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip) == 4);
-  CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 1, 64)), chip) == 1);    // short as it is
-  CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 100, 61)), chip) == 1);  // a prime number of slabs
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip).sms == 16);
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 1, 64)), chip).sms == 64);    // short as it is
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 61)), chip).sms == 64);  // a prime number of slabs
   chip.sm.count = 61;
-  CHECK(equal_parts(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip) == 1);
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip).sms == 61);
+}
+
+TEST_CASE("where L2 is large a part is smaller, and its slabs may be a little off") {
+  Chip chip = chip_of_64();
+  chip.l2.capacity_mib = 64;
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 100, 64)), chip).sms == 8);
+  const ir::Pipeline pipeline = pipeline_of(kernel_of({{exp_of(0)}}, 100, 61));
+  CHECK(part_of_chip(pipeline, chip).sms == 21);  // for 20 slabs: 61 / 64 of 21 to 0.1 %
+  CHECK(part_of_chip(pipeline_of(kernel_of({{exp_of(0)}}, 1000, 7)), chip).sms == 64);
+  const Simulation fast = simulate(pipeline, chip, {}, {.kind = EngineKind::fast});
+  CHECK(fast.kernels.front().time_us == Approx(100 * kExpCycles / 1000).epsilon(2e-3));
 }
 
 TEST_CASE("a part of the chip takes as long as the whole") {
   const Chip chip = chip_of_64();
   const ir::Pipeline pipeline = pipeline_of(kernel_of({{exp_of(0)}}, 100, 128));
-  REQUIRE(equal_parts(pipeline, chip) > 1);
+  REQUIRE(part_of_chip(pipeline, chip).sms < chip.sm.count);
   EngineOptions options;
   options.kind = EngineKind::fast;
   const Simulation fast = simulate(pipeline, chip, {}, options);
@@ -55,9 +66,9 @@ TEST_CASE("a part keeps the turns in which slabs are visited, or has fewer of th
   const Chip chip = chip_of_64();
   ir::Kernel kernel = kernel_of({{exp_of(0)}}, 100, 64);
   kernel.grid.interleave = 16;  // 16 slabs of a part in 4 or 16 turns
-  CHECK(equal_parts(pipeline_of(kernel), chip) == 4);
+  CHECK(part_of_chip(pipeline_of(kernel), chip).sms == 16);
   kernel.grid.interleave = 64;
-  CHECK(equal_parts(pipeline_of(kernel), chip) == 4);
+  CHECK(part_of_chip(pipeline_of(kernel), chip).sms == 16);
 }
 
 TEST_CASE("a part has its part of the slabs that L2 holds at a time") {
@@ -70,7 +81,7 @@ TEST_CASE("a part has its part of the slabs that L2 holds at a time") {
   kernel.grid.fastest = ir::Fastest::slabs;
   kernel.grid.section_slabs = 64;
   const ir::Pipeline pipeline = pipeline_of(kernel);
-  REQUIRE(equal_parts(pipeline, chip) == 4);
+  REQUIRE(part_of_chip(pipeline, chip).sms == 16);
   const Simulation fast = simulate(pipeline, chip, {}, {.kind = EngineKind::fast});
   const Simulation detailed = simulate(pipeline, chip, {}, {.kind = EngineKind::detailed});
   // Per section 64 long and 64 short items on 64 SMs, and 16 of each on 16.
