@@ -46,10 +46,10 @@ Params random_params(std::mt19937& rng) {
 
 Problem random_problem(std::mt19937& rng) {
   const std::int64_t kv_heads = draw(rng, 1, 2);
-  const std::int64_t kv_len = draw(rng, 1, 420);
+  const std::int64_t kv_len = draw(rng, 1, 330);
   const std::int64_t group = draw(rng, 0, 4) == 0 ? 16 : draw(rng, 1, 4);
-  return test::problem(draw(rng, 1, 2), kv_heads * group, kv_heads, {draw(rng, 1, std::min<std::int64_t>(kv_len, 90))}, {kv_len},
-                       8 * draw(rng, 1, 8), random_params(rng));
+  return test::problem(draw(rng, 1, 2), kv_heads * group, kv_heads, {draw(rng, 1, std::min<std::int64_t>(kv_len, 80))}, {kv_len},
+                       8 * draw(rng, 1, 5), random_params(rng));
 }
 
 std::int64_t number(const Problem& p, const char* name) {
@@ -111,7 +111,6 @@ TEST_CASE("kernels of selected blocks agree with the reference on random shapes"
     const Kernel& k = kernels[i % kernels.size()];
     Problem p = random_problem(rng);
     if (i % 3 == 2 && k.schedule.rfind("nsa", 0) != 0) p.params["block"] = draw(rng, 1, 90);  // blocks that tiles cut
-    if (k.schedule.rfind("nsa", 0) == 0 && p.head_dim_qk > 128) p.head_dim_qk = p.head_dim_v = 128;
     INFO("sample " << i << " by " << k.schedule << ", " << p.q_len[0] << " x " << p.kv_len[0] << ", heads " << p.q_heads << "/"
                    << p.kv_heads << ", d " << p.head_dim_qk);
     double error = INFINITY;
