@@ -2,6 +2,8 @@
 // Files whose rows are softmax attention.
 #include <algorithm>
 #include <array>
+#include <cinttypes>
+#include <cstdio>
 #include <string>
 
 #include "validation/file_formats.h"
@@ -35,6 +37,18 @@ void read_shape(CsvReader& reader, MeasuredRow& row) {
 
 double density_of(const MeasuredRow& row) {
   return kept_pairs(row.mask, row.q_len, row.kv_len, row.window) / kept_pairs(MaskKind::full, row.q_len, row.kv_len, 0);
+}
+
+// "topk_sparse_attention topk=8 block=64": lists as that library's benchmark draws them, top-k of random scores of all blocks, whose
+// first entry becomes block 0 and of which those behind the query are dropped.
+void take_selected_blocks(MeasuredRow& row) {
+  std::int64_t selected = 0;
+  std::int64_t block = 0;
+  if (std::sscanf(row.kernel.c_str(), "topk_sparse_attention topk=%" SCNd64 " block=%" SCNd64, &selected, &block) != 2) return;
+  row.variant = "selected-blocks";
+  row.params = {
+      {"selected", std::to_string(selected)}, {"block", std::to_string(block)}, {"from", "all"}, {"own", "false"}, {"lists", "shared"}};
+  row.no_mapping.clear();
 }
 
 MeasuredRow start_row(const CsvTable& table, const CsvRecord& record) {
@@ -155,6 +169,7 @@ std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
     row.bytes = attention_bytes(row, bytes_per_element(row.dtype)) * (row.pass == "bwd" ? 2.0 : row.pass == "fwd_bwd" ? 3.0 : 1.0);
     row.shape = shape_label(row);
     if (row.mask == MaskKind::other) row.no_mapping = "no variant for mask \"" + row.mask_name + '"';
+    if (row.mask_name == "block_sparse") take_selected_blocks(row);
     rows.push_back(std::move(row));
   }
   reader.finish();

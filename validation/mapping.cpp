@@ -28,10 +28,18 @@ std::string variant_of(const MeasuredRow& row) {
   return "dense";
 }
 
+// A row's text as the parameter's default is: a number, yes or no, or text.
+ParamValue value_of(const std::string& text, const ParamValue& like) {
+  if (std::holds_alternative<std::int64_t>(like)) return std::int64_t{std::stoll(text)};
+  if (std::holds_alternative<double>(like)) return std::stod(text);
+  if (std::holds_alternative<bool>(like)) return text == "true";
+  return text;
+}
+
 Problem problem_of(const MeasuredRow& row, const Variant& variant, ir::DType dtype) {
   Problem problem;
   for (const ParamSpec& spec : variant.params) problem.params[std::string(spec.name)] = spec.default_value;
-  for (const auto& [name, value] : row.params) problem.params[name] = value;
+  for (const auto& [name, value] : row.params) problem.params[name] = value_of(value, problem.params[name]);
   if (row.m > 0) {
     problem.m = row.m;
     problem.n = row.n;

@@ -139,6 +139,8 @@ TileRule read_rule(FieldReader& reader) {
   rule.slice_cols = small(reader, "slice_cols", 8, 1024, 0);
   rule.warps = small(reader, "warps", 1, 32, 0);
   rule.registers_per_thread = small(reader, "registers_per_thread", 16, 512, 0);
+  rule.warp_columns = small(reader, "warp_columns", 1, 16, 1);
+  rule.trip_instructions = small(reader, "trip_instructions", 0, kMostTile, 0);
   rule.q_boxes = read_boxes(reader, "q_boxes", rule.tile_q);
   rule.kv_boxes = read_boxes(reader, "kv_boxes", rule.tile_kv);
   if (rule.q_boxes.empty() != rule.kv_boxes.empty())
@@ -148,13 +150,13 @@ TileRule read_rule(FieldReader& reader) {
 
 TileRule read_backward_rule(FieldReader& reader) {
   TileRule rule = read_rule(reader);
-  rule.warp_columns = small(reader, "warp_columns", 1, 16, 1);
   rule.warp_columns_dkv = small(reader, "warp_columns_dkv", 1, 16, 1);
   rule.warp_columns_dq = small(reader, "warp_columns_dq", 1, 16, 1);
   rule.dq_rows = small(reader, "dq_rows", 0, kMostTile, 0);
   rule.dq_columns = small(reader, "dq_columns", 0, kMostTile, 0);
   rule.dq_warps = small(reader, "dq_warps", 0, 32, 0);
-  rule.trip_instructions = small(reader, "trip_instructions", 0, kMostTile, 0);
+  rule.dq_registers_per_thread = small(reader, "dq_registers_per_thread", 16, 512, 0);
+  rule.dq_warp_columns = small(reader, "dq_warp_columns", 0, 16, 0);
   rule.dq_trip_instructions = small(reader, "dq_trip_instructions", 0, kMostTile, 0);
   return rule;
 }
@@ -168,6 +170,13 @@ BackwardRules read_backward_rules(FieldReader reader) {
   rules.pair = reader.boolean("pair", false);
   rules.trip_local_reads = small(reader, "trip_local_reads", 0, 64, 0);
   rules.scale_in_trip = reader.boolean("scale_in_trip", false);
+  rules.gathers_queries = reader.boolean("gathers_queries", false);
+  rules.makes_lists = reader.boolean("makes_lists", false);
+  rules.list_host_us = reader.number("list_host_us", {.min = 0, .max = 1e6}, 0);
+  if (reader.has("dq_mma")) rules.dq_mma = choice(reader, "dq_mma", kMmaKinds);
+  rules.item_global_round_trips = small(reader, "item_global_round_trips", 0, 64, 0);
+  rules.clears_gradients = reader.boolean("clears_gradients", false);
+  rules.dq_packs_group = reader.boolean("dq_packs_group", false);
   rules.waits_for_products = reader.boolean("waits_for_products", false);
   rules.row_kernel_rows = small(reader, "row_kernel_rows", 1, 1024, 64);
   rules.row_kernel_warps = small(reader, "row_kernel_warps", 1, 32, 8);
@@ -219,6 +228,8 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.copy = choice(reader, "copy", kCopyKinds);
   s.pack_gqa = reader.boolean("pack_gqa", false);
   s.pack_gqa_decode_only = reader.boolean("pack_gqa_decode_only", false);
+  s.clears_output = reader.boolean("clears_output", false);
+  s.token_tiles = reader.boolean("token_tiles", false);
   s.o_in_memory = reader.boolean("o_in_memory", false);
   s.o_pieces = small(reader, "o_pieces", 1, 16, 1);
   s.q_in_registers = reader.boolean("q_in_registers", false);

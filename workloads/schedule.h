@@ -2,6 +2,7 @@
 // HOW a family is computed: data (workloads/schedules/NAME.json), knows no variant.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,10 @@ struct TileRule {
   int slice_cols = 0;            // > 0: Q, K, V and O are streamed in slices of so many columns, Q anew for every KV tile
   int warps = 0;                 // of one computing agent; 0: as the agent says
   int registers_per_thread = 0;  // of the computing agents; 0: as the agent says
-  // Backward: `stages` are slots of Q, `stages_v` of dO. mma.sync: warps of the computing agent side by side along the columns of S^T and
-  // dP^T (queries), of dK and dV (head_dim), of dQ (head_dim).
+  // mma.sync: warps of the computing agent side by side along the columns of its products. Forward: of S and of O, more than one of them
+  // pass on row maxima and sums, and P, through SMEM.
+  // Backward: `stages` are slots of Q, `stages_v` of dO; along the columns of S^T and dP^T (queries), of dK and dV (head_dim), of dQ
+  // (head_dim).
   int warp_columns = 1;
   int warp_columns_dkv = 1;
   int warp_columns_dq = 1;
@@ -59,7 +62,9 @@ struct TileRule {
   int dq_rows = 0;
   int dq_columns = 0;
   int dq_warps = 0;
-  // Backward: integer instructions of a warp in every trip beside those of tiles (addresses, bounds, predicates, descriptors), of the
+  int dq_registers_per_thread = 0;  // 0: as the others
+  int dq_warp_columns = 0;          // > 0: mma.sync, warps side by side along keys and head_dim, which pass dS on through SMEM
+  // Integer instructions of a warp in every trip beside those of tiles (addresses, bounds, predicates, descriptors); backward: of the
   // kernel of dK and dV and of dQ's own.
   int trip_instructions = 0;
   int dq_trip_instructions = 0;
@@ -81,11 +86,18 @@ struct BackwardRules {
   bool clear_in_preprocess = true;  // the row-sum kernel zero-fills dQ's accumulator; else a kernel of its own does
   bool ds_in_registers = false;     // dS feeds dK from registers, not from the SMEM copy that dQ reads
   bool pair = false;                // two CTAs of a cluster multiply together (tcgen05 cta_group::2)
-  int trip_local_reads = 0;    // dependent reads per trip of what lies in local memory (spills, arrays that were not kept in registers)
-                               // and comes from L2, as SMEM leaves the first-level cache less than that
-  bool scale_in_trip = false;  // S is scaled before it is masked, dS in every trip instead of dK and dQ at the end
-  bool waits_for_products = false;  // asynchronous products are waited for at once, one by one
-  int row_kernel_rows = 64;         // rows of a CTA of the kernels before and after
+  int trip_local_reads = 0;      // dependent reads per trip of what lies in local memory (spills, arrays that were not kept in registers)
+                                 // and comes from L2, as SMEM leaves the first-level cache less than that
+  bool scale_in_trip = false;    // S is scaled before it is masked, dS in every trip instead of dK and dQ at the end
+  bool gathers_queries = false;  // the kernel of dK and dV takes, by lists, the queries that visit its keys; else tiles in which some do
+  bool makes_lists = false;      // kernels count, sort and cut the entries of those lists first
+  double list_host_us = 0;       // host work in between, while the GPU waits: sizes that are read back before the next launch
+  std::optional<ir::MmaKind> dq_mma;  // of dQ's own kernel, where it is another one
+  int item_global_round_trips = 0;    // dependent L2 reads before an item's first load (lengths, lists)
+  bool clears_gradients = false;      // kernels zero-fill dQ and the parts of dK and dV, though others write all of them
+  bool dq_packs_group = false;        // a row tile of dQ's own kernel is one token, with the heads of a group as its rows
+  bool waits_for_products = false;    // asynchronous products are waited for at once, one by one
+  int row_kernel_rows = 64;           // rows of a CTA of the kernels before and after
   int row_kernel_warps = 8;
 };
 
@@ -158,6 +170,8 @@ struct Schedule {
   std::vector<TileRule> tiles;
   bool pack_gqa = false;              // rows = tokens x group
   bool pack_gqa_decode_only = false;  // FA2: only when q_len = 1 and no window
+  bool clears_output = false;         // a kernel zero-fills O before, though the main one writes all of it
+  bool token_tiles = false;           // a row tile is one token, with the heads of a group as its rows where they are packed
   bool o_in_memory = false;           // O is loaded and stored for every KV tile that has fewer keys than O columns
   int o_pieces = 1;                   // in which tile_kv columns of an O in memory are read back, one after the other
   bool q_in_registers = false;        // Q is read once, not from SMEM for every trip

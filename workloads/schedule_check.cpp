@@ -166,6 +166,10 @@ void check_rules(const Schedule& s, FieldReader& reader) {
       at.issue("each_scores", "needs split_columns, and partial results that a kernel of their own combines", "false");
     if (rule.p_in_smem && !warpgroup && s.mma != ir::MmaKind::mma_sync)
       at.issue("p_in_smem", "is for instructions that read operands from SMEM", "false");
+    if (rule.warp_columns > 1 && (s.mma != ir::MmaKind::mma_sync || !alone || !s.fused() || !rule.p_in_smem))
+      at.issue("warp_columns", "is for one agent of mma_sync whose P goes through SMEM", "1");
+    if (rule.trip_instructions > 0 && s.mma == ir::MmaKind::tcgen05)
+      at.issue("trip_instructions", "is for agents that compute in registers", "0");
     if (rule.slice_cols > 0 && (!alone || !s.fused() || s.q_in_registers || s.mma != ir::MmaKind::mma_sync))
       at.issue("slice_cols", "is for one agent that loads Q for every KV tile and computes with mma_sync", "0");
     check_reuse(s, rule, at);

@@ -69,6 +69,7 @@ const std::vector<Variant>& table() {
        window_masks},
       masked_variant(),
       block_sparse_variant(),
+      selected_blocks_variant(),
       document_variant(),
       prefix_lm_variant(),
       prefix_lm_document_variant(),

@@ -176,6 +176,10 @@ class Collector {
 
   // Places of an order as rows of the tensor.
   [[nodiscard]] std::vector<Interval> in_tensor(const ir::Access& access, std::vector<Interval> places) const {
+    if (access.row_group > 1) {
+      for (Interval& rows : places) rows = {rows.begin / access.row_group, (rows.end - 1) / access.row_group + 1};
+      places = merged(std::move(places));
+    }
     if (access.order == ir::kNone) return places;
     const ir::RowOrder& order = kernel_.program.orders[static_cast<std::size_t>(access.order)];
     if (places.size() == 1 && places.front().begin == 0 && places.front().end >= order.places())
@@ -229,8 +233,8 @@ class Collector {
     }
     const std::int64_t first = from / access.slab_divisor;
     const std::int64_t last = to / access.slab_divisor;
-    const std::int64_t slabs = access.slab_multiplier == 0 ? 1 : last - first + 1;
-    const std::int64_t base = first * access.slab_multiplier + split + first_trip;
+    const std::int64_t slabs = access.slab_multiplier == 0 ? 1 : (last - first + 1) * access.row_group;
+    const std::int64_t base = first * access.slab_multiplier * access.row_group + split + first_trip;
     TensorTouch& touch = touch_[static_cast<std::size_t>(access.tensor)];
     const bool reads = op.kind == ir::OpKind::load || op.kind == ir::OpKind::gather;
     std::vector<TouchedBlock>& out = reads ? touch.read : touch.written;

@@ -131,6 +131,14 @@ struct Walked {
   std::size_t tensor = 0;
 };
 
+// From HBM, where items visit rows at random: L2 holds as much of all that are walked as it has room for.
+double fetched_at_random(const Walked& w, const std::vector<Walked>& walked, double l2) {
+  double all = 0;
+  for (const Walked& other : walked) all += other.once;
+  const double missing = std::max(0.0, 1 - l2 / std::max(1.0, all));
+  return std::min(w.bytes, std::max(w.once, w.bytes * missing));
+}
+
 // Columns of the rows of a trip that other loads of the agent have brought into L2 (V, where it is a part of K).
 class Brought {
  public:
@@ -273,7 +281,9 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
             if (atomic) stored += from_hbm;
             continue;
           }
-          const auto touched = static_cast<double>(std::min((high - low + 1) * padded, family.loop_extent));
+          auto touched = static_cast<double>(std::min((high - low + 1) * padded, family.loop_extent));
+          if (op.access.order != ir::kNone && kernel.program.orders[static_cast<std::size_t>(op.access.order)].is_list())
+            touched = std::min(touched, static_cast<double>(tensor.rows));
           const double slab_bytes = touched * row;
           const double own = op.access.slab_period > 0 ? std::min<double>(slabs, op.access.slab_period) : slabs;
           const double distinct_slabs = std::max(1.0, own / op.access.slab_divisor);
@@ -306,7 +316,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
     const bool fits = passing <= l2;
     // Items that are less apart than L2 holds find what the first of them fetched; others find the part that L2 holds of all.
     const double fetches = w.apart * passing <= l2 ? w.bytes / w.shared_by : w.bytes * (1 - l2 / passing);
-    const double from_hbm = fits ? std::min(w.bytes, w.once) : std::max(w.once, fetches);
+    const double in_order = fits ? std::min(w.bytes, w.once) : std::max(w.once, fetches);
+    const double from_hbm = kernel.random_trips ? fetched_at_random(w, walked, l2) : in_order;
     fetched_of[w.tensor] += from_hbm;
     if (w.atomic) stored += from_hbm;
   }

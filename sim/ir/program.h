@@ -132,6 +132,7 @@ struct Access {
   int row_offset = 0;
   int column_begin = 0;  // agents that share the columns of a row; the bounds take such a row as touched from column 0 on
   int order = kNone;     // of Program::orders
+  int row_group = 1;     // rows of the item lie in so many slabs: row r is row r / row_group of slab * row_group + r % row_group
   int slab_period = 0;   // > 0: item slabs repeat with it (numbers per head that the batch shares)
 
   [[nodiscard]] std::int64_t slab_of(std::int64_t item_slab) const {

@@ -19,8 +19,14 @@ RowOrder::RowOrder(Extents length, Extents dilation, Extents tile)
   }
 }
 
+RowOrder::RowOrder(std::vector<std::int32_t> listed, std::int64_t rows)
+    : tile_volume_(static_cast<std::int64_t>(listed.size())),
+      rows_(rows),
+      listed_(std::make_shared<const std::vector<std::int32_t>>(std::move(listed))) {}
+
 std::int64_t RowOrder::row(std::int64_t place) const {
   if (place >= places()) return rows_ + place - places();
+  if (listed_) return (*listed_)[static_cast<std::size_t>(place)];
   std::int64_t inside = place % tile_volume_;
   std::int64_t tile = place / tile_volume_ % tiles_per_class_;
   std::int64_t residues = place / tile_volume_ / tiles_per_class_;
@@ -40,6 +46,7 @@ std::int64_t RowOrder::row(std::int64_t place) const {
 }
 
 std::int64_t RowOrder::place(std::int64_t row) const {
+  require(!listed_, "a row may stand in a list several times");
   if (row >= rows_) return places() + row - rows_;
   std::int64_t inside = 0, tile = 0, residues = 0;
   std::int64_t inside_pitch = 1, tile_pitch = 1, residue_pitch = 1;

@@ -52,6 +52,7 @@ std::string place(const Access& a, const std::vector<Tensor>& tensors) {
   std::string row = a.row_from == RowFrom::item ? "item" : a.row_from == RowFrom::trip ? "trip" : "0";
   if (a.row_offset != 0) row += fmt::format("+{}", a.row_offset);
   if (a.order != kNone) row = fmt::format("at place {} of order{}", row, a.order);
+  if (a.row_group > 1) row += fmt::format(" over {} slabs", a.row_group);
   if (a.column_begin != 0) row += fmt::format(", column {}", a.column_begin);
   const auto id = static_cast<std::size_t>(a.tensor);
   return fmt::format("{}[{}, row {}]", id < tensors.size() ? tensors[id].name : fmt::format("#{}", a.tensor), slab, row);
@@ -154,6 +155,7 @@ std::string grid_text(const Grid& g) {
 
 std::string reads_text(const Kernel& kernel) {
   std::string text;
+  if (kernel.random_trips) text += "  items visit loop tiles at random\n";
   if (kernel.scatter.piece_bytes > 0)
     text += fmt::format("  reads pieces of {:.0f} bytes all over {:.0f} bytes\n", kernel.scatter.piece_bytes, kernel.scatter.spread_bytes);
   if (kernel.request_bytes > 0) text += fmt::format("  copies by threads ask for {} bytes of a row at a time\n", kernel.request_bytes);
@@ -220,6 +222,10 @@ std::string to_text(const Program& p, const std::vector<Tensor>& tensors) {
   }
   for (std::size_t i = 0; i < p.orders.size(); ++i) {
     const RowOrder& o = p.orders[i];
+    if (o.is_list()) {
+      text += fmt::format("  order{}: list of {} places, of {} rows\n", i, o.places(), o.rows());
+      continue;
+    }
     text += fmt::format("  order{}: rows of {} in tiles of {}, dilation {}\n", i, fmt::join(o.length(), "x"), fmt::join(o.tile(), "x"),
                         fmt::join(o.dilation(), "x"));
   }

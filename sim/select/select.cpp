@@ -36,6 +36,7 @@ class Selector {
   SelectedAgent select(const ir::Agent& agent) {
     warps_ = agent.warps;
     layout_ = lane_layout(table_, program_, agent);
+    mark_exchanged_tiles(agent);
     SelectedAgent out;
     out.width = std::min(1.0, static_cast<double>(agent.warps) / chip_.sm.subpartitions);
     for (const auto& section : agent.sections) out.sections.push_back(select(section));
@@ -48,6 +49,20 @@ class Selector {
     for (const auto* tiles : {&op.in, &op.out}) {
       for (TileId t : *tiles) {
         if (tile(t).space == Space::registers) async_tiles_.insert(t);
+      }
+    }
+  }
+
+  // SMEM that element-wise ops of an agent write for others of its own: how its warps pass on numbers.
+  void mark_exchanged_tiles(const ir::Agent& agent) {
+    exchanged_tiles_.clear();
+    for (const auto& section : agent.sections) {
+      for (const Op& op : section) {
+        const OpClass op_class = ir::info(op.kind).op_class;
+        if (op_class != OpClass::elementwise && op_class != OpClass::reduction) continue;
+        for (TileId t : op.out) {
+          if (tile(t).space == Space::smem) exchanged_tiles_.insert(t);
+        }
       }
     }
   }
@@ -172,11 +187,20 @@ class Selector {
     step.occupancy_cycles = step.demand[static_cast<std::size_t>(Pipe::tensor)];
     step.latency_cycles = step.async ? chip_.latency.wgmma_cycles : chip_.latency.mma_sync_cycles + chip_.latency.smem_cycles;
     step.groups = static_cast<int>(k) / rule->second.k;
+    if (!step.async && op.warp_columns > 1) step.latency_cycles += accumulation_stalls(step);
     if (b.slice_cols > 0) step.stall_cycles = slice_stalls(step, b);
     // Asynchronous MMAs of one agent run in issue order, so they wait for register operands only, not for each other.
     if (a.space == Space::registers) wait_for(step, op.in[0]);
     step.writes = op.out;
     return step;
+  }
+
+  // Each k-step adds to the results of the one before. Where warps side by side leave each of them few results, the unit is through with
+  // a k-step before its results are there.
+  [[nodiscard]] double accumulation_stalls(const Step& step) const {
+    const double width = std::min(1.0, static_cast<double>(warps_) / chip_.sm.subpartitions);
+    const double busy = step.occupancy_cycles / step.groups / width;
+    return (step.groups - 1) * std::max(0.0, chip_.latency.mma_sync_cycles - busy);
   }
 
   // A streamed operand drains the instructions at every slice, as its slot is filled again behind a barrier. Slices are fetched
@@ -316,6 +340,7 @@ class Selector {
     for (const auto* tiles : {&op.in, &op.out}) {
       for (TileId t : *tiles) {
         if (tile(t).space == Space::smem) step.smem_bytes += op.share * bytes(t);
+        if (tiles == &op.in && exchanged_tiles_.count(t) != 0) step.latency_cycles += chip_.latency.smem_cycles;
         if (tile(t).space != Space::tmem) continue;
         step.tmem_bytes += op.share * bytes(t);
         step.latency_cycles += op.share * chip_.latency.tmem_cycles * (tiles == &op.in ? op.tmem_rounds : 1);
@@ -386,7 +411,8 @@ class Selector {
   const ir::Program& program_;
   const Chip& chip_;
   IsaTable table_;
-  std::set<TileId> async_tiles_;  // register tiles that some asynchronous matrix op reads or writes
+  std::set<TileId> exchanged_tiles_;  // of the agent at hand
+  std::set<TileId> async_tiles_;      // register tiles that some asynchronous matrix op reads or writes
   int warps_ = 4;
   LaneLayout layout_;  // of the agent at hand
 };

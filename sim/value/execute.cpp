@@ -198,6 +198,10 @@ class Executor {
     if (a.row_from == ir::RowFrom::item) row += at_.item.tile->row_begin;
     if (a.row_from == ir::RowFrom::trip) row += at_.visited * program_.padded(tile(id).rows);
     j += a.column_begin;
+    if (a.row_group > 1) {
+      slab = slab * a.row_group + row % a.row_group;
+      row /= a.row_group;
+    }
     if (a.order != ir::kNone) {
       const ir::RowOrder& order = program_.orders[static_cast<std::size_t>(a.order)];
       row = order.row(row);

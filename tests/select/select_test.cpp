@@ -146,6 +146,39 @@ TEST_CASE("each warp of mma.sync reads all of B") {
   CHECK(step.smem_bytes == Approx((kRows * 64 + 4 * kCols * 64) * 2));
 }
 
+TEST_CASE("warps side by side that have few results each wait for their own between k-steps") {
+  ir::Kernel kernel = kernel_of({qk(ir::MmaKind::mma_sync)});
+  kernel.program.axes[1].padded = kernel.program.axes[1].valid = 32;
+  Chip c = chip();
+  c.latency.mma_sync_cycles = 100;
+  c.latency.smem_cycles = 30;
+  const Step alone = select_instructions(kernel, c).agents[0].sections[0][0];
+  CHECK(alone.latency_cycles == Approx(130));
+  kernel.program.agents[0].sections[0][0].warp_columns = 4;
+  const Step step = select_instructions(kernel, c).agents[0].sections[0][0];
+  REQUIRE(step.groups == 4);
+  CHECK(step.latency_cycles == Approx(130 + 3 * (100 - step.occupancy_cycles / 4)));
+  CHECK(step.smem_bytes == Approx((4 * kRows * 64 + 32 * 64) * 2));  // each of them reads all of A
+  c.latency.mma_sync_cycles = 10;                                    // shorter than a k-step
+  CHECK(select_instructions(kernel, c).agents[0].sections[0][0].latency_cycles == Approx(40));
+}
+
+TEST_CASE("numbers that an agent's warps pass on through SMEM take its latency") {
+  const ir::TileId exchanged = 5;
+  const std::vector<ir::Op> ops{op(ir::OpKind::unary, ir::Fn::copy, {1}, {exchanged}),
+                                op(ir::OpKind::binary, ir::Fn::add, {exchanged, 1}, {1})};
+  ir::Kernel kernel = kernel_of(ops);
+  kernel.program.tiles.push_back({"exchanged", ir::Space::smem, 0, ir::kUnit, ir::DType::f32, 1, ir::kNone, ir::kNone});
+  Chip c = chip();
+  c.latency.smem_cycles = 30;
+  const double with = select_instructions(kernel, c).agents[0].sections[0][0].latency_cycles;
+  kernel.program.agents[0].sections[0].erase(kernel.program.agents[0].sections[0].begin());  // another agent's, behind a token
+  const double without = select_instructions(kernel, c).agents[0].sections[0][0].latency_cycles;
+  CHECK(with - without >= 30);
+  c.latency.smem_cycles = 50;
+  CHECK(select_instructions(kernel, c).agents[0].sections[0][0].latency_cycles == Approx(without));
+}
+
 TEST_CASE("a product on the lanes reads B for every row, widens it and exchanges partial sums where B's rows are summed over") {
   const double products = static_cast<double>(kRows) * kCols * 64;
   const double exchanged = static_cast<double>(kRows) * kCols * 8 * 3;  // eight lanes hold 64 columns, three exchanges

@@ -6,7 +6,9 @@
 #include <catch2/catch.hpp>
 
 #include "hwmodels/chip_loader.h"
+#include "validation/csv.h"
 #include "validation/evaluate.h"
+#include "validation/file_formats.h"
 #include "validation/validate.h"
 
 using namespace attnsim;
@@ -125,6 +127,35 @@ TEST_CASE("a kernel may compute in another type than its row names, and visit wh
   REQUIRE(mapped.unmapped == "");
   CHECK(mapped.variant->name == "dense");
   CHECK(mapped.problem.dtype == ir::DType::f16);
+}
+
+TEST_CASE(
+    "rows of selected blocks become problems with lists as their benchmark draws them, by pass and chip; other block masks have no lists") {
+  const std::string text =
+      "row_id,table_id,device,library,kernel,version,dtype,pass,batch,q_heads,kv_heads,head_dim_qk,head_dim_v,q_len,kv_len,mask,window,"
+      "time_ms\n"
+      "1,t,A100,native-sparse-attention-triton,topk_sparse_attention topk=8 block=64,,bf16,fwd,1,64,4,128,128,4096,4096,block_sparse,,1\n"
+      "2,t,H100,native-sparse-attention-triton,topk_sparse_attention topk=16 block=64,,bf16,bwd,1,64,4,128,128,4096,4096,block_sparse,,1\n"
+      "3,t,H100,some library,some kernel,,bf16,fwd,1,64,4,128,128,4096,4096,block_sparse,,1\n";
+  const std::vector<MeasuredRow> rows = read_attention_published(parse_csv(text, "attention_published.csv"));
+  REQUIRE(rows.size() == 3);
+  const KernelMaps maps = KernelMaps::load();
+  Catalog catalog;
+  const MappedRow forward = map_row(rows[0], maps, catalog);
+  REQUIRE(forward.unmapped == "");
+  CHECK(forward.variant->name == "selected-blocks");
+  CHECK(forward.schedule->name == "nsa-selected-sm80");
+  CHECK(std::get<std::int64_t>(forward.problem.params.at("selected")) == 8);
+  CHECK(std::get<std::int64_t>(forward.problem.params.at("block")) == 64);
+  CHECK(std::get<std::string>(forward.problem.params.at("from")) == "all");
+  CHECK(std::get<bool>(forward.problem.params.at("first")));
+  CHECK_FALSE(std::get<bool>(forward.problem.params.at("own")));
+  const MappedRow backward = map_row(rows[1], maps, catalog);
+  REQUIRE(backward.unmapped == "");
+  CHECK(backward.schedule->name == "nsa-selected-bwd-sm90");
+  CHECK(backward.problem.pass == Pass::backward);
+  CHECK(std::get<std::int64_t>(backward.problem.params.at("selected")) == 16);
+  CHECK(map_row(rows[2], maps, catalog).unmapped == "no variant for mask \"block_sparse\"");
 }
 
 namespace {

@@ -190,4 +190,20 @@ void append(Ops& list, const Ops& more) {
 
 }  // namespace ops
 
+TripInstructions trip_instructions(ProgramBuilder& b, int agent, int warps, int instructions) {
+  if (instructions == 0) return {};
+  constexpr int kLanes = 32;
+  const ir::AxisId lanes = b.fixed("lanes", kLanes * warps, kLanes * warps);
+  return {b.registers("addresses", lanes, b.fixed("instructions", instructions, instructions), ir::DType::i32, agent)};
+}
+
+ops::Ops TripInstructions::start() const {
+  return tile == ir::kNone ? ops::Ops{} : ops::with_role({ops::zero(tile)}, "init");
+}
+
+// They do not count as useful, like whatever is worked out again.
+ops::Ops TripInstructions::in_trip() const {
+  return tile == ir::kNone ? ops::Ops{} : ops::with_role({ops::binary(ir::Fn::add, tile, 1.0, tile)}, "recompute_addresses");
+}
+
 }  // namespace attnsim

@@ -62,4 +62,11 @@ void append(Ops& list, const Ops& more);
 
 }  // namespace ops
 
+// Integer work of an agent in every trip: `instructions` of each of its warps.
+struct TripInstructions {
+  ir::TileId tile = ir::kNone;  // i32, a number per lane and instruction; none without instructions
+  [[nodiscard]] ops::Ops start() const;
+  [[nodiscard]] ops::Ops in_trip() const;
+};
+[[nodiscard]] TripInstructions trip_instructions(ProgramBuilder& b, int agent, int warps, int instructions);
 }  // namespace attnsim

@@ -12,6 +12,7 @@
 #include "workloads/families/reorder.h"
 #include "workloads/families/tile_list_backward.h"
 #include "workloads/families/tile_list_eager.h"
+#include "workloads/families/tile_list_fused.h"
 #include "workloads/families/tile_list_unfused.h"
 
 namespace attnsim {
@@ -152,15 +153,45 @@ ir::Scatter scatter_of(const TileListPlan& plan, const Schedule& schedule) {
   return {schedule.page_tokens * columns * bytes / pieces, static_cast<double>(keys / plan.kv_divisor) * columns * bytes};
 }
 
-ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors) {
+// PyTorch's fill of a tensor that is made for O.
+ir::Kernel clear_output_kernel(const TileListPlan& plan, ir::TensorId o) {
+  constexpr int kRows = 64;
+  constexpr int kWarps = 4;
+  constexpr int kRegisters = 32;
+  ProgramBuilder b;
+  const int section = b.section("clear", ir::SectionKind::once);
+  const int agent = b.agent("clear", kWarps, kRegisters);
+  const ir::TileId zero = b.registers("zero", b.rows("rows", kRows), b.fixed("d", plan.head_dim_v, plan.head_dim_v), plan.dtype, agent);
+  ops::append(b.ops(agent, section), ops::with_role({ops::zero(zero), ops::store(zero, rows_access(o, 0), ir::CopyKind::plain)}, "clear"));
+  ir::Kernel kernel;
+  kernel.name = "clear_o";
+  kernel.program = b.take();
+  ir::ItemFamily family;
+  family.slab_count = plan.slabs;
+  for (std::int64_t row = 0; row < plan.rows; row += kRows) {
+    ir::RowTile tile;
+    tile.row_begin = row;
+    tile.rows = std::min<std::int64_t>(kRows, plan.rows - row);
+    family.tiles.push_back(std::move(tile));
+  }
+  kernel.families.push_back(std::move(family));
+  return kernel;
+}
+
+// `last`: nothing after it asks for the plan's items, of which there may be very many.
+ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors, bool last) {
   ir::Kernel kernel;
   kernel.name = "attention";
   kernel.program = fused_program(plan, schedule, tensors);
   if (plan.boxes && plan.boxes->gathers) address_boxes(kernel.program, *plan.boxes, tensors);
-  kernel.families = *plan.families;
+  if (last && plan.families.use_count() == 1)
+    kernel.families = std::move(*plan.families);
+  else
+    kernel.families = *plan.families;
   kernel.grid = plan.grid;
   kernel.grid.programmatic_launch = schedule.prepare_kernel;
   kernel.request_bytes = schedule.request_bytes;
+  kernel.random_trips = visits_at_random(plan);
   if (schedule.paged && schedule.scattered_pages) kernel.scatter = scatter_of(plan, schedule);
   return kernel;
 }
@@ -272,7 +303,7 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
                              const std::vector<ExtraKernel>& extras) {
   if (problem.pass == Pass::backward) return lower_tile_list_backward(variant, problem, schedule, chip, extras);
   const Problem inner = eager_problem(problem, schedule);
-  const TileListPlan plan = choose_tiles(plan_problem(variant, inner, schedule, chip), inner, schedule, chip);
+  TileListPlan plan = choose_tiles(plan_problem(variant, inner, schedule, chip), inner, schedule, chip);
   check_memory(plan, schedule, chip);
   ir::PipelineBuilder builder(fmt::format("{} {}", variant.name, schedule.name));
   const bool writes_cache = std::find(extras.begin(), extras.end(), ExtraKernel::kv_cache_write) != extras.end();
@@ -309,13 +340,14 @@ ir::Pipeline lower_tile_list(const Variant& variant, const Problem& problem, con
     const ir::TensorId metadata = builder.tensor({"work_tiles", 1, problem.batch, 1, ir::DType::i32, ir::TensorRole::intermediate});
     builder.add(prepare_kernel(builder, problem, metadata));
   }
+  if (schedule.clears_output) builder.add(clear_output_kernel(plan, tensors.o));
   // A grid that holds all parts of the columns; one kernel per part stands for it.
   const int columns = plan.rule.cta_columns > 0 ? plan.rule.cta_columns : plan.head_dim_v;
   for (int begin = 0; begin < plan.head_dim_v; begin += columns) {
-    TileListPlan part = plan;
-    part.column_begin = begin;
-    builder.add(attention_kernel(part, schedule, tensors));
+    plan.column_begin = begin;
+    builder.add(attention_kernel(plan, schedule, tensors, plan.splits == 1 && begin + columns >= plan.head_dim_v));
   }
+  plan.column_begin = 0;
   if (plan.splits > 1 && !plan.last_cta && !plan.owner) builder.add(combine_kernel(plan, schedule, tensors));
   if (regroup) builder.add(regroup_kernel(plan, "regroup_o", tensors.o, o, plan.head_dim_v));
   if (reorders) {

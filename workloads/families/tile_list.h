@@ -59,12 +59,14 @@ struct TileListPlan {
   MaskCode code;  // how it does so; empty where no trip executes mask ops
   ScorePlan score;
   std::int64_t loop_tiles = 1;  // that tables by column hold a row of: KV tiles, or query tiles where keys are the items
+  bool gathers = false;         // backward: queries come by lists
+  std::int64_t places = 0;      // in all of them
   bool ragged = false;          // lengths differ by batch entry
   int slabs_per_entry = 1;
   ir::When mask_when = ir::When::partial_trip;
   std::vector<BatchGroup> groups;
   std::optional<BoxPlan> boxes;
-  std::shared_ptr<const std::vector<ir::ItemFamily>> families;  // of the groups, at the rule's tiles
+  std::shared_ptr<std::vector<ir::ItemFamily>> families;  // of the groups, at the rule's tiles
   TileRule rule;
   ir::MmaKind mma = ir::MmaKind::mma_sync;
   ir::MmaKind mma_pv = ir::MmaKind::mma_sync;
@@ -81,6 +83,8 @@ struct TileListPlan {
   double exp2_polynomial = 0;  // on this chip
   bool empty_items = false;    // some item visits no KV tile
   bool trips_beyond = false;   // some trip visits a tile behind the last key
+  // Of a row tile; with token_tiles less than the kernel's tile has.
+  [[nodiscard]] std::int64_t tile_rows(const Schedule& s) const { return s.token_tiles ? row_group : rule.tile_q; }
   [[nodiscard]] bool v_is_view() const { return v_in_k && mma != ir::MmaKind::tcgen05; }  // of the loaded K
   [[nodiscard]] bool masks() const { return !code.keeps.empty(); }
   [[nodiscard]] bool keyless_trips() const { return cuts.mask() || trips_beyond; }  // a row may be without keys in a trip
@@ -124,6 +128,7 @@ void take_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& ru
 [[nodiscard]] TileListPlan choose_tiles(const TileListPlan& plan, const Problem& problem, const Schedule& schedule, const Chip& chip);
 // Throws ConfigError where matrices of scores do not fit the chip's memory. Nothing for fused kernels.
 void check_memory(const TileListPlan& plan, const Schedule& schedule, const Chip& chip);
+[[nodiscard]] bool visits_at_random(const TileListPlan& plan);
 // Of the plan's groups at its rule's tiles.
 [[nodiscard]] std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule);
 

@@ -36,6 +36,7 @@ MaskCode band_code(const TileListPlan& plan, int sign) {
   });
   const std::int64_t shift = uniform ? band.shift : 0;
   const int by_family = uniform ? 0 : 1;
+  const int group = static_cast<int>(plan.row_group);
   MaskCode code;
   const auto keep = [&](const ir::Relation& relation) {
     MaskInstruction compare;
@@ -44,9 +45,22 @@ MaskCode band_code(const TileListPlan& plan, int sign) {
     code.keeps.push_back(static_cast<int>(code.instructions.size()));
     code.instructions.push_back(compare);
   };
-  if (plan.cuts.upper) keep({sign, 1, -sign, shift + band.upper, 0, by_family});
-  if (plan.cuts.lower) keep({-sign, 1, sign, -shift - band.lower, 0, -by_family});
+  if (plan.cuts.upper) keep({sign, group, -sign, shift + band.upper, 0, by_family});
+  if (plan.cuts.lower) keep({-sign, group, sign, -shift - band.lower, 0, -by_family});
   return code;
+}
+
+}  // namespace
+
+namespace {
+
+// Where queries come by lists a kernel reads their numbers.
+MaskTest listed_test(const TileListPlan& plan, const Mask& mask) {
+  const std::optional<MaskTest> test = by_place(mask.test_in_tiles(1, plan.rule.tile_kv), {});
+  if (!test)
+    illegal("/variant", "a mask that reads tables", fmt::format("is not tested where {} gathers queries", plan.schedule),
+            "masks of places, or another schedule");
+  return *test;
 }
 
 }  // namespace
@@ -54,9 +68,20 @@ MaskCode band_code(const TileListPlan& plan, int sign) {
 TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& score) {
   const bool by_key = items == RowsOf::keys;
   TileListPlan view = plan;
-  const std::int64_t loop_extent = by_key ? plan.rows : plan.kv_len;
+  const std::int64_t loop_extent = !by_key ? plan.kv_len : plan.gathers ? std::max<std::int64_t>(1, plan.places) : plan.rows;
   view.loop_tiles = (loop_extent + plan.rule.tile_q - 1) / plan.rule.tile_q;
-  if (plan.cuts.other) {
+  if (by_key && plan.gathers) {
+    std::vector<MaskTest> tests;
+    for (const BatchGroup& group : plan.groups) {
+      tests.push_back(transposed(listed_test(plan, *group.set.mask)));
+      tests.back().key_values.resize(1);
+    }
+    view.code = mask_code(tests, 1);
+  } else if (plan.packed && plan.cuts.other) {
+    std::vector<MaskTest> tests;
+    for (const BatchGroup& group : plan.groups) tests.push_back(group.set.mask->test_in_tiles(1, plan.rule.tile_q));
+    view.code = mask_code(tests, plan.row_group);
+  } else if (plan.cuts.other) {
     std::vector<MaskTest> tests;
     for (const BatchGroup& group : plan.groups) {
       tests.push_back(by_key ? transposed(group.set.mask->test_by_key()) : group.set.mask->test());
@@ -74,24 +99,10 @@ TileListPlan with_dq_tile(TileListPlan plan) {
   if (rule.dq_rows > 0) rule.tile_kv = rule.dq_rows;
   if (rule.dq_columns > 0) rule.tile_q = rule.dq_columns;
   if (rule.dq_warps > 0) rule.warps = rule.dq_warps;
+  if (rule.dq_registers_per_thread > 0) rule.registers_per_thread = rule.dq_registers_per_thread;
+  if (rule.dq_warp_columns > 0) rule.warp_columns = rule.dq_warp_columns;
   rule.trip_instructions = rule.dq_trip_instructions;
   return plan;
-}
-
-TripInstructions trip_instructions(ProgramBuilder& b, int agent, int warps, int instructions) {
-  if (instructions == 0) return {};
-  constexpr int kLanes = 32;
-  const ir::AxisId lanes = b.fixed("lanes", kLanes * warps, kLanes * warps);
-  return {b.registers("addresses", lanes, b.fixed("instructions", instructions, instructions), ir::DType::i32, agent)};
-}
-
-ops::Ops TripInstructions::start() const {
-  return tile == ir::kNone ? ops::Ops{} : ops::with_role({ops::zero(tile)}, "init");
-}
-
-// They do not count as useful, like whatever is worked out again.
-ops::Ops TripInstructions::in_trip() const {
-  return tile == ir::kNone ? ops::Ops{} : ops::with_role({ops::binary(ir::Fn::add, tile, 1.0, tile)}, "recompute_addresses");
 }
 
 bool waits_for_products(const TileListPlan& plan, const Schedule& schedule) {
@@ -201,7 +212,8 @@ BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
 }
 
 // Query tiles that a KV tile visits; for the query-stationary kernel KV tiles that a query tile visits.
-std::vector<ir::ItemFamily> main_items(const TileListPlan& plan, const TileListPlan& view, const Schedule& schedule, bool by_query) {
+std::vector<ir::ItemFamily> main_items(const TileListPlan& plan, const TileListPlan& view, const Schedule& schedule, bool by_query,
+                                       const std::vector<QueryLists>& lists) {
   std::vector<ir::ItemFamily> families;
   const Tiling tiling{.tile_q = plan.rule.tile_q, .tile_kv = plan.rule.tile_kv, .descending = schedule.kv_descending};
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
@@ -214,9 +226,13 @@ std::vector<ir::ItemFamily> main_items(const TileListPlan& plan, const TileListP
     std::size_t same = 0;  // heads may share a mask
     while (same < i && plan.groups[same].set.mask != group.set.mask) ++same;
     if (by_query) {
+      const std::int64_t rows = plan.packed ? plan.row_group : tiling.tile_kv;
       family.loop_extent = group.set.kv_len();
       family.tiles = same < i ? families[same].tiles
-                              : row_tiles(group.set, {.tile_q = tiling.tile_kv, .tile_kv = tiling.tile_q, .descending = tiling.descending});
+                              : row_tiles(group.set, {.tile_q = rows, .tile_kv = tiling.tile_q, .descending = tiling.descending});
+    } else if (plan.gathers) {
+      family.loop_extent = plan.places;
+      family.tiles = same < i ? families[same].tiles : lists[i].tiles;
     } else {
       family.loop_extent = group.set.q_len();
       family.tiles = same < i ? families[same].tiles : kv_row_tiles(group.set, tiling);
@@ -254,7 +270,7 @@ void check_plan(const TileListPlan& plan, const Score& score, const Schedule& sc
   check_fits(program, plan, chip, false);
   if (plan.mma != ir::MmaKind::tcgen05) check_registers(plan, schedule, program);
   if (sums_dq(schedule)) return;
-  const TileListPlan dq_plan = with_dq_tile(plan);
+  const TileListPlan dq_plan = query_plan(plan, schedule);
   check_fits(query_stationary_program(seen_from(dq_plan, RowsOf::queries, score), schedule, any), dq_plan, chip, false);
 }
 
@@ -275,6 +291,10 @@ TileListPlan with_rule(TileListPlan plan, const Score& score, const Schedule& sc
     }
   }
   plan.cuts.other = !of_one_band(plan);
+  plan.gathers = schedule.backward.gathers_queries;
+  if (plan.gathers && (plan.ragged || score.alibi))
+    illegal(plan.ragged ? "/shape/q_len" : "/score/alibi", plan.ragged ? "lengths that differ" : "alibi",
+            fmt::format("are not lowered where {} gathers queries", schedule.name), "entries of one length, no alibi");
   const bool every = schedule.mask == MaskPolicy::all_tiles || schedule.mask == MaskPolicy::all_or_none;
   plan.mask_when = every ? ir::When::always : ir::When::partial_trip;
   return plan;
@@ -298,14 +318,17 @@ TileListPlan choose_tiles(const TileListPlan& plan, const Score& score, const Sc
 }
 
 ir::Kernel main_kernel(const TileListPlan& problem_plan, const Score& score, const Schedule& schedule, const BackwardTensors& tensors,
-                       RowsOf items) {
+                       RowsOf items, const std::vector<QueryLists>& lists) {
   const bool by_query = items == RowsOf::queries;
-  const TileListPlan plan = by_query ? with_dq_tile(problem_plan) : problem_plan;
+  const TileListPlan plan = by_query ? query_plan(problem_plan, schedule) : problem_plan;
   const TileListPlan view = seen_from(plan, items, score);
   ir::Kernel kernel;
   kernel.name = by_query ? "dq" : sums_dq(schedule) ? "dq_dk_dv" : "dk_dv";
   kernel.program = by_query ? query_stationary_program(view, schedule, tensors) : key_stationary_program(view, schedule, tensors);
-  kernel.families = main_items(plan, view, schedule, by_query);
+  if (by_query && plan.packed) address_groups(kernel.program, plan, tensors);
+  if (!by_query && plan.gathers) kernel.program.orders = {order_of(lists, plan.rows)};
+  kernel.random_trips = (by_query || plan.gathers) && visits_at_random(plan);
+  kernel.families = main_items(plan, view, schedule, by_query, lists);
   kernel.grid = plan.grid;
   return kernel;
 }
@@ -330,13 +353,15 @@ ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& pro
   if (problem_plan.v_in_k) illegal("/pass", "backward", fmt::format("is not lowered for {}, whose V lies in K", variant.name));
   if (!problem.score.bias_radius.empty())
     illegal("/score/bias_radius", "bias", "has no gradient yet: the backward pass is not lowered with it", "softcap, alibi");
-  const TileListPlan plan = choose_tiles(problem_plan, problem.score, schedule, chip);
+  TileListPlan plan = choose_tiles(problem_plan, problem.score, schedule, chip);
+  const std::vector<QueryLists> lists = plan.gathers ? lists_of(plan) : std::vector<QueryLists>{};
+  for (const QueryLists& list : lists) plan.places += static_cast<std::int64_t>(list.query.size());
   ir::PipelineBuilder builder(fmt::format("{} backward {}", variant.name, schedule.name));
   const bool adds = std::find(extras.begin(), extras.end(), ExtraKernel::add_gradients) != extras.end();
   BackwardTensors t = make_tensors(builder, plan, schedule, adds);
   add_tables(builder, seen_from(plan, RowsOf::keys, problem.score), plan.kv_len, "key_", t.tables);
   if (!sums_dq(schedule))
-    add_tables(builder, seen_from(with_dq_tile(plan), RowsOf::queries, problem.score), plan.rows, "query_", t.query_tables);
+    add_tables(builder, seen_from(query_plan(plan, schedule), RowsOf::queries, problem.score), plan.rows, "query_", t.query_tables);
   if (sums_dq(schedule) && !schedule.backward.clear_in_preprocess) {
     builder.add(clear_kernel(plan, schedule, "clear_dq", RowsOf::queries, t.grad_q_sum, plan.head_dim_qk));
   }
@@ -345,14 +370,27 @@ ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& pro
     builder.add(clear_kernel(plan, schedule, "clear_dv", RowsOf::keys, t.grad_v_part, plan.head_dim_v));
   }
   builder.add(preprocess_kernel(plan, schedule, t));
-  builder.add(main_kernel(plan, problem.score, schedule, t, RowsOf::keys));
+  if (schedule.backward.makes_lists) {
+    builder.add(count_lists_kernel(builder, plan));
+    if (schedule.backward.list_host_us > 0) builder.add(ir::HostGap{"list_host", Nanoseconds(1e3 * schedule.backward.list_host_us)});
+  }
+  const auto clear = [&](const char* name, RowsOf rows, ir::TensorId tensor, int columns) {
+    if (schedule.backward.clears_gradients) builder.add(clear_kernel(plan, schedule, name, rows, tensor, columns));
+  };
+  const bool parts = plan.kv_divisor > 1;
+  clear("clear_dk", RowsOf::key_parts, parts ? t.grad_k_part : t.grad_k, plan.head_dim_qk);
+  clear("clear_dv", RowsOf::key_parts, parts ? t.grad_v_part : t.grad_v, plan.head_dim_v);
+  builder.add(main_kernel(plan, problem.score, schedule, t, RowsOf::keys, lists));
   if (sums_dq(schedule)) {
     builder.add(
         convert_kernel(plan, schedule, "convert_dq", RowsOf::queries, t.grad_q_sum, t.grad_q, plan.head_dim_qk, softmax_scale(plan)));
   } else {
-    builder.add(main_kernel(plan, problem.score, schedule, t, RowsOf::queries));
+    // The sums over heads come first there.
+    if (schedule.backward.clears_gradients) add_reductions(builder, plan, schedule, t);
+    clear("clear_dq", RowsOf::queries, t.grad_q, plan.head_dim_qk);
+    builder.add(main_kernel(plan, problem.score, schedule, t, RowsOf::queries, lists));
   }
-  add_reductions(builder, plan, schedule, t);
+  if (sums_dq(schedule) || !schedule.backward.clears_gradients) add_reductions(builder, plan, schedule, t);
   if (adds) {
     builder.add(add_gradient_kernel(plan, "add_dq", RowsOf::queries, t.grad_q, t.held_q, plan.head_dim_qk));
     builder.add(add_gradient_kernel(plan, "add_dk", RowsOf::keys, t.grad_k, t.held_k, plan.head_dim_qk));

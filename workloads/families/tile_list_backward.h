@@ -15,6 +15,7 @@
 
 #include "workloads/families/program_builder.h"
 #include "workloads/families/tile_list.h"
+#include "workloads/families/transposed.h"
 
 namespace attnsim {
 
@@ -46,7 +47,7 @@ struct BackwardTensors {
   TileListTensors query_tables = {};  // the same for items of queries
 };
 
-enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
+enum class RowsOf { queries, keys, key_parts };  // slabs: query heads, or KV heads; of keys for each query head
 // One item per `tile_rows` rows; `peers`: trips of a loop over peers.
 [[nodiscard]] std::vector<ir::ItemFamily> row_items(const TileListPlan& plan, RowsOf rows, int tile_rows, int peers = 0);
 
@@ -59,6 +60,9 @@ enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
 // Adds the parts of a group's query heads.
 [[nodiscard]] ir::Kernel sum_heads_kernel(const TileListPlan& plan, const Schedule& schedule, const std::string& name, ir::TensorId parts,
                                           ir::TensorId to, int head_dim);
+
+// Counts how many queries visit each KV tile, one CTA per KV head, from lists as long as those of the last queries.
+[[nodiscard]] ir::Kernel count_lists_kernel(ir::PipelineBuilder& builder, const TileListPlan& plan);
 
 // ExtraKernel::add_gradients for one gradient.
 [[nodiscard]] ir::Kernel add_gradient_kernel(const TileListPlan& plan, const std::string& name, RowsOf rows, ir::TensorId gradient,
@@ -79,19 +83,21 @@ enum class RowsOf { queries, keys };  // slabs: query heads, or KV heads
 [[nodiscard]] TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& score);
 // The plan with the tile of dQ's own kernel: its rows stand in tile_kv, as the longer side of a tile stays.
 [[nodiscard]] TileListPlan with_dq_tile(TileListPlan plan);
-// Integer work of an agent in every trip: `instructions` of each of its warps.
-struct TripInstructions {
-  ir::TileId tile = ir::kNone;  // i32, a number per lane and instruction; none without instructions
-  [[nodiscard]] ops::Ops start() const;
-  [[nodiscard]] ops::Ops in_trip() const;
-};
-[[nodiscard]] TripInstructions trip_instructions(ProgramBuilder& b, int agent, int warps, int instructions);
 // The computing agent waits for each product: one warpgroup does. Two of them, one agent here, fill each other's waits.
 [[nodiscard]] bool waits_for_products(const TileListPlan& plan, const Schedule& schedule);
 // Goes on only when the asynchronous product that makes `result` is complete.
 [[nodiscard]] ops::Ops wait_for(ir::TokenId done, ir::TileId result);
 [[nodiscard]] ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor);  // K or V of the item
 [[nodiscard]] ir::Access trip_rows(ir::TensorId tensor);                           // of the visited query tile
+// The plan of dQ's own kernel: its tile and its matrix instruction, and where it says so the heads of a group as rows.
+[[nodiscard]] TileListPlan query_plan(TileListPlan plan, const Schedule& schedule);
+// Rows of packed tiles lie in the slabs of a group's heads.
+void address_groups(ir::Program& program, const TileListPlan& plan, const BackwardTensors& tensors);
+// By group; groups of one mask share the lists of the first.
+[[nodiscard]] std::vector<QueryLists> lists_of(const TileListPlan& plan);
+[[nodiscard]] ir::RowOrder order_of(const std::vector<QueryLists>& lists, std::int64_t rows);
+// Dependent reads before an item's first load.
+[[nodiscard]] ops::Ops list_lookup(ProgramBuilder& b, int agent, const Schedule& schedule, const BackwardTensors& tensors);
 // Scales, converts and stores dK and dV, or adds them to the group's sums.
 struct KeyGradients {
   ir::TileId sum = ir::kNone;  // f32

@@ -3,6 +3,7 @@
 // tiles go through rings. LSE and delta are columns of queries, read as rows of S^T through aliases.
 #include <algorithm>
 #include <numbers>
+#include <optional>
 
 #include "sim/core/error.h"
 #include "workloads/families/tile_list_backward.h"
@@ -72,6 +73,7 @@ class Writer {
     make_tiles(adder != ir::kNone);
     extra_ = trip_instructions(b_, compute_, rule.warps > 0 ? rule.warps : compute->warps, rule.trip_instructions);
 
+    ops::append(b_.ops(loader, kPrologue), list_lookup(b_, loader, schedule_, tensors_));
     ops::append(b_.ops(loader, kPrologue),
                 ops::with_role({ops::load(t_.k, key_rows(plan_, tensors_.k), schedule_.copy, {k_.kv_full})}, "load_k"));
     ops::append(b_.ops(loader, kPrologue),
@@ -102,7 +104,7 @@ class Writer {
 
   void make_tokens(bool reducer) {
     k_.kv_full = b_.token("kv_full", 2);
-    k_.q_full = b_.token("q_full", 2);
+    k_.q_full = b_.token("q_full", listed() ? 3 : 2);
     k_.do_full = b_.token("do_full", 2);
     if (guard_) {
       k_.q_empty = b_.token("q_empty");
@@ -142,6 +144,7 @@ class Writer {
     t_.ds = ds_smem ? b_.smem("ds", keys, queries, plan_.dtype) : ir::kNone;
     score_ = score_tiles(b_, plan_, keys, queries, compute_, "", {true, true});
     mask_ = mask_tiles(b_, plan_, keys, queries, compute_);
+    if (listed()) mask_[*listed()] = b_.smem("queries_at", ir::kUnit, queries, DType::i32, rule.stages);
     t_.grad_k = registers("dk", keys, d, DType::f32);
     t_.grad_v = registers("dv", keys, dv, DType::f32);
     t_.k_out = registers("dk_out", keys, d, plan_.dtype);
@@ -149,6 +152,14 @@ class Writer {
     if (atomic_) t_.grad_q = registers("dq", queries, d, DType::f32);
     if (reducer) t_.grad_q_stage = b_.smem("dq_stage", queries, d, DType::f32);
     if (schedule_.backward.trip_local_reads > 0) t_.local = registers("local", ir::kUnit, ir::kUnit, DType::f32);
+  }
+
+  // The instruction that loads the numbers of gathered queries: they come with Q.
+  [[nodiscard]] std::optional<std::size_t> listed() const {
+    if (!plan_.gathers) return std::nullopt;
+    const auto& code = plan_.code.instructions;
+    const auto load = std::find_if(code.begin(), code.end(), [](const MaskInstruction& i) { return i.kind == ir::OpKind::load; });
+    return load == code.end() ? std::nullopt : std::optional(static_cast<std::size_t>(load - code.begin()));
   }
 
   [[nodiscard]] ir::Op mma(ir::TileId a, ir::TileId b, ir::TileId d, bool a_in_registers, bool b_transposed, bool accumulate,
@@ -167,6 +178,19 @@ class Writer {
     const ir::TokenId full = is_q ? k_.q_full : k_.do_full;
     list.push_back(ops::load(is_q ? t_.q : t_.grad_o, trip_rows(is_q ? tensors_.q : tensors_.grad_o), schedule_.copy, {full}));
     list.push_back(ops::load(is_q ? t_.lse : t_.delta, trip_rows(is_q ? tensors_.lse2 : tensors_.delta), schedule_.copy, {full}));
+    if (plan_.gathers) {
+      for (ir::Op& op : list) {
+        if (op.kind == ir::OpKind::load) op.access.order = 0;
+      }
+    }
+    if (is_q && listed()) {
+      const ops::Ops tests = mask_ops(plan_, tensors_.tables, mask_, t_.s);
+      ir::Op numbers = *std::find_if(tests.begin(), tests.end(), [](const ir::Op& op) { return op.kind == ir::OpKind::load; });
+      numbers.copy = schedule_.copy;
+      numbers.when = When::always;
+      numbers.completes = {full};
+      list.push_back(numbers);
+    }
     return list;
   }
 
@@ -176,7 +200,11 @@ class Writer {
     if (name == "load_q" || name == "load_do") return load_role(name == "load_q");
     if (name == "qk") return {ops::await(k_.q_full), mma(t_.k, t_.q, t_.s, false, true, false, rule.warp_columns)};
     if (name == "dov") return {mma(t_.v, t_.grad_o, t_.dp, false, true, false, rule.warp_columns)};
-    if (name == "mask") return mask_ops(plan_, tensors_.tables, mask_, t_.s);
+    if (name == "mask") {
+      ops::Ops list = mask_ops(plan_, tensors_.tables, mask_, t_.s);
+      if (listed()) std::erase_if(list, [](const ir::Op& op) { return op.kind == ir::OpKind::load; });
+      return list;
+    }
     if (name == "exp") {
       ops::Ops list;
       if (!scales_) list.push_back(scale_scores());

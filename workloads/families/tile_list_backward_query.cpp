@@ -59,7 +59,8 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   };
   const ir::TileId s = registers("s", queries, keys, DType::f32);
   const ir::TileId dp = registers("dp", queries, keys, DType::f32);
-  const ir::TileId ds = registers("ds", queries, keys, plan.dtype);
+  const bool shares_rows = rule.dq_warp_columns > 1;
+  const ir::TileId ds = shares_rows ? b.smem("ds", queries, keys, plan.dtype) : registers("ds", queries, keys, plan.dtype);
   const std::vector<ir::TileId> mask = mask_tiles(b, plan, queries, keys, agent);
   const ScoreTiles score = score_tiles(b, plan, queries, keys, agent, "", {false, true});
   const ir::TileId sum = registers("dq", queries, d, DType::f32);
@@ -70,9 +71,11 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   const ir::TokenId k_empty = guard ? b.token("k_empty") : ir::kNone;
   const ir::TokenId v_empty = guard ? b.token("v_empty") : ir::kNone;
   const ir::TokenId done = waits_for_products(plan, schedule) ? b.token("product") : ir::kNone;
+  const ir::TokenId written = shares_rows ? b.token("written") : ir::kNone;
   const bool scales = schedule.backward.scale_in_trip;
   const TripInstructions extra = trip_instructions(b, agent, rule.warps > 0 ? rule.warps : spec.warps, rule.trip_instructions);
 
+  ops::append(b.ops(loader, prologue), list_lookup(b, loader, schedule, tensors));
   ops::append(b.ops(loader, prologue), ops::with_role({ops::load(q, rows_access(tensors.q, 0), schedule.copy, {q_full}),
                                                        ops::load(grad_o, rows_access(tensors.grad_o, 0), schedule.copy, {q_full}),
                                                        ops::load(lse, rows_access(tensors.lse2, 0), schedule.copy, {q_full}),
@@ -98,7 +101,7 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   const auto product = [&](ir::TileId x, ir::TileId y, ir::TileId z, bool transposed, bool accumulate) {
     const bool from_registers = accumulate && plan.mma == ir::MmaKind::wgmma_ss;
     ir::Op op = ops::mma(x, y, z, from_registers ? ir::MmaKind::wgmma_rs : plan.mma, transposed, accumulate);
-    op.warp_columns = accumulate ? 1 : rule.warp_columns;
+    op.warp_columns = accumulate && !shares_rows ? 1 : rule.warp_columns;
     return op;
   };
   ops::append(b.ops(agent, prologue), ops::with_role({ops::zero(sum), ops::await(q_full)}, "init"));
@@ -116,6 +119,7 @@ ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& s
   ops::append(gradient, score_gradient_ops(score, dp));
   if (scales) gradient.push_back(ops::binary(Fn::multiply, dp, softmax_scale(plan), dp));
   gradient.push_back(ops::convert(dp, ds));
+  if (shares_rows) ops::append(gradient, {ops::signal(written), ops::await(written)});
   compute(gradient, "recompute_ds");
   if (guard) compute({ops::signal(v_empty, {dp})}, "release");
   compute({product(ds, k, sum, false, true)}, "dq");

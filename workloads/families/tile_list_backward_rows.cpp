@@ -71,7 +71,7 @@ std::vector<ir::ItemFamily> row_items(const TileListPlan& plan, RowsOf which, in
     family.slab_begin = group.slab_begin / divisor;
     family.slab_count = group.slab_count / divisor;
     family.loop_extent = peers;
-    const std::int64_t rows = which == RowsOf::keys ? group.set.kv_len() : group.set.q_len();
+    const std::int64_t rows = which == RowsOf::queries ? group.set.q_len() : group.set.kv_len();
     for (std::int64_t row = 0; row < rows; row += tile_rows) {
       ir::RowTile tile;
       tile.row_begin = row;

@@ -69,6 +69,7 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   t.alpha = vector("alpha");
   t.l = vector("l");
   t.row_sum = vector("row_sum");
+  if (plan.rule.warp_columns > 1) t.row_parts = b.smem("row_parts" + suffix, rows, ir::kUnit, ir::DType::f32);
   switch (out_stage(plan, c.schedule)) {
     case OutStage::in_v: t.o_out = b.smem("o_out" + suffix, rows, dv, plan.dtype, 1, c.shared.v); break;
     case OutStage::in_q: t.o_out = b.smem("o_out" + suffix, rows, dv, plan.dtype, 1, t.q); break;
@@ -95,6 +96,7 @@ SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
   if (c.schedule.ping_pong && agents > 1 && c.plan.padded_qk <= c.schedule.ping_pong_head_dim_max) {
     for (int w = 0; w < agents; ++w) t.turn.push_back(b.token("turn" + std::to_string(w), 1, w == 0 ? 1 : 0));
   }
+  if (c.plan.rule.warp_columns > 1) t.exchanged = b.token("exchanged");
   if (c.plan.owner) t.ready = b.token("ready", 1, 0, ir::TokenScope::kernel);
   if (c.plan.last_cta) t.split_done = b.token("split_done", static_cast<int>(c.plan.splits), 0, ir::TokenScope::kernel);
   return t;
@@ -255,6 +257,7 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
   for (int w = 0; w < rule.consumers; ++w) {
     const ir::AxisId own = rule.split_columns ? part_axis(b, plan, w) : dv;
     c.compute.push_back(compute_tiles(b, c, static_cast<std::size_t>(w), first_compute + w, kv, d, own));
+    c.extra.push_back(trip_instructions(b, first_compute + w, rule.warps > 0 ? rule.warps : compute.warps, rule.trip_instructions));
   }
 
   if (rule.slice_cols > 0) {
@@ -276,6 +279,8 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
     const ComputeTiles& t = c.compute[index];
     if (producer) ops::append(b.ops(first_compute + w, kPrologue), lookup(c, t.metadata, schedule.consumer_global_round_trips));
     ops::append(b.ops(first_compute + w, kPrologue), ops::with_role(row_state_start(t.o, t.l, t.m), "init"));
+    ops::append(b.ops(first_compute + w, kPrologue), c.extra[index].start());
+    ops::append(b.ops(first_compute + w, kMain), c.extra[index].in_trip());
     ops::append(b.ops(first_compute + w, kPrologue), mask_start(plan, tensors, t.mask, c.row_offset(index)));
     ops::append(b.ops(first_compute + w, kPrologue), score_start(plan, tensors, t.score, c.row_offset(index)));
     ops::append(b.ops(first_compute + w, kMain), compute_loop(c, compute, index));

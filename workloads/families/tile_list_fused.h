@@ -28,7 +28,8 @@ struct ComputeTiles {
   ir::TileId alpha = ir::kNone;
   ir::TileId l = ir::kNone;
   ir::TileId row_sum = ir::kNone;
-  ir::TileId o_out = ir::kNone;  // what is stored: SMEM stage or registers
+  ir::TileId o_out = ir::kNone;      // what is stored: SMEM stage or registers
+  ir::TileId row_parts = ir::kNone;  // SMEM: what the warps of a row have found of it, where several share one
 };
 
 struct SharedTokens {
@@ -41,8 +42,9 @@ struct SharedTokens {
   ir::TokenId o_stored = ir::kNone;  // V's SMEM is free again
   ir::TokenId pv_done = ir::kNone;   // all computing agents have read the last V
   ir::TokenId split_done = ir::kNone;
-  ir::TokenId ready = ir::kNone;  // stream-K, kernel scope: a piece's partial result lies in memory
-  std::vector<ir::TokenId> turn;  // ping-pong, one per computing agent
+  ir::TokenId exchanged = ir::kNone;  // all warps have written what others of their rows read
+  ir::TokenId ready = ir::kNone;      // stream-K, kernel scope: a piece's partial result lies in memory
+  std::vector<ir::TokenId> turn;      // ping-pong, one per computing agent
 };
 
 // A part of K's or V's columns with slots of its own.
@@ -85,7 +87,8 @@ struct FusedContext {
   int rows_per_agent = 0;
   bool async_mma = false;
   [[nodiscard]] int row_offset(std::size_t index) const { return plan.rule.split_columns ? 0 : static_cast<int>(index) * rows_per_agent; }
-  bool guard_slots = false;  // slots need empty tokens: another agent or an asynchronous MMA reads them
+  bool guard_slots = false;                  // slots need empty tokens: another agent or an asynchronous MMA reads them
+  std::vector<TripInstructions> extra = {};  // by computing agent
 };
 
 // One role of the main loop, placed.

@@ -179,6 +179,9 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   plan.kv_slabs = problem.batch * problem.kv_heads;
   plan.groups = batch_groups(variant, problem, std::move(masks), plan.row_group);
   plan.mask = mask_class(plan.groups);
+  if ((schedule.token_tiles || schedule.backward.gathers_queries) && !visits_at_random(plan))
+    illegal("/schedule", schedule.name, fmt::format("takes tokens one by one, which share what they visit in {}", variant.name),
+            "selected-blocks, or another schedule");
   for (const BatchGroup& group : plan.groups) {
     plan.rows = std::max(plan.rows, group.set.rows());
     plan.kv_len = std::max(plan.kv_len, group.set.kv_len());
@@ -197,7 +200,7 @@ std::vector<ir::ItemFamily> whole_items(const TileListPlan& plan, const Schedule
   for (std::size_t i = 0; i < plan.groups.size(); ++i) {
     const BatchGroup& group = plan.groups[i];
     Tiling tiling;
-    tiling.tile_q = plan.rule.tile_q;
+    tiling.tile_q = plan.tile_rows(schedule);
     tiling.tile_kv = plan.rule.tile_kv;
     tiling.step = std::max(1, plan.rule.step_kv / plan.rule.tile_kv);
     tiling.descending = schedule.kv_descending;
@@ -389,11 +392,13 @@ MaskCode band_code(const TileListPlan& plan) {
   return code;
 }
 
-MaskCode code_of(const TileListPlan& plan) {
+MaskCode code_of(const TileListPlan& plan, const Schedule& schedule) {
   if (!plan.cuts.other) return band_code(plan);
+  const std::int64_t tile_rows = plan.tile_rows(schedule);
+  const std::int64_t queries = tile_rows % plan.row_group == 0 ? tile_rows / plan.row_group : 0;
   std::vector<MaskTest> tests;
-  for (const BatchGroup& group : plan.groups) tests.push_back(group.set.mask->test());
-  MaskCode code = mask_code(tests, plan.row_group, plan.rule.tile_kv, plan.rule.tile_q);
+  for (const BatchGroup& group : plan.groups) tests.push_back(group.set.mask->test_in_tiles(queries, plan.rule.tile_kv));
+  MaskCode code = mask_code(tests, plan.row_group, plan.rule.tile_kv, tile_rows);
   if (plan.cuts.extent) {
     code.keeps.push_back(static_cast<int>(code.instructions.size()));
     code.instructions.push_back(compare_pairs({0, 1, -1, plan.ragged ? -1 : plan.kv_len - 1, plan.ragged ? 1 : 0, 0}));
@@ -422,6 +427,9 @@ void take_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& ru
 
 TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedule& schedule, const Chip& chip, const TileRule& rule) {
   plan.rule = rule;
+  if (schedule.token_tiles && plan.row_group > rule.tile_q)
+    illegal("/shape/kv_heads", fmt::format("{} query heads each", plan.row_group),
+            fmt::format("are more rows than a tile of {} has", schedule.name), fmt::format("groups of up to {}", rule.tile_q));
   if (!rule.q_boxes.empty()) {
     if (problem.score.alibi || !problem.score.bias_radius.empty())
       illegal("/score", "alibi and bias", fmt::format("are by places in a sequence; {} works on boxes", schedule.name),
@@ -457,7 +465,7 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
     illegal("/schedule", schedule.name, "applies no masks, but some KV tile is kept in part", "a mask along tile borders");
   }
   plan.loop_tiles = ceil_div(plan.kv_len, rule.tile_kv);
-  plan.code = code_of(plan);
+  plan.code = code_of(plan, schedule);
   plan.score = plan_score(problem.score, plan.groups, plan.head_dim_qk, rule.tile_kv, schedule.fused(), plan.code.parameters);
   for (std::size_t i = 0; i < plan.code.parameters.size(); ++i) (*families)[i].parameters = plan.code.parameters[i];
   if (plan.ctas > 0) *families = cut_into_shares(*families, plan.rule.tile_kv, plan.ctas).families;
@@ -467,6 +475,10 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
   plan.empty_items = visits_nothing(*plan.families);
   plan.trips_beyond = visits_beyond(plan);
   return plan;
+}
+
+bool visits_at_random(const TileListPlan& plan) {
+  return std::any_of(plan.groups.begin(), plan.groups.end(), [](const BatchGroup& group) { return group.set.mask->visits_at_random(); });
 }
 
 std::vector<ir::ItemFamily> item_families(const TileListPlan& plan, const Schedule& schedule) {

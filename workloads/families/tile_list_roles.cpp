@@ -50,7 +50,8 @@ ops::Ops qk_role(const FusedContext& c, std::size_t index) {
   }
   list.push_back(ops::await(c.tokens.k_full));
   if (!c.tokens.turn.empty()) list.push_back(ops::await(c.tokens.turn[index]));
-  const ir::Op mma = ops::mma(q, widened(list, c.shared.k, t.k_wide), t.s, c.plan.mma, true, false);
+  ir::Op mma = ops::mma(q, widened(list, c.shared.k, t.k_wide), t.s, c.plan.mma, true, false);
+  mma.warp_columns = c.plan.rule.warp_columns;
   if (!shared(c, mma).by_steps) {
     list.push_back(mma);
     return list;
@@ -70,10 +71,25 @@ ops::Ops qk_release(const FusedContext& c, std::size_t index) {
   return list;
 }
 
+// Warps that share rows bring what each of them has found of a row together: all write, some of them reduce and write, all read. Every
+// warp's part stands for the whole here.
+ops::Ops exchange_rows(const FusedContext& c, const ComputeTiles& t, Fn fn, ir::TileId found) {
+  if (t.row_parts == ir::kNone) return {};
+  const ops::Ops barrier{ops::signal(c.tokens.exchanged), ops::await(c.tokens.exchanged)};
+  ops::Ops list{ops::unary(Fn::copy, found, t.row_parts)};
+  ops::append(list, barrier);
+  ops::append(list, {ops::reduce_row(fn, t.row_parts, found), ops::unary(Fn::copy, found, t.row_parts)});
+  ops::append(list, barrier);
+  list.push_back(ops::unary(Fn::copy, t.row_parts, found));
+  return list;
+}
+
 ops::Ops softmax_role(const FusedContext& c, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   const double scale = scale2(c.plan);
-  ops::Ops list{ops::reduce_row(Fn::maximum, t.s, t.m_new), ops::binary(Fn::maximum, t.m_new, t.m, t.m_new)};
+  ops::Ops list{ops::reduce_row(Fn::maximum, t.s, t.m_new)};
+  ops::append(list, exchange_rows(c, t, Fn::maximum, t.m_new));
+  list.push_back(ops::binary(Fn::maximum, t.m_new, t.m, t.m_new));
   if (t.m_safe != t.m_new) list.push_back(ops::unary(Fn::finite_or_zero, t.m_new, t.m_safe));
   ops::append(list, {
                         ops::binary(Fn::subtract, t.m, t.m_safe, t.alpha),
@@ -85,9 +101,9 @@ ops::Ops softmax_role(const FusedContext& c, std::size_t index) {
                         ops::unary(Fn::exp2, t.s, t.s),
                         ops::binary(Fn::multiply, t.l, t.alpha, t.l),
                         ops::reduce_row(Fn::add, t.s, t.row_sum),
-                        ops::binary(Fn::add, t.l, t.row_sum, t.l),
-                        ops::unary(Fn::copy, t.m_new, t.m),
                     });
+  ops::append(list, exchange_rows(c, t, Fn::add, t.row_sum));
+  ops::append(list, {ops::binary(Fn::add, t.l, t.row_sum, t.l), ops::unary(Fn::copy, t.m_new, t.m)});
   return list;
 }
 
@@ -108,7 +124,9 @@ ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
   if (!placed(spec, "await_v") && !c.plan.v_is_view()) list.push_back(ops::await(c.tokens.v_full));
-  list.push_back(shared(c, ops::mma(t.p, widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide), t.o, c.plan.mma_pv, false, true)));
+  ir::Op mma = ops::mma(t.p, widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide), t.o, c.plan.mma_pv, false, true);
+  mma.warp_columns = c.plan.rule.warp_columns;
+  list.push_back(shared(c, mma));
   if (c.plan.o_in_memory) {
     list.push_back(ops::store(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain));
   }
@@ -120,7 +138,11 @@ ops::Ops role_ops(const FusedContext& c, const AgentSpec& spec, const std::strin
   if (role == "qk") return qk_role(c, index);
   if (role == "mask") return mask_ops(c.plan, c.tensors, t.mask, t.s, c.row_offset(index));
   if (role == "softmax") return softmax_role(c, index);
-  if (role == "convert_p") return {c.plan.mma == ir::MmaKind::lanes ? ops::unary(Fn::copy, t.s, t.p) : ops::convert(t.s, t.p)};
+  if (role == "convert_p") {
+    ops::Ops list{c.plan.mma == ir::MmaKind::lanes ? ops::unary(Fn::copy, t.s, t.p) : ops::convert(t.s, t.p)};
+    if (t.row_parts != ir::kNone) ops::append(list, {ops::signal(c.tokens.exchanged), ops::await(c.tokens.exchanged)});
+    return list;
+  }
   if (role == "rescale") return rescale_role(c, index);
   if (role == "await_v") return c.plan.v_is_view() ? ops::Ops{} : ops::Ops{ops::await(c.tokens.v_full)};
   if (role == "release_v") return {};

@@ -5,6 +5,10 @@
 
 namespace attnsim {
 
+MaskTest Mask::test_in_tiles(std::int64_t, std::int64_t) const {
+  return test();
+}
+
 BoxedMask Mask::boxed(const std::vector<std::int64_t>&, const std::vector<std::int64_t>&) const {
   throw Invariant("a plain sequence has no boxes");
 }

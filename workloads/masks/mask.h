@@ -63,6 +63,10 @@ class Mask {
   [[nodiscard]] virtual MaskTest test() const = 0;
   // The same of a kernel whose items are keys and whose trips are queries (the backward pass), still in terms of query and key.
   [[nodiscard]] virtual MaskTest test_by_key() const { return test(); }
+  // What a kernel tests whose tiles hold so many queries by so many keys, and nothing that they do not visit.
+  [[nodiscard]] virtual MaskTest test_in_tiles(std::int64_t queries, std::int64_t tile_kv) const;
+  // Whether what one query visits says nothing about what the next one does.
+  [[nodiscard]] virtual bool visits_at_random() const { return false; }
   // The band, where the mask is one: libraries have special kernels and split rules for bands.
   [[nodiscard]] virtual std::optional<Band> band() const { return std::nullopt; }
   // Axes of the layout whose tokens queries and keys are; 0: a plain sequence.

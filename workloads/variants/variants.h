@@ -10,6 +10,8 @@ namespace attnsim {
 [[nodiscard]] Variant masked_variant();
 // block_sparse.cpp
 [[nodiscard]] Variant block_sparse_variant();
+// selected_blocks.cpp
+[[nodiscard]] Variant selected_blocks_variant();
 // windows.cpp
 [[nodiscard]] Variant attention_sinks_variant();
 [[nodiscard]] Variant dilated_window_variant();
