@@ -130,7 +130,7 @@ TEST_CASE("a kernel may compute in another type than its row names, and visit wh
 }
 
 TEST_CASE(
-    "rows of selected blocks become problems with lists as their benchmark draws them, by pass and chip; other block masks have no lists") {
+    "rows of selected blocks become problems with lists as their benchmark draws them, by pass and chip, and other block masks have none") {
   const std::string text =
       "row_id,table_id,device,library,kernel,version,dtype,pass,batch,q_heads,kv_heads,head_dim_qk,head_dim_v,q_len,kv_len,mask,window,"
       "time_ms\n"

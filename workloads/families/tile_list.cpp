@@ -91,7 +91,7 @@ TileListTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& p
   t.v = plan.v_in_k ? t.k : make.keys("v", plan.head_dim_v, cached, v_piece);
   t.o = make.queries("o", plan.head_dim_v, dtype, ir::TensorRole::output);
   if (schedule.form != "eager") t.lse = make.queries("lse", 1, ir::DType::f32, ir::TensorRole::output);
-  if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0)
+  if (schedule.item_global_round_trips + schedule.consumer_global_round_trips > 0 || (plan.o_in_memory && schedule.o_pieces > 1))
     t.metadata = builder.tensor({"metadata", 1, 1, 1, ir::DType::i32, ir::TensorRole::input});
   if (schedule.trip_global_round_trips > 0) {
     const std::int64_t pages = (plan.kv_len + schedule.page_tokens - 1) / schedule.page_tokens;

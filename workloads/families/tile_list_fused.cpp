@@ -55,7 +55,7 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
     t.k_wide = b.registers("k_wide" + suffix, kv, d, plan.dtype, agent);
     t.v_wide = b.registers("v_wide" + suffix, kv, dv, plan.dtype, agent);
   }
-  if (o_round_trips(c) > 1) t.o_piece = b.registers("o_piece" + suffix, ir::kUnit, ir::kUnit, ir::DType::f32, agent);
+  if (o_round_trips(c) > 1) t.o_piece = b.registers("o_piece" + suffix, ir::kUnit, ir::kUnit, ir::DType::i32, agent);
   t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
   const ir::DType weights = plan.mma == ir::MmaKind::lanes ? ir::DType::f32 : plan.dtype;
   t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, weights) : b.registers("p" + suffix, rows, kv, weights, agent);

@@ -18,7 +18,7 @@ struct ComputeTiles {
   ir::TileId s = ir::kNone;
   ir::TileId p = ir::kNone;
   ir::TileId o = ir::kNone;
-  ir::TileId o_piece = ir::kNone;  // of an O in memory that is read in several
+  ir::TileId o_piece = ir::kNone;  // stands for the reads of an O in memory that follow the first
   std::vector<ir::TileId> mask;    // one per instruction of the plan's mask code
   ScoreTiles score;
   ir::TileId m = ir::kNone;

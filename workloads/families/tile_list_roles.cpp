@@ -111,10 +111,8 @@ ops::Ops rescale_role(const FusedContext& c, std::size_t index) {
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
   if (c.plan.o_in_memory) {
-    const ir::Access accumulator = rows_access(c.tensors.o_accumulator, 0);
-    list.push_back(ops::when(When::not_first_trip, ops::load(t.o, accumulator, ir::CopyKind::plain)));
-    for (int i = 1; i < o_round_trips(c); ++i)
-      list.push_back(ops::when(When::not_first_trip, ops::load(t.o_piece, accumulator, ir::CopyKind::plain)));
+    list.push_back(ops::when(When::not_first_trip, ops::load(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain)));
+    for (const ir::Op& op : lookup(c, t.o_piece, o_round_trips(c) - 1)) list.push_back(ops::when(When::not_first_trip, op));
   }
   list.push_back(ops::when(When::not_first_trip, ops::binary(Fn::multiply, t.o, t.alpha, t.o)));
   return list;
