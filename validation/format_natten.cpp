@@ -16,9 +16,10 @@ constexpr std::int64_t kMost = std::int64_t{1} << 31;
 
 using Extents = std::vector<std::int64_t>;
 
-// "16x8" as one number per axis; the wrong number of axes is an issue of the row.
+// "16x8" as one number per axis, "8" for all of them; the wrong number of axes is an issue of the row.
 Extents extents(CsvReader& reader, const char* column, std::size_t axes) {
   const Extents values = parse_extents(reader.text(column));
+  if (values.size() == 1 && axes > 1) return Extents(axes, values.front());
   if (!values.empty() && (axes == 0 || values.size() == axes)) return values;
   reader.issue(column, "is no number per axis", "numbers joined by x");
   return Extents(std::max<std::size_t>(1, axes), 1);
