@@ -55,11 +55,11 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
 }
 
 // A kernel's rows are those of full and causal calls, mostly, which don't vouch for prefill with windows or other masks. Those of kernels
-// that work on boxes of tokens are of neighbourhoods.
+// that work on boxes of tokens are of neighbourhoods, those of kernels with a token a tile of blocks that tokens select.
 std::string validated_phase(const Variant& variant, const Problem& problem, const Schedule& schedule) {
   const std::string phase = phase_of(variant, problem);
   const auto on_boxes = [](const TileRule& rule) { return !rule.q_boxes.empty(); };
-  if (std::any_of(schedule.tiles.begin(), schedule.tiles.end(), on_boxes)) return phase;
+  if (schedule.token_tiles || std::any_of(schedule.tiles.begin(), schedule.tiles.end(), on_boxes)) return phase;
   if (phase == "bwd" || variant.masks == nullptr || variant.shape != ShapeKind::attention) return phase;
   const std::optional<Band> band = common_band(variant, problem);
   if (!band) return "masked " + phase;
