@@ -3,8 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "workloads/catalog.h"
 
 namespace attnsim {
@@ -68,10 +66,6 @@ Conditions behind(const Conditions& first, const Conditions& second) {
   conditions.host_us = 0;
   conditions.chained = true;
   return conditions;
-}
-
-bool works_on_boxes(const Schedule& schedule) {
-  return std::any_of(schedule.tiles.begin(), schedule.tiles.end(), [](const TileRule& rule) { return !rule.q_boxes.empty(); });
 }
 
 std::string text_of(const ParamValue& value) {

@@ -55,6 +55,10 @@ std::filesystem::path folder() {
 
 }  // namespace
 
+bool works_on_boxes(const Schedule& schedule) {
+  return std::any_of(schedule.tiles.begin(), schedule.tiles.end(), [](const TileRule& rule) { return !rule.q_boxes.empty(); });
+}
+
 std::vector<std::string> schedules_with_tile_shapes() {
   std::vector<std::string> names;
   std::error_code error;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/core/json_reader.h"
+#include "workloads/schedule.h"
 
 namespace attnsim {
 
@@ -17,6 +18,8 @@ struct TilePair {
   std::vector<std::int64_t> kv;
 };
 
+// Whether a schedule works on boxes of tokens.
+[[nodiscard]] bool works_on_boxes(const Schedule& schedule);
 // Schedules that have such a file, sorted.
 [[nodiscard]] std::vector<std::string> schedules_with_tile_shapes();
 // In file order; empty where none is compiled. Throws ConfigError: a schedule without a file, a malformed file.

@@ -10,11 +10,11 @@ namespace attnsim {
 
 void keep_freed_memory() {
 #ifdef __GLIBC__
-  constexpr int kKept = 256 << 20;
-  constexpr int kGrownBy = 16 << 20;
-  mallopt(M_MMAP_THRESHOLD, kKept);
-  mallopt(M_TRIM_THRESHOLD, kKept);
-  mallopt(M_TOP_PAD, kGrownBy);
+  constexpr int kKeptBytes = 256 << 20;
+  constexpr int kGrownByBytes = 16 << 20;
+  mallopt(M_MMAP_THRESHOLD, kKeptBytes);
+  mallopt(M_TRIM_THRESHOLD, kKeptBytes);
+  mallopt(M_TOP_PAD, kGrownByBytes);
 #endif
 }
 

@@ -9,6 +9,7 @@
 #include "sim/predict/run_config.h"
 #include "sim/predict/standing.h"
 #include "workloads/lower.h"
+#include "workloads/tile_shapes.h"
 
 namespace attnsim {
 
@@ -58,8 +59,7 @@ std::map<std::string, double> harness_parts(const Conditions& conditions, const 
 // that work on boxes of tokens are of neighbourhoods, those of kernels with a token a tile of blocks that tokens select.
 std::string validated_phase(const Variant& variant, const Problem& problem, const Schedule& schedule) {
   const std::string phase = phase_of(variant, problem);
-  const auto on_boxes = [](const TileRule& rule) { return !rule.q_boxes.empty(); };
-  if (schedule.token_tiles || std::any_of(schedule.tiles.begin(), schedule.tiles.end(), on_boxes)) return phase;
+  if (schedule.token_tiles || works_on_boxes(schedule)) return phase;
   if (phase == "bwd" || variant.masks == nullptr || variant.shape != ShapeKind::attention) return phase;
   const std::optional<Band> band = common_band(variant, problem);
   if (!band) return "masked " + phase;

@@ -69,7 +69,7 @@ void Pool::run(const std::function<void(int)>& body) {
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
   {
-    const FlushesSubnormals scope;
+    [[maybe_unused]] const FlushesSubnormals scope;
     body(0);
   }
   for (std::uint32_t left = busy_.load(std::memory_order_acquire); left != 0; left = busy_.load(std::memory_order_acquire))
@@ -77,7 +77,7 @@ void Pool::run(const std::function<void(int)>& body) {
 }
 
 void Pool::work(int worker) {
-  const FlushesSubnormals scope;
+  [[maybe_unused]] const FlushesSubnormals scope;
   std::uint32_t seen = 0;
   while (true) {
     wait_for_change(round_, seen);

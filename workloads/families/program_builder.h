@@ -69,4 +69,5 @@ struct TripInstructions {
   [[nodiscard]] ops::Ops in_trip() const;
 };
 [[nodiscard]] TripInstructions trip_instructions(ProgramBuilder& b, int agent, int warps, int instructions);
+
 }  // namespace attnsim

@@ -50,10 +50,6 @@ MaskCode band_code(const TileListPlan& plan, int sign) {
   return code;
 }
 
-}  // namespace
-
-namespace {
-
 // Where queries come by lists a kernel reads their numbers.
 MaskTest listed_test(const TileListPlan& plan, const Mask& mask) {
   const std::optional<MaskTest> test = by_place(mask.test_in_tiles(1, plan.rule.tile_kv), {});

@@ -127,9 +127,9 @@ struct PlacedRole {
 // (NATTEN: crd2idx(ctr_offset(iter)), behind the wait for the slot). Nothing without boxes.
 [[nodiscard]] ops::Ops box_ops(ProgramBuilder& b, const FusedContext& c, int agent);
 [[nodiscard]] ir::TileId pages_tile(ProgramBuilder& b, const FusedContext& c, int agent);
-// Dependent reads before the first load: scheduler, lengths, block table.
 // Dependent reads of a trip's O where it lies in memory, else 0.
 [[nodiscard]] int o_round_trips(const FusedContext& c);
+// Dependent reads before the first load (scheduler, lengths, block table), or those of O that follow the first.
 [[nodiscard]] ops::Ops lookup(const FusedContext& c, ir::TileId into, int round_trips);
 // O and log-sum-exp of computing agent `index` to memory, or to its place among the splits; columns of O from `column` on, and the
 // log-sum-exp only with those from 0 on.
