@@ -234,6 +234,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.o_pieces = small(reader, "o_pieces", 1, 16, 1);
   s.q_in_registers = reader.boolean("q_in_registers", false);
   s.ping_pong = reader.boolean("ping_pong", false);
+  s.exp2_in_turn = reader.boolean("exp2_in_turn", false);
   s.holds_factors = reader.boolean("holds_factors", false);
   s.mma_by_steps = reader.boolean("mma_by_steps", false);
   s.ping_pong_head_dim_max = small(reader, "ping_pong_head_dim_max", 1, 1024, 256);

@@ -177,6 +177,7 @@ struct Schedule {
   bool q_in_registers = false;        // Q is read once, not from SMEM for every trip
   bool ping_pong = false;             // order tokens: consumers take turns at issuing QK^T
   int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk
+  bool exp2_in_turn = false;          // order tokens: consumers take turns from the subtraction of the maximum to P
   bool mma_by_steps = false;          // asynchronous products of consumers that take no turns share the matrix unit by k-steps
   bool stage_o_in_v = false;          // epilogue writes O through V's SMEM: the next item's V waits for the store
   MaskPolicy mask = MaskPolicy::partial_tiles;
