@@ -167,6 +167,7 @@ BackwardRules read_backward_rules(FieldReader reader) {
   rules.grad_kv = choice(reader, "grad_kv", kGradKeyValues, std::optional(GradKeyValue::sum_kernel));
   rules.clear_in_preprocess = reader.boolean("clear_in_preprocess", true);
   rules.ds_in_registers = reader.boolean("ds_in_registers", false);
+  rules.ds_in_smem = reader.boolean("ds_in_smem", false);
   rules.pair = reader.boolean("pair", false);
   rules.trip_local_reads = small(reader, "trip_local_reads", 0, 64, 0);
   rules.scale_in_trip = reader.boolean("scale_in_trip", false);

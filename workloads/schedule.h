@@ -85,6 +85,7 @@ struct BackwardRules {
   GradKeyValue grad_kv = GradKeyValue::sum_kernel;
   bool clear_in_preprocess = true;  // the row-sum kernel zero-fills dQ's accumulator; else a kernel of its own does
   bool ds_in_registers = false;     // dS feeds dK from registers, not from the SMEM copy that dQ reads
+  bool ds_in_smem = false;          // accumulators in TMEM: dS feeds dK, behind dQ, from that copy, not from TMEM ahead of dQ
   bool pair = false;                // two CTAs of a cluster multiply together (tcgen05 cta_group::2)
   int trip_local_reads = 0;      // dependent reads per trip of what lies in local memory (spills, arrays that were not kept in registers)
                                  // and comes from L2, as SMEM leaves the first-level cache less than that
