@@ -34,8 +34,27 @@ class SlotCalendar {
   [[nodiscard]] std::size_t size() const { return slots_.size(); }
   [[nodiscard]] const std::vector<Slot>& slots() const { return slots_; }
   void add(const Slot& slot) { slots_.push_back(slot); }
-  // The first slot to be free takes an item. All have been added.
-  void take(const ItemCost& cost, double held) {
+  // Items of one cost, each of which goes to the slot that is free first. All slots have been added.
+  void take(const ItemCost& cost, double held, std::int64_t items) {
+    constexpr int kTries = 2;
+    const auto all = static_cast<std::int64_t>(size());
+    for (int i = 0; i < kTries && items > all && held > 0; ++i) {
+      const auto ends = std::minmax_element(slots_.begin(), slots_.end(), [](const Slot& a, const Slot& b) { return a.end < b.end; });
+      const double last = ends.second->end;
+      if (last < ends.first->end + held) {
+        take_in_turn(cost, held, items / all);
+        items %= all;
+      } else {  // then the others catch up first
+        const auto earlier = std::count_if(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.end < last; });
+        for (std::int64_t k = 0; k < std::min<std::int64_t>(earlier, items); ++k) take_first(cost, held);
+        items -= std::min<std::int64_t>(earlier, items);
+      }
+    }
+    for (; items > 0; --items) take_first(cost, held);
+  }
+
+ private:
+  void take_first(const ItemCost& cost, double held) {
     if (next_.empty()) enter_all();
     while (first_[at(now_)] == kNone) ++now_;
     std::uint32_t& first = first_[at(now_)];
@@ -46,8 +65,15 @@ class SlotCalendar {
     slot.cost = &cost;
     enter(index);
   }
-
- private:
+  // So many to each slot: none is free twice before each is once.
+  void take_in_turn(const ItemCost& cost, double held, std::int64_t rounds) {
+    for (Slot& slot : slots_) {
+      for (std::int64_t i = 0; i < rounds; ++i) slot.end += held;
+      slot.cost = &cost;
+    }
+    next_.clear();
+    std::fill(first_.begin(), first_.end(), kNone);
+  }
   static constexpr std::uint32_t kNone = UINT32_MAX;
   static constexpr std::size_t kPerLongest = 1024;  // buckets
   [[nodiscard]] std::uint64_t bucket_of(double end) const { return static_cast<std::uint64_t>(end * scale_); }
@@ -137,6 +163,12 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
   double done = 0;
   SlotCalendar queue(places, longest);
   bool full = false;  // every place has been taken
+  const ItemCost* waiting = nullptr;
+  std::int64_t waiting_items = 0;  // of that cost, in a row
+  const auto place_waiting = [&] {
+    if (waiting_items > 0) queue.take(*waiting, duration(*waiting, static_cast<std::size_t>(slots), slots), waiting_items);
+    waiting_items = 0;
+  };
   each_run(
       kernel, even,
       [&](std::size_t family, std::int64_t slabs) {
@@ -152,15 +184,16 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
         done += held * static_cast<double>(spread);
         even -= spread;
         count -= spread;
-        for (; count > 0; --count) {
-          if (queue.size() < places) {
-            queue.add({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
-            full = queue.size() == places;
-            continue;
-          }
-          queue.take(cost, held);
+        for (; count > 0 && queue.size() < places; --count) {
+          queue.add({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+          full = queue.size() == places;
         }
+        if (count == 0) return;
+        if (waiting != &cost) place_waiting();
+        waiting = &cost;
+        waiting_items += count;
       });
+  place_waiting();
   std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));
   for (const Slot& slot : queue.slots()) left[static_cast<std::size_t>(slot.sm)].push_back(slot);
   double end = 0;
