@@ -137,8 +137,10 @@ class Collector {
       if (trip_count(acting) == 0) continue;
       for (const ir::TripRun& run : acting) {
         if (run.count <= 0) continue;
-        const std::int64_t lowest = run.step < 0 ? run.first + (run.count - 1) * run.step : run.first;
-        width = std::max(width, valid(cols, family, *tile, lowest));
+        if (!even || width == 0) {
+          const std::int64_t lowest = run.step < 0 ? run.first + (run.count - 1) * run.step : run.first;
+          width = std::max(width, valid(cols, family, *tile, lowest));
+        }
         if (trip_rows) visited.add(run);
       }
       if (!trip_rows) {
