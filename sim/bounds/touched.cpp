@@ -344,10 +344,26 @@ std::vector<TouchedBlock> of_one_stride(std::vector<TouchedBlock> blocks) {
 
 }  // namespace
 
+namespace {
+
+// Lists that are put behind one another are mostly few and in order.
+void sort_by_begin(std::vector<Interval>& intervals) {
+  constexpr int kFewLists = 4;
+  const auto earlier = [](const Interval& a, const Interval& b) { return a.begin < b.begin; };
+  auto sorted = std::is_sorted_until(intervals.begin(), intervals.end(), earlier);
+  for (int lists = 1; sorted != intervals.end(); ++lists) {
+    if (lists == kFewLists) return std::sort(intervals.begin(), intervals.end(), earlier);
+    const auto next = std::is_sorted_until(sorted, intervals.end(), earlier);
+    std::inplace_merge(intervals.begin(), sorted, next, earlier);
+    sorted = next;
+  }
+}
+
+}  // namespace
+
 std::vector<Interval> merged(std::vector<Interval> intervals) {
   std::erase_if(intervals, [](const Interval& i) { return i.end <= i.begin; });
-  const auto earlier = [](const Interval& a, const Interval& b) { return a.begin < b.begin; };
-  if (!std::is_sorted(intervals.begin(), intervals.end(), earlier)) std::sort(intervals.begin(), intervals.end(), earlier);
+  sort_by_begin(intervals);
   std::vector<Interval> out;
   for (const Interval& i : intervals) {
     if (!out.empty() && i.begin <= out.back().end) {
