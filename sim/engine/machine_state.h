@@ -268,7 +268,7 @@ struct alignas(64) SmState {
 // SMs that hold the CTAs of one cluster, one each.
 struct SmGroup {
   int first_sm = 0;
-  std::vector<int> free;  // places left by CTAs that have ended, per SM
+  SmallVector<int, 2> free;  // places left by CTAs that have ended, per SM
 };
 
 struct TransferState {
