@@ -212,7 +212,8 @@ double copy_bytes(const ir::Program& program, const ir::Section& section, const 
     if (axis->kind == AxisKind::trip_cols) columns.push_back(axis->padded);
   }
   const ir::TripRuns acting = acting_runs(*item.tile, section, op.when);
-  return rows * width * sum_of_valid_columns(acting, item.family->loop_extent, {columns.data(), columns.size()}) * ir::bits_of(tensor.dtype) / 8.0;
+  return rows * width * sum_of_valid_columns(acting, item.family->loop_extent, {columns.data(), columns.size()}) *
+         ir::bits_of(tensor.dtype) / 8.0;
 }
 
 }  // namespace attnsim::bounds

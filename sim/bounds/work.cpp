@@ -359,7 +359,7 @@ class Counter {
   double slabs_ = 0;
   double acting_ = 0;
   double share_ = 1;
-  std::vector<LaneLayout> layouts_;      // by agent
+  std::vector<LaneLayout> layouts_;     // by agent
   const LaneLayout* layout_ = nullptr;  // of the agent at hand
   bool certain_ = true;
 };

@@ -66,7 +66,9 @@ class EventQueue {
 class EarliestSm {
  public:
   explicit EarliestSm(int sms)
-      : bits_(std::bit_width(static_cast<unsigned>(sms))), leaves_(std::bit_ceil(static_cast<std::size_t>(sms))), keys_(2 * leaves_, kNone) {}
+      : bits_(std::bit_width(static_cast<unsigned>(sms))),
+        leaves_(std::bit_ceil(static_cast<std::size_t>(sms))),
+        keys_(2 * leaves_, kNone) {}
   [[nodiscard]] std::int64_t time() const { return time_in(keys_[kTop]); }
   [[nodiscard]] std::int64_t time_of(int sm) const { return time_in(keys_[leaf(sm)]); }
   void set(int sm, std::int64_t time) {
