@@ -381,6 +381,16 @@ std::vector<TensorTouch> touched_by(const ir::Kernel& kernel, const std::vector<
 
 double union_bytes(const std::vector<TouchedBlock>& blocks, const ir::Tensor& tensor) {
   if (blocks.empty()) return 0;
+  const double bytes = ir::bits_of(tensor.dtype) / 8.0;
+  const TouchedBlock& one = blocks.front();
+  const auto beside = [&one](const TouchedBlock& b) {
+    return b.first_slab == one.first_slab && b.slab_count == one.slab_count && b.slab_step == one.slab_step;
+  };
+  if (std::all_of(blocks.begin(), blocks.end(), beside)) {
+    std::vector<const TouchedBlock*> all;
+    for (const TouchedBlock& block : blocks) all.push_back(&block);
+    return slab_elements(std::move(all)) * static_cast<double>(one.slab_count) * bytes;
+  }
   const std::vector<TouchedBlock> alike = of_one_stride(blocks);
   std::map<std::int64_t, std::map<std::int64_t, std::vector<const TouchedBlock*>>> progressions;  // step, residue
   for (const TouchedBlock& block : alike) progressions[block.slab_step][block.first_slab % block.slab_step].push_back(&block);
@@ -390,7 +400,7 @@ double union_bytes(const std::vector<TouchedBlock>& blocks, const ir::Tensor& te
     for (const auto& [residue, group] : residues) sum += progression_elements(group, step);
     elements = std::max(elements, sum);
   }
-  return elements * ir::bits_of(tensor.dtype) / 8.0;
+  return elements * bytes;
 }
 
 }  // namespace attnsim::bounds
