@@ -21,7 +21,7 @@ constexpr std::int64_t kSlopeTo = 24;
 // All classes are played when their loops have no more trips than this, together and not counting what is played anyway.
 constexpr std::int64_t kExactTrips = 24;
 // From as many CTA slots on, the CTAs of one SM mix by themselves and one start offset stands for all.
-constexpr int kManySlots = 4;
+constexpr int kManySlots = 2;
 
 ItemCost operator+(const ItemCost& a, const ItemCost& b) {
   ItemCost out{a.shared_ticks + b.shared_ticks, a.alone_ticks + b.alone_ticks, a.start_ticks + b.start_ticks, {}};
