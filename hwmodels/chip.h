@@ -35,7 +35,7 @@ struct SmModel {  // sm.*
   double smem_bytes_per_clk = 0;     // per SM
   double smem_efficiency = 1;        // sustained / peak bandwidth of accesses that warps issue (ldmatrix, cp.async); bounds use the peak
   double l2_port_bytes_per_clk = 0;  // L2 to one SM
-  double l2_requests_per_clk = 0;    // of copies by the threads of one SM; 0: no limit
+  double l2_requests_per_clk = 0;    // shorter than a line, of one SM; 0: no limit
   double tmem_kib = 0;               // tensor memory per SM (128 lanes of 4-byte columns); 0: none
   double tmem_bytes_per_clk = 0;     // tensor memory to registers and back, per SM
 };

@@ -93,7 +93,7 @@ constexpr std::array kFigures = {
     row<kSm, &SmModel::smem_bytes_per_clk>("sm.smem_bytes_per_clk", "B/clk/SM", positive(1 << 20), "Shared memory bandwidth"),
     row<kSm, &SmModel::smem_efficiency>("sm.smem_efficiency", "", kFraction, "Sustained SMEM bandwidth over peak, of accesses that warps issue (not of copy engines and asynchronous MMAs)"),
     row<kSm, &SmModel::l2_port_bytes_per_clk>("sm.l2_port_bytes_per_clk", "B/clk/SM", positive(1 << 20), "Bandwidth from L2 into one SM"),
-    optional(row<kSm, &SmModel::l2_requests_per_clk>("sm.l2_requests_per_clk", "1/clk/SM", from_zero(1 << 20), "Requests to L2 of copies by the threads of one SM; without limit where absent")),
+    optional(row<kSm, &SmModel::l2_requests_per_clk>("sm.l2_requests_per_clk", "1/clk/SM", from_zero(1 << 20), "Requests to L2 shorter than a line, of one SM; without limit where absent")),
     row<kSm, &SmModel::tmem_kib>("sm.tmem_kib", "KiB/SM", from_zero(1 << 20), "Tensor memory; 0 where there is none"),
     row<kSm, &SmModel::tmem_bytes_per_clk>("sm.tmem_bytes_per_clk", "B/clk/SM", from_zero(1 << 20), "Tensor memory to registers and back"),
 

@@ -167,6 +167,7 @@ BackwardRules read_backward_rules(FieldReader reader) {
   rules.grad_kv = choice(reader, "grad_kv", kGradKeyValues, std::optional(GradKeyValue::sum_kernel));
   rules.clear_in_preprocess = reader.boolean("clear_in_preprocess", true);
   rules.ds_in_registers = reader.boolean("ds_in_registers", false);
+  rules.ds_in_smem = reader.boolean("ds_in_smem", false);
   rules.pair = reader.boolean("pair", false);
   rules.trip_local_reads = small(reader, "trip_local_reads", 0, 64, 0);
   rules.scale_in_trip = reader.boolean("scale_in_trip", false);
@@ -234,6 +235,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.o_pieces = small(reader, "o_pieces", 1, 16, 1);
   s.q_in_registers = reader.boolean("q_in_registers", false);
   s.ping_pong = reader.boolean("ping_pong", false);
+  s.exp2_in_turn = reader.boolean("exp2_in_turn", false);
   s.holds_factors = reader.boolean("holds_factors", false);
   s.mma_by_steps = reader.boolean("mma_by_steps", false);
   s.ping_pong_head_dim_max = small(reader, "ping_pong_head_dim_max", 1, 1024, 256);

@@ -85,6 +85,7 @@ struct BackwardRules {
   GradKeyValue grad_kv = GradKeyValue::sum_kernel;
   bool clear_in_preprocess = true;  // the row-sum kernel zero-fills dQ's accumulator; else a kernel of its own does
   bool ds_in_registers = false;     // dS feeds dK from registers, not from the SMEM copy that dQ reads
+  bool ds_in_smem = false;          // accumulators in TMEM: dS feeds dK, behind dQ, from that copy, not from TMEM ahead of dQ
   bool pair = false;                // two CTAs of a cluster multiply together (tcgen05 cta_group::2)
   int trip_local_reads = 0;      // dependent reads per trip of what lies in local memory (spills, arrays that were not kept in registers)
                                  // and comes from L2, as SMEM leaves the first-level cache less than that
@@ -177,6 +178,7 @@ struct Schedule {
   bool q_in_registers = false;        // Q is read once, not from SMEM for every trip
   bool ping_pong = false;             // order tokens: consumers take turns at issuing QK^T
   int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk
+  bool exp2_in_turn = false;          // order tokens: consumers take turns from the subtraction of the maximum to P
   bool mma_by_steps = false;          // asynchronous products of consumers that take no turns share the matrix unit by k-steps
   bool stage_o_in_v = false;          // epilogue writes O through V's SMEM: the next item's V waits for the store
   MaskPolicy mask = MaskPolicy::partial_tiles;

@@ -255,6 +255,8 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
   if (s.pack_gqa && s.pack_gqa_decode_only) reader.issue("pack_gqa_decode_only", "contradicts pack_gqa", "one of the two");
   if (!s.fused() && (s.pack_gqa || s.pack_gqa_decode_only)) reader.issue("pack_gqa", "is not for the unfused form", "false");
   if (s.ping_pong && s.agents.size() == 1) reader.issue("ping_pong", "needs consumers that take turns", "false");
+  if (s.exp2_in_turn && (s.agents.size() == 1 || s.mma == ir::MmaKind::tcgen05))
+    reader.issue("exp2_in_turn", "needs consumers that take turns, with accumulators in registers", "false");
   if (s.stage_o_in_v && s.agents.size() == 1) reader.issue("stage_o_in_v", "needs a producer that waits for the store", "false");
 }
 

@@ -93,7 +93,7 @@ struct Kernel {
   Grid grid;
   Scatter scatter = {};
   bool random_trips = false;  // which loop tiles an item visits says nothing about the next one: L2 keeps a part of all of them
-  int request_bytes = 0;      // of its copies by threads that lie together; 0: whole lines
+  int request_bytes = 0;      // of a row that its copies ask for at a time; 0: whole lines
 };
 
 // The items of a kernel in grid order. Positions are 0 .. size() - 1; families follow one another.

@@ -201,6 +201,17 @@ ir::Kernel clear_output_kernel(const TileListPlan& plan, ir::TensorId o) {
   return kernel;
 }
 
+// Of a row, in one request; 0: whole lines. A box of TMA is no wider than the swizzle that its tile lies by in SMEM (CUDA driver API,
+// cuTensorMapEncodeTiled), for which kernels take the widest of 128, 64 and 32 bytes that divides the rows.
+int request_bytes(const TileListPlan& plan, const Schedule& schedule) {
+  if (schedule.copy != ir::CopyKind::tma) return schedule.request_bytes;
+  const auto divides = [&](int bytes) {
+    return plan.padded_qk * ir::bits_of(plan.dtype_kv) % (8 * bytes) == 0 && plan.padded_v * ir::bits_of(plan.dtype_kv) % (8 * bytes) == 0;
+  };
+  if (divides(128)) return 0;
+  return divides(64) ? 64 : 32;
+}
+
 // `last`: nothing after it asks for the plan's items, of which there may be very many.
 ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors, bool last) {
   ir::Kernel kernel;
@@ -218,7 +229,7 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
     kernel.families = *plan.families;
   kernel.grid = plan.grid;
   kernel.grid.programmatic_launch = schedule.prepare_kernel;
-  kernel.request_bytes = schedule.request_bytes;
+  kernel.request_bytes = request_bytes(plan, schedule);
   kernel.random_trips = visits_at_random(plan);
   if (schedule.paged && schedule.scattered_pages) kernel.scatter = scatter_of(plan, schedule);
   return kernel;

@@ -5,6 +5,7 @@
 //   issuer:    t S -> s_full    t-1 await ds_full: dK, dQ -> dq_full    t await dq_read: dP -> dp_full    t await p_full: dV
 //   compute:   await s_full  P -> p_full    await dp_full  dS -> ds_full        reducer:  await dq_full  dQ -> dq_read, added by TMA
 //
+// CUTLASS' kernels feed dK from the SMEM copy of dS instead, behind dQ, so that dK runs while dQ is read (ds_in_smem).
 // LSE and delta travel with Q: dK, which gives Q's slot back, comes behind dS. Where dQ has a kernel of its own there are no dQ and no
 // reducer.
 #include <numbers>
@@ -33,6 +34,7 @@ class TmemWriter {
         schedule_(schedule),
         tensors_(tensors),
         atomic_(schedule.backward.grad_query == GradQuery::atomic),
+        ds_in_smem_(schedule.backward.ds_in_smem),
         turned_(plan.rule.tile_q < kLanes) {}
 
   ir::Program write() {
@@ -45,6 +47,7 @@ class TmemWriter {
     if (atomic_) reducer_ = add(AgentKind::reducer);
     make_tiles();
     make_tokens();
+    extra_ = trip_instructions(b_, compute_, spec_of(AgentKind::consumer).warps, (plan_.rule.trip_instructions + 1) / 2);
     write_loads();
     write_issuer();
     write_compute();
@@ -53,11 +56,15 @@ class TmemWriter {
   }
 
  private:
-  int add(AgentKind kind) {
+  [[nodiscard]] const AgentSpec& spec_of(AgentKind kind) const {
     for (const AgentSpec& spec : schedule_.agents) {
-      if (spec.kind == kind) return b_.agent(spec.name, spec.warps, spec.registers_per_thread);
+      if (spec.kind == kind) return spec;
     }
     throw Invariant("a schedule for tensor memory lacks an agent");
+  }
+  int add(AgentKind kind) {
+    const AgentSpec& spec = spec_of(kind);
+    return b_.agent(spec.name, spec.warps, spec.registers_per_thread);
   }
 
   void make_tiles() {
@@ -85,8 +92,9 @@ class TmemWriter {
     s_ = b_.tmem("s", keys, queries, DType::f32);
     p_ = b_.tmem("p", keys, queries, plan_.dtype, 1, s_);
     dp_ = b_.tmem("dp", keys, queries, DType::f32);
-    ds_ = b_.tmem("ds", keys, queries, plan_.dtype, 1, dp_);
-    if (atomic_) grad_q_ = turned_ ? b_.tmem("dq", d, queries, DType::f32, 1, ds_) : b_.tmem("dq", queries, d, DType::f32, 1, ds_);
+    if (!ds_in_smem_) ds_ = b_.tmem("ds", keys, queries, plan_.dtype, 1, dp_);
+    const ir::TileId below = ds_in_smem_ ? dp_ : ds_;
+    if (atomic_) grad_q_ = turned_ ? b_.tmem("dq", d, queries, DType::f32, 1, below) : b_.tmem("dq", queries, d, DType::f32, 1, below);
     grad_v_ = b_.tmem("dv", keys, dv, DType::f32);
     grad_k_ = b_.tmem("dk", keys, d, DType::f32);
     scores_ = registers("scores", keys, queries, DType::f32, compute_);
@@ -164,14 +172,14 @@ class TmemWriter {
     ops::append(
         list, ops::with_role(
                   {ops::when(When::first_trip, ops::await(kv_full_)), ops::await(q_full_), mma(k_, q_, s_, true, false, {s_full_})}, "qk"));
-    ops::Ops dk{ops::await(ds_full_)};
-    ops::append(dk, accumulate(ds_, q_, grad_k_, {q_empty_, dk_done_}));
-    ops::append(list, ops::with_role(dk, "dk", 1));
+    ops::append(list, ops::with_role({ops::await(ds_full_)}, ds_in_smem_ ? "dq" : "dk", 1));
+    if (ds_in_smem_) write_dq(list, {dq_full_});
+    std::vector<ir::TokenId> done{q_empty_, dk_done_};
+    if (ds_in_smem_) done.push_back(ds_empty_);
+    ops::append(list, ops::with_role(accumulate(ds_in_smem_ ? ds_smem_ : ds_, q_, grad_k_, done), "dk", 1));
+    if (atomic_ && !ds_in_smem_) write_dq(list, {dq_full_, ds_empty_});
     ops::Ops dov{ops::await(do_full_)};
-    if (atomic_) {
-      write_dq(list);
-      dov.push_back(ops::await(dq_read_, 1));
-    }
+    if (atomic_) dov.push_back(ops::await(dq_read_, 1));
     dov.push_back(mma(v_, grad_o_, dp_, true, false, {dp_full_}));
     ops::append(list, ops::with_role(dov, "dov"));
     ops::Ops dv{ops::await(p_full_)};
@@ -179,9 +187,8 @@ class TmemWriter {
     ops::append(list, ops::with_role(dv, "dv"));
   }
 
-  void write_dq(ops::Ops& list) const {
-    ir::Op dq = turned_ ? mma(k_, ds_smem_, grad_q_, false, false, {dq_full_, ds_empty_})
-                        : mma(ds_smem_, k_, grad_q_, false, false, {dq_full_, ds_empty_});
+  void write_dq(ops::Ops& list, const std::vector<ir::TokenId>& done) const {
+    ir::Op dq = turned_ ? mma(k_, ds_smem_, grad_q_, false, false, done) : mma(ds_smem_, k_, grad_q_, false, false, done);
     dq.a_transposed = true;
     ops::append(list, ops::with_role({dq}, "dq", 1));
   }
@@ -192,6 +199,8 @@ class TmemWriter {
     ops::append(list,
                 ops::with_role({ops::await(rows_full_), ops::await(s_full_), ops::await(dv_done_, 1), ops::unary(Fn::copy, s_, scores_)},
                                "load_s"));
+    ops::append(b_.ops(compute_, kPrologue), extra_.start());
+    ops::append(list, extra_.in_trip());
     ops::append(b_.ops(compute_, kPrologue), mask_start(plan_, tensors_.tables, mask_));
     ops::append(b_.ops(compute_, kPrologue), score_start(plan_, tensors_.tables, score_));
     ops::append(list, score_ops(plan_, tensors_.tables, score_, scores_));
@@ -202,11 +211,13 @@ class TmemWriter {
                                       ops::binary(Fn::subtract, scores_, lse_row_, scores_), exponential},
                                      "exp"));
     ops::append(list, ops::with_role({ops::convert(scores_, p_), ops::signal(p_full_)}, "convert_p"));
+    ops::append(list, extra_.in_trip());
     ops::Ops ds{ops::await(dp_full_), ops::await(dk_done_, 1), ops::unary(Fn::copy, dp_, products_),
                 ops::binary(Fn::subtract, products_, delta_row_, products_), ops::binary(Fn::multiply, products_, scores_, products_)};
     ops::append(ds, score_gradient_ops(score_, products_));
     if (atomic_) ds.push_back(ops::await(ds_empty_, 1));
-    ops::append(ds, {ops::convert(products_, ds_registers_), ops::unary(Fn::copy, ds_registers_, ds_)});
+    ds.push_back(ops::convert(products_, ds_registers_));
+    if (!ds_in_smem_) ds.push_back(ops::unary(Fn::copy, ds_registers_, ds_));
     if (atomic_) ds.push_back(ops::unary(Fn::copy, ds_registers_, ds_smem_));
     ds.push_back(ops::signal(ds_full_));
     ops::append(list, ops::with_role(ds, "ds"));
@@ -241,8 +252,10 @@ class TmemWriter {
   const Schedule& schedule_;
   const BackwardTensors& tensors_;
   bool atomic_;  // dQ by reductions
+  bool ds_in_smem_;
   bool turned_;  // dQ^T [d x queries]: its rows fill the lanes where a query tile does not
   ProgramBuilder b_;
+  TripInstructions extra_;
   std::vector<ir::TileId> mask_;
   ScoreTiles score_;
   int load_ = 0, issuer_ = 0, compute_ = 0, reducer_ = 0;

@@ -96,6 +96,9 @@ SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
   if (c.schedule.ping_pong && agents > 1 && c.plan.padded_qk <= c.schedule.ping_pong_head_dim_max) {
     for (int w = 0; w < agents; ++w) t.turn.push_back(b.token("turn" + std::to_string(w), 1, w == 0 ? 1 : 0));
   }
+  if (c.schedule.exp2_in_turn && agents > 1) {
+    for (int w = 0; w < agents; ++w) t.exp2_turn.push_back(b.token("exp2_turn" + std::to_string(w), 1, w == 0 ? 1 : 0));
+  }
   if (c.plan.rule.warp_columns > 1) t.exchanged = b.token("exchanged");
   if (c.plan.owner) t.ready = b.token("ready", 1, 0, ir::TokenScope::kernel);
   if (c.plan.last_cta) t.split_done = b.token("split_done", static_cast<int>(c.plan.splits), 0, ir::TokenScope::kernel);

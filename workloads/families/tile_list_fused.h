@@ -45,6 +45,7 @@ struct SharedTokens {
   ir::TokenId exchanged = ir::kNone;  // all warps have written what others of their rows read
   ir::TokenId ready = ir::kNone;      // stream-K, kernel scope: a piece's partial result lies in memory
   std::vector<ir::TokenId> turn;      // ping-pong, one per computing agent
+  std::vector<ir::TokenId> exp2_turn;  // Schedule::exp2_in_turn, likewise
 };
 
 // A part of K's or V's columns with slots of its own.

@@ -97,6 +97,9 @@ ops::Ops softmax_role(const FusedContext& c, std::size_t index) {
                         ops::unary(Fn::exp2, t.alpha, t.alpha),
                         ops::binary(Fn::multiply, t.m_safe, scale, t.m_scaled),
                         ops::binary(Fn::multiply, t.s, scale, t.s),
+                    });
+  if (!c.tokens.exp2_turn.empty()) list.push_back(ops::await(c.tokens.exp2_turn[index]));
+  ops::append(list, {
                         ops::binary(Fn::subtract, t.s, t.m_scaled, t.s),
                         ops::unary(Fn::exp2, t.s, t.s),
                         ops::binary(Fn::multiply, t.l, t.alpha, t.l),
@@ -275,12 +278,15 @@ ops::Ops compute_loop(const FusedContext& c, const AgentSpec& spec, std::size_t 
   place_pv_release(c, spec, roles, index);
   ops::Ops list;
   const std::size_t last_mma = std::max(find(roles, "qk"), find(roles, "pv"));
+  const std::size_t last_of_chain = std::max({find(roles, "softmax"), find(roles, "rescale"), find(roles, "convert_p")});
+  const auto hand_on = [&](const std::vector<ir::TokenId>& turn, const char* role) {
+    if (turn.empty()) return;
+    ops::append(list, ops::with_role({ops::signal(turn[(index + 1) % turn.size()])}, "order", roles[find(roles, role)].skew));
+  };
   for (std::size_t i = 0; i < roles.size(); ++i) {
     ops::append(list, ops::with_role(roles[i].ops, roles[i].role, roles[i].skew));
-    if (i == last_mma && !c.tokens.turn.empty()) {
-      const ir::TokenId next = c.tokens.turn[(index + 1) % c.tokens.turn.size()];
-      ops::append(list, ops::with_role({ops::signal(next)}, "order", roles[find(roles, "qk")].skew));
-    }
+    if (i == last_mma) hand_on(c.tokens.turn, "qk");
+    if (i == last_of_chain) hand_on(c.tokens.exp2_turn, "softmax");
   }
   return list;
 }
