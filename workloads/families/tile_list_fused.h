@@ -42,9 +42,9 @@ struct SharedTokens {
   ir::TokenId o_stored = ir::kNone;  // V's SMEM is free again
   ir::TokenId pv_done = ir::kNone;   // all computing agents have read the last V
   ir::TokenId split_done = ir::kNone;
-  ir::TokenId exchanged = ir::kNone;  // all warps have written what others of their rows read
-  ir::TokenId ready = ir::kNone;      // stream-K, kernel scope: a piece's partial result lies in memory
-  std::vector<ir::TokenId> turn;      // ping-pong, one per computing agent
+  ir::TokenId exchanged = ir::kNone;   // all warps have written what others of their rows read
+  ir::TokenId ready = ir::kNone;       // stream-K, kernel scope: a piece's partial result lies in memory
+  std::vector<ir::TokenId> turn;       // ping-pong, one per computing agent
   std::vector<ir::TokenId> exp2_turn;  // Schedule::exp2_in_turn, likewise
 };
 
