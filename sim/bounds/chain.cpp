@@ -38,7 +38,7 @@ double token_latency(const ir::Program& program, ir::TokenId token, const Chip& 
 
 FirstData first_data(const ir::Program& program, const SelectedAgent& agent, const ir::RowTile& tile, const Chip& chip) {
   for (std::size_t s = 0; s < agent.sections.size(); ++s) {
-    if (trip_count(acting_runs(tile, program.sections[s], ir::When::always)) == 0) continue;
+    if (acting_trips(tile, program.sections[s], ir::When::always) == 0) continue;
     for (std::size_t p = 0; p < agent.sections[s].size(); ++p) {
       const Step& step = agent.sections[s][p];
       if (step.kind != StepKind::await || step.when != ir::When::always) continue;
@@ -56,7 +56,7 @@ FirstData first_data(const ir::Program& program, const SelectedAgent& agent, con
 double executions_after(const FirstData& data, const ir::Section& section, std::size_t s, std::size_t position, const Step& step,
                         const ir::RowTile& tile) {
   if (s < data.section) return 0;
-  const double all = trip_count(acting_runs(tile, section, step.when));
+  const double all = acting_trips(tile, section, step.when);
   if (s > data.section) return all;
   if (section.kind == ir::SectionKind::once) return position > data.position ? all : 0;
   // The await of trip 0 stands in loop step `skew`; of later loop steps this step handles trips from skew + 1 - its own skew.
@@ -91,7 +91,7 @@ double latency_chain(const SelectedKernel& selected, const ir::RowTile& tile, co
         if (step.when == ir::When::last_arriver) continue;
         const double cycles = blocking_cycles(step, chip);
         if (cycles == 0) continue;
-        own += cycles * trip_count(acting_runs(tile, program.sections[s], step.when));
+        own += cycles * acting_trips(tile, program.sections[s], step.when);
         if (data.found) after += cycles * executions_after(data, program.sections[s], s, p, step, tile);
       }
     }

@@ -53,7 +53,7 @@ ir::TripRuns only(const ir::TripRuns& runs, bool partial) {
 double kept_pairs(const ItemView& item, const ir::Section& section, When when, const ir::TripRuns& acting, int columns) {
   const auto kept = static_cast<double>(item.tile->kept);
   const auto rows = static_cast<double>(item.tile->rows);
-  const auto pairs = [&](const ir::TripRuns& runs) { return rows * sum_of_valid_columns(runs, item.family->loop_extent, {columns}); };
+  const auto pairs = [&](const ir::TripRuns& runs) { return rows * sum_of_valid_columns(runs, item.family->loop_extent, {&columns, 1}); };
   if (when == When::full_trip || when == When::partial_trip) {
     const double full = std::min(kept, pairs(acting_runs(*item.tile, section, When::full_trip)));
     return when == When::full_trip ? full : kept - full;
@@ -89,7 +89,27 @@ double trip_count(const ir::TripRuns& runs) {
   return static_cast<double>(count);
 }
 
-double sum_of_valid_columns(const ir::TripRuns& runs, std::int64_t loop_extent, const std::vector<int>& padded) {
+double acting_trips(const ir::RowTile& tile, const ir::Section& section, When when) {
+  if ((when == When::item_flag && !tile.flag) || (when == When::not_item_flag && tile.flag)) return 0;
+  if (section.kind == ir::SectionKind::once) return 1;
+  const bool over_runs = section.trips == ir::TripSource::runs;
+  const std::int64_t all = over_runs ? tile.trips() : tile.peers;
+  const std::int64_t partial = over_runs ? tile.partial_trips() : 0;
+  switch (when) {
+    case When::first_trip:
+    case When::last_trip: return all > 0 ? 1 : 0;
+    case When::not_first_trip: return static_cast<double>(std::max<std::int64_t>(0, all - 1));
+    case When::partial_trip: return static_cast<double>(partial);
+    case When::full_trip: return static_cast<double>(all - partial);
+    case When::always:
+    case When::item_flag:
+    case When::not_item_flag:
+    case When::last_arriver: return static_cast<double>(all);
+  }
+  throw Invariant("unknown condition");
+}
+
+double sum_of_valid_columns(const ir::TripRuns& runs, std::int64_t loop_extent, std::span<const int> padded) {
   if (padded.empty()) return trip_count(runs);
   const auto product = [&](std::int64_t visited) {
     double value = 1;
@@ -121,7 +141,7 @@ std::int64_t valid_rows(const ir::Axis& axis, const ir::RowTile& tile) {
   return std::clamp<std::int64_t>(tile.rows - axis.row_offset, 0, axis.padded);
 }
 
-std::vector<ir::AxisId> iteration_axes(const ir::Program& program, const ir::Op& op) {
+SmallVector<ir::AxisId, 3> iteration_axes(const ir::Program& program, const ir::Op& op) {
   if (op.kind == ir::OpKind::mma) {
     const ir::Tile& a = tile_of(program, op.in.at(0));
     const ir::Tile& out = tile_of(program, op.out.at(0));
@@ -134,7 +154,7 @@ std::vector<ir::AxisId> iteration_axes(const ir::Program& program, const ir::Op&
 }
 
 bool spans_loop(const ir::Program& program, const ir::Op& op) {
-  const std::vector<ir::AxisId> axes = iteration_axes(program, op);
+  const SmallVector<ir::AxisId, 3> axes = iteration_axes(program, op);
   return std::any_of(axes.begin(), axes.end(), [&](ir::AxisId id) {
     const ir::Axis* axis = axis_of(program, id);
     return axis != nullptr && axis->kind == AxisKind::trip_cols;
@@ -144,7 +164,7 @@ bool spans_loop(const ir::Program& program, const ir::Op& op) {
 OpExtent op_extent(const ir::Program& program, const ir::Section& section, const ir::Op& op, const ItemView& item) {
   const ir::TripRuns acting = acting_runs(*item.tile, section, op.when);
   OpExtent extent{trip_count(acting), 1};
-  std::vector<int> columns;
+  SmallVector<int, 2> columns;
   const ir::Axis* rows = nullptr;
   int row_axes = 0;
   for (const ir::AxisId id : iteration_axes(program, op)) {
@@ -164,7 +184,7 @@ OpExtent op_extent(const ir::Program& program, const ir::Section& section, const
     if (item.tile->rows == 0 || valid_rows(*rows, *item.tile) == 0) return {extent.padded, 0};
     extent.useful *= kept_pairs(item, section, op.when, acting, columns[0]) / static_cast<double>(item.tile->rows);
   } else {
-    extent.useful *= sum_of_valid_columns(acting, item.family->loop_extent, columns);
+    extent.useful *= sum_of_valid_columns(acting, item.family->loop_extent, {columns.data(), columns.size()});
   }
   return extent;
 }
@@ -179,7 +199,7 @@ double copy_bytes(const ir::Program& program, const ir::Section& section, const 
   const ir::Tile& tile = tile_of(program, copied_tile(op));
   const ir::Tensor& tensor = tensors.at(static_cast<std::size_t>(op.access.tensor));
   double rows = 1;
-  std::vector<int> columns;
+  SmallVector<int, 2> columns;
   if (const ir::Axis* axis = axis_of(program, tile.rows)) {
     if (axis->kind == AxisKind::fixed) rows = axis->valid;
     if (axis->kind == AxisKind::item_rows) rows = static_cast<double>(valid_rows(*axis, *item.tile));
@@ -192,7 +212,8 @@ double copy_bytes(const ir::Program& program, const ir::Section& section, const 
     if (axis->kind == AxisKind::trip_cols) columns.push_back(axis->padded);
   }
   const ir::TripRuns acting = acting_runs(*item.tile, section, op.when);
-  return rows * width * sum_of_valid_columns(acting, item.family->loop_extent, columns) * ir::bits_of(tensor.dtype) / 8.0;
+  return rows * width * sum_of_valid_columns(acting, item.family->loop_extent, {columns.data(), columns.size()}) *
+         ir::bits_of(tensor.dtype) / 8.0;
 }
 
 }  // namespace attnsim::bounds

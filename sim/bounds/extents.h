@@ -4,8 +4,11 @@
 //   op_extent(qk) = {padded 4 * 128 * 64 * d, useful kept * d}
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
+#include "sim/core/small_vector.h"
 #include "sim/ir/pipeline.h"
 
 namespace attnsim::bounds {
@@ -19,13 +22,15 @@ struct ItemView {
 // Under When::last_arriver all trips are returned: which item arrives last is known at run time only.
 [[nodiscard]] ir::TripRuns acting_runs(const ir::RowTile& tile, const ir::Section& section, ir::When when);
 [[nodiscard]] double trip_count(const ir::TripRuns& runs);
+// How many these are.
+[[nodiscard]] double acting_trips(const ir::RowTile& tile, const ir::Section& section, ir::When when);
 
 // Sum over the trips of the product of the valid columns of trip_cols axes with these padded sizes (an empty list: the trips).
-[[nodiscard]] double sum_of_valid_columns(const ir::TripRuns& runs, std::int64_t loop_extent, const std::vector<int>& padded);
+[[nodiscard]] double sum_of_valid_columns(const ir::TripRuns& runs, std::int64_t loop_extent, std::span<const int> padded);
 [[nodiscard]] std::int64_t valid_rows(const ir::Axis& axis, const ir::RowTile& tile);
 
 // The axes over which an op iterates: m, n, k of an mma; of a reduction its operand's; else its first result's (or operand's).
-[[nodiscard]] std::vector<ir::AxisId> iteration_axes(const ir::Program& program, const ir::Op& op);
+[[nodiscard]] SmallVector<ir::AxisId, 3> iteration_axes(const ir::Program& program, const ir::Op& op);
 [[nodiscard]] bool spans_loop(const ir::Program& program, const ir::Op& op);
 
 // Elements (multiply-adds of an mma) over all acting trips of one item. Where the op spans both the item's rows and the loop

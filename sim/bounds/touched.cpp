@@ -137,8 +137,10 @@ class Collector {
       if (trip_count(acting) == 0) continue;
       for (const ir::TripRun& run : acting) {
         if (run.count <= 0) continue;
-        const std::int64_t lowest = run.step < 0 ? run.first + (run.count - 1) * run.step : run.first;
-        width = std::max(width, valid(cols, family, *tile, lowest));
+        if (!even || width == 0) {
+          const std::int64_t lowest = run.step < 0 ? run.first + (run.count - 1) * run.step : run.first;
+          width = std::max(width, valid(cols, family, *tile, lowest));
+        }
         if (trip_rows) visited.add(run);
       }
       if (!trip_rows) {
@@ -342,10 +344,26 @@ std::vector<TouchedBlock> of_one_stride(std::vector<TouchedBlock> blocks) {
 
 }  // namespace
 
+namespace {
+
+// Lists that are put behind one another are mostly few and in order.
+void sort_by_begin(std::vector<Interval>& intervals) {
+  constexpr int kFewLists = 4;
+  const auto earlier = [](const Interval& a, const Interval& b) { return a.begin < b.begin; };
+  auto sorted = std::is_sorted_until(intervals.begin(), intervals.end(), earlier);
+  for (int lists = 1; sorted != intervals.end(); ++lists) {
+    if (lists == kFewLists) return std::sort(intervals.begin(), intervals.end(), earlier);
+    const auto next = std::is_sorted_until(sorted, intervals.end(), earlier);
+    std::inplace_merge(intervals.begin(), sorted, next, earlier);
+    sorted = next;
+  }
+}
+
+}  // namespace
+
 std::vector<Interval> merged(std::vector<Interval> intervals) {
   std::erase_if(intervals, [](const Interval& i) { return i.end <= i.begin; });
-  const auto earlier = [](const Interval& a, const Interval& b) { return a.begin < b.begin; };
-  if (!std::is_sorted(intervals.begin(), intervals.end(), earlier)) std::sort(intervals.begin(), intervals.end(), earlier);
+  sort_by_begin(intervals);
   std::vector<Interval> out;
   for (const Interval& i : intervals) {
     if (!out.empty() && i.begin <= out.back().end) {
@@ -363,6 +381,16 @@ std::vector<TensorTouch> touched_by(const ir::Kernel& kernel, const std::vector<
 
 double union_bytes(const std::vector<TouchedBlock>& blocks, const ir::Tensor& tensor) {
   if (blocks.empty()) return 0;
+  const double bytes = ir::bits_of(tensor.dtype) / 8.0;
+  const TouchedBlock& one = blocks.front();
+  const auto beside = [&one](const TouchedBlock& b) {
+    return b.first_slab == one.first_slab && b.slab_count == one.slab_count && b.slab_step == one.slab_step;
+  };
+  if (std::all_of(blocks.begin(), blocks.end(), beside)) {
+    std::vector<const TouchedBlock*> all;
+    for (const TouchedBlock& block : blocks) all.push_back(&block);
+    return slab_elements(std::move(all)) * static_cast<double>(one.slab_count) * bytes;
+  }
   const std::vector<TouchedBlock> alike = of_one_stride(blocks);
   std::map<std::int64_t, std::map<std::int64_t, std::vector<const TouchedBlock*>>> progressions;  // step, residue
   for (const TouchedBlock& block : alike) progressions[block.slab_step][block.first_slab % block.slab_step].push_back(&block);
@@ -372,7 +400,7 @@ double union_bytes(const std::vector<TouchedBlock>& blocks, const ir::Tensor& te
     for (const auto& [residue, group] : residues) sum += progression_elements(group, step);
     elements = std::max(elements, sum);
   }
-  return elements * ir::bits_of(tensor.dtype) / 8.0;
+  return elements * bytes;
 }
 
 }  // namespace attnsim::bounds

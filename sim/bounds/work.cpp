@@ -43,7 +43,9 @@ class Counter {
         program_(kernel_.program),
         tensors_(tensors),
         chip_(chip),
-        table_(load_isa_table(chip.isa)) {}
+        table_(load_isa_table(chip.isa)) {
+    for (const ir::Agent& agent : program_.agents) layouts_.push_back(lane_layout(table_, program_, agent));
+  }
 
   // Row tiles that differ in the number of full trips alone give an arithmetic progression in all that is counted: its two
   // ends are counted, the rest lies on the line between them.
@@ -198,10 +200,10 @@ class Counter {
     out.tile = item.tile;
     for (std::size_t a = 0; a < selected_.agents.size(); ++a) {
       double held = 0;
-      layout_ = lane_layout(table_, program_, program_.agents[a]);
+      layout_ = &layouts_[a];
       for (std::size_t s = 0; s < program_.sections.size(); ++s) {
         for (const Step& step : selected_.agents[a].sections[s]) {
-          acting_ = trip_count(acting_runs(*item.tile, program_.sections[s], step.when));
+          acting_ = acting_trips(*item.tile, program_.sections[s], step.when);
           if (acting_ == 0) continue;
           certain_ = step.when != ir::When::last_arriver;
           share_ = certain_ ? 1 : last_arriver_share;
@@ -297,7 +299,7 @@ class Counter {
     }
   }
 
-  [[nodiscard]] double copies_of(ir::TileId id) const { return replication(layout_, program_.tiles[static_cast<std::size_t>(id)]); }
+  [[nodiscard]] double copies_of(ir::TileId id) const { return replication(*layout_, program_.tiles[static_cast<std::size_t>(id)]); }
 
   const ElementwiseRule& rule_of(const ir::Op& op) {
     const ElementwiseRule*& rule = rules_[&op];
@@ -326,7 +328,7 @@ class Counter {
       LaneShare& share = lanes[static_cast<std::size_t>(rule.pipe)];
       if (reduces) {  // exchanges between lanes, made once per tile: needed by the tiling alone
         const double results = acting_ * static_cast<double>(program_.padded_elements(op->out[0]));
-        share.padded += results * copies_of(op->out[0]) * layout_.shuffle_steps * rule.instructions / rule.elements;
+        share.padded += results * copies_of(op->out[0]) * layout_->shuffle_steps * rule.instructions / rule.elements;
       }
       if (op->fn != Fn::exp2) continue;
       share.padded_exp += extent.padded * per_element;
@@ -349,7 +351,7 @@ class Counter {
   const ir::Program& program_;
   const std::vector<ir::Tensor>& tensors_;
   const Chip& chip_;
-  IsaTable table_;
+  const IsaTable& table_;
   std::unordered_map<const ir::Op*, const ElementwiseRule*> rules_;  // looked up once
   KernelWork total_;
   KernelWork work_;  // of the item being counted
@@ -357,7 +359,8 @@ class Counter {
   double slabs_ = 0;
   double acting_ = 0;
   double share_ = 1;
-  LaneLayout layout_;  // of the agent at hand
+  std::vector<LaneLayout> layouts_;     // by agent
+  const LaneLayout* layout_ = nullptr;  // of the agent at hand
   bool certain_ = true;
 };
 

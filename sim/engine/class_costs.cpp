@@ -21,7 +21,7 @@ constexpr std::int64_t kSlopeTo = 24;
 // All classes are played when their loops have no more trips than this, together and not counting what is played anyway.
 constexpr std::int64_t kExactTrips = 24;
 // From as many CTA slots on, the CTAs of one SM mix by themselves and one start offset stands for all.
-constexpr int kManySlots = 4;
+constexpr int kManySlots = 2;
 
 ItemCost operator+(const ItemCost& a, const ItemCost& b) {
   ItemCost out{a.shared_ticks + b.shared_ticks, a.alone_ticks + b.alone_ticks, a.start_ticks + b.start_ticks, {}};
@@ -184,13 +184,14 @@ ClassCosts::ClassCosts(const SelectedKernel& selected, const std::vector<ir::Ten
 }
 
 ClassCosts::Row& ClassCosts::row_of(const ItemClass& c) {
-  ItemClass key = c;
-  key.full = 0;
-  if (last_row_ < rows_.size() && rows_[last_row_].key == key) return rows_[last_row_];
-  for (last_row_ = 0; last_row_ < rows_.size(); ++last_row_) {
-    if (rows_[last_row_].key == key) return rows_[last_row_];
-  }
-  return rows_.emplace_back(Row{key, {}, nullptr});
+  const auto is_of = [&c](const Row& row) {
+    const ItemClass& key = row.key;
+    return key.partial == c.partial && key.peers == c.peers && key.flag == c.flag && key.partial_first == c.partial_first;
+  };
+  if (last_row_ != nullptr && is_of(*last_row_)) return *last_row_;
+  const auto found = std::find_if(rows_.begin(), rows_.end(), is_of);
+  last_row_ = found != rows_.end() ? &*found : &rows_.emplace_back(Row{c, {}, nullptr});
+  return *last_row_;
 }
 
 const ItemCost& ClassCosts::cost(const ItemClass& c) {

@@ -55,7 +55,7 @@ class ClassCosts {
  private:
   // Classes that differ in full trips alone.
   struct Row {
-    ItemClass key;  // full = 0
+    ItemClass key;  // whatever its full trips
     std::vector<const ItemCost*> by_full;
     const ItemCost* slope = nullptr;  // per full trip
   };
@@ -89,7 +89,7 @@ class ClassCosts {
   std::array<std::vector<std::int64_t>, 3> lengths_;  // that are played, of full, partial and peer trips
   bool few_short_ = false;                            // items of short loops are of no weight
   std::deque<Row> rows_;
-  std::size_t last_row_ = 0;
+  Row* last_row_ = nullptr;
   std::deque<ItemCost> costs_;
   std::map<ItemClass, ItemCost> played_;
   std::map<ItemClass, ItemCost> slopes_;

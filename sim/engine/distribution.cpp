@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace attnsim {
 
@@ -23,7 +24,7 @@ struct Slot {
   [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
 };
 
-// Slots in order of their ends: a ring of buckets, each in order.
+// Slots in order of their ends: a ring of buckets, each put in order when its turn comes.
 class SlotCalendar {
  public:
   SlotCalendar(std::size_t places, double longest) {
@@ -34,47 +35,80 @@ class SlotCalendar {
   [[nodiscard]] std::size_t size() const { return slots_.size(); }
   [[nodiscard]] const std::vector<Slot>& slots() const { return slots_; }
   void add(const Slot& slot) { slots_.push_back(slot); }
-  // The first slot to be free takes an item. All have been added.
-  void take(const ItemCost& cost, double held) {
-    if (next_.empty()) enter_all();
-    while (first_[at(now_)] == kNone) ++now_;
-    std::uint32_t& first = first_[at(now_)];
-    const std::uint32_t index = first;
-    first = next_[index];
-    Slot& slot = slots_[index];
-    slot.end += held;
-    slot.cost = &cost;
-    enter(index);
+  // Items of one cost, each of which goes to the slot that is free first. All slots have been added.
+  void take(const ItemCost& cost, double held, std::int64_t items) {
+    constexpr int kTries = 2;
+    const auto all = static_cast<std::int64_t>(size());
+    for (int i = 0; i < kTries && items > all && held > 0; ++i) {
+      const auto ends = std::minmax_element(slots_.begin(), slots_.end(), [](const Slot& a, const Slot& b) { return a.end < b.end; });
+      const double last = ends.second->end;
+      if (last < ends.first->end + held) {
+        take_in_turn(cost, held, items / all);
+        items %= all;
+      } else {  // then the others catch up first
+        const auto earlier = std::count_if(slots_.begin(), slots_.end(), [&](const Slot& slot) { return slot.end < last; });
+        for (std::int64_t k = 0; k < std::min<std::int64_t>(earlier, items); ++k) take_first(cost, held);
+        items -= std::min<std::int64_t>(earlier, items);
+      }
+    }
+    for (; items > 0; --items) take_first(cost, held);
   }
 
  private:
+  [[nodiscard]] auto later() const {
+    return [this](std::uint32_t a, std::uint32_t b) { return slots_[b].before(slots_[a]); };
+  }
+  void take_first(const ItemCost& cost, double held) {
+    if (next_.empty()) enter_all();
+    while (due_.empty()) open_next();
+    const std::uint32_t index = due_.back();
+    due_.pop_back();
+    slots_[index].end += held;
+    slots_[index].cost = &cost;
+    enter(index);
+  }
+  // So many to each slot: none is free twice before each is once.
+  void take_in_turn(const ItemCost& cost, double held, std::int64_t rounds) {
+    for (Slot& slot : slots_) {
+      for (std::int64_t i = 0; i < rounds; ++i) slot.end += held;
+      slot.cost = &cost;
+    }
+    next_.clear();
+    due_.clear();
+    std::fill(first_.begin(), first_.end(), kNone);
+  }
   static constexpr std::uint32_t kNone = UINT32_MAX;
   static constexpr std::size_t kPerLongest = 1024;  // buckets
   [[nodiscard]] std::uint64_t bucket_of(double end) const { return static_cast<std::uint64_t>(end * scale_); }
   [[nodiscard]] std::size_t at(std::uint64_t bucket) const { return bucket & (first_.size() - 1); }
-  // Of slots that end together those of one SM follow one another.
   void enter_all() {
-    std::sort(slots_.begin(), slots_.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
     next_.assign(slots_.size(), kNone);
-    now_ = bucket_of(slots_.front().end);
+    const auto earlier = [](const Slot& a, const Slot& b) { return a.end < b.end; };
+    now_ = bucket_of(std::min_element(slots_.begin(), slots_.end(), earlier)->end) - 1;
     for (std::size_t i = 0; i < slots_.size(); ++i) enter(static_cast<std::uint32_t>(i));
   }
   void enter(std::uint32_t index) {
-    const std::size_t bucket = at(bucket_of(slots_[index].end));
-    std::uint32_t* place = &first_[bucket];
-    if (*place != kNone && !slots_[index].before(slots_[last_[bucket]])) place = &next_[last_[bucket]];
-    while (*place != kNone && !slots_[index].before(slots_[*place])) place = &next_[*place];
-    next_[index] = *place;
-    if (*place == kNone) last_[bucket] = index;
-    *place = index;
+    const std::uint64_t bucket = bucket_of(slots_[index].end);
+    if (bucket == now_) {  // among those that are due
+      due_.insert(std::lower_bound(due_.begin(), due_.end(), index, later()), index);
+      return;
+    }
+    next_[index] = first_[at(bucket)];
+    first_[at(bucket)] = index;
+  }
+  void open_next() {
+    while (first_[at(++now_)] == kNone) {
+    }
+    for (std::uint32_t i = std::exchange(first_[at(now_)], kNone); i != kNone; i = next_[i]) due_.push_back(i);
+    std::sort(due_.begin(), due_.end(), later());
   }
 
   double scale_ = 0;
   std::uint64_t now_ = 0;  // bucket
   std::vector<Slot> slots_;
-  std::vector<std::uint32_t> next_;                                                        // by slot: the one behind it in its bucket
+  std::vector<std::uint32_t> due_;                                                         // those of the bucket, the first one last
+  std::vector<std::uint32_t> next_;                                                        // by slot: another one of its bucket
   std::vector<std::uint32_t> first_ = std::vector<std::uint32_t>(2 * kPerLongest, kNone);  // by bucket
-  std::vector<std::uint32_t> last_ = first_;
 };
 
 // End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().
@@ -137,6 +171,12 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
   double done = 0;
   SlotCalendar queue(places, longest);
   bool full = false;  // every place has been taken
+  const ItemCost* waiting = nullptr;
+  std::int64_t waiting_items = 0;  // of that cost, in a row
+  const auto place_waiting = [&] {
+    if (waiting_items > 0) queue.take(*waiting, duration(*waiting, static_cast<std::size_t>(slots), slots), waiting_items);
+    waiting_items = 0;
+  };
   each_run(
       kernel, even,
       [&](std::size_t family, std::int64_t slabs) {
@@ -152,15 +192,21 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
         done += held * static_cast<double>(spread);
         even -= spread;
         count -= spread;
-        for (; count > 0; --count) {
-          if (queue.size() < places) {
-            queue.add({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
-            full = queue.size() == places;
-            continue;
-          }
-          queue.take(cost, held);
+        for (; count > 0 && queue.size() < places; --count) {
+          queue.add({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
+          full = queue.size() == places;
         }
+        if (count == 0) return;
+        if (waiting != &cost) place_waiting();
+        waiting = &cost;
+        waiting_items += count;
       });
+  place_waiting();
+  if (slots == 1) {
+    double last = 0;
+    for (const Slot& slot : queue.slots()) last = std::max(last, full ? slot.end : duration(*slot.cost, 1, slots));
+    return last;
+  }
   std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));
   for (const Slot& slot : queue.slots()) left[static_cast<std::size_t>(slot.sm)].push_back(slot);
   double end = 0;

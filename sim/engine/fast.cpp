@@ -12,9 +12,9 @@ namespace attnsim {
 namespace {
 
 // Loop trips of a part up to which it is played step by step; above, classes of items are distributed, whose hits in L2 come from a
-// closed form. Where L2 is small that form is far off, and more is played.
+// closed form. Where L2 is small, or CTAs stand all over the grid (stream-K), that form is far off, and more is played.
 constexpr double kPlayedTrips = 3000;
-constexpr double kPlayedTripsSmallL2 = 20000;
+constexpr double kPlayedTripsNoForm = 20000;
 // Trips of a part that are aimed at.
 constexpr double kTripsPerPart = 600;
 // SMs that a part keeps, more of them where L2 is small, and L2 that it has below those: waves and sharing stay alike.
@@ -192,7 +192,8 @@ ChipPart part_of_chip(const ir::Pipeline& pipeline, const Chip& chip) {
 }
 
 bool plays_steps(const ir::Kernel& kernel, const Chip& chip, const ChipPart& part) {
-  return trips_of(kernel) / part.times <= (has_room_in_l2(kernel, chip) ? kPlayedTrips : kPlayedTripsSmallL2);
+  const bool known = has_room_in_l2(kernel, chip) && kernel.grid.policy != ir::GridPolicy::lists;
+  return trips_of(kernel) / part.times <= (known ? kPlayedTrips : kPlayedTripsNoForm);
 }
 
 MachineResult FastKernel::play(const MachineConfig& whole) {

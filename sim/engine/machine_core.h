@@ -46,11 +46,11 @@ class Machine {
   // --- agents and tokens (machine.cpp) ---
   // The SM's events up to the first that has to wait for other SMs or memory.
   void run_sm(int sm);
-  void handle(std::int64_t time, std::uint64_t what);
+  [[gnu::always_inline]] inline void handle(std::int64_t time, std::uint64_t what);
   // Whether what concerns other SMs or memory may happen at `now`: nothing of them comes before.
   [[nodiscard]] bool in_order(std::int64_t now) { return now <= last_safe_ && memory_.next_end() >= static_cast<double>(now); }
   // Tick from which on memory may reach the SM.
-  [[nodiscard]] std::int64_t reached_at(int sm) const;
+  [[nodiscard]] inline std::int64_t reached_at(int sm) const;
   // Whether nothing from outside can still reach the running SM at `time` or before.
   [[nodiscard]] bool ahead(std::int64_t time) const { return time < horizon_; }
   // Whether an event that stays inside the running SM would be its next one, and may happen now.
@@ -78,8 +78,8 @@ class Machine {
   }
   [[nodiscard]] bool applies_sometimes(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const;
   // True when the agent may go on at `now`; false when it waits (an event will wake it).
-  bool execute(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
-  bool await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now);
+  [[gnu::always_inline]] inline bool execute(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
+  [[gnu::always_inline]] inline bool await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now);
   void signal(AgentState& agent, ir::TokenId token, std::int64_t phase, std::int64_t now);
   void signal_kernel(AgentState& agent, ir::TokenId token, std::int64_t now);
   [[nodiscard]] double spread() const;
@@ -189,7 +189,7 @@ class Machine {
     if (tally_) tally_->block(agent.cta->sm, agent.slot, agent.index, agent, step, reason);
   }
   // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens on its SM before (true), else by an event.
-  bool go_on_at(AgentState& agent, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
+  [[gnu::always_inline]] bool go_on_at(AgentState& agent, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
     if (time < events_[static_cast<std::size_t>(running_sm_)].next_time() && (ahead(time) || in_order(time))) {
       add_wait(reason, time - now);
       end_ = std::max(end_, time);

@@ -44,7 +44,8 @@ void Machine::group_sms() {
 
 void Machine::add_group(int sm) {
   for (int i = 0; i < cluster_; ++i) group_of_sm_[static_cast<std::size_t>(sm + i)] = static_cast<int>(groups_.size());
-  groups_.push_back({sm, std::vector<int>(static_cast<std::size_t>(cluster_), 0)});
+  groups_.push_back({sm, {}});
+  for (int i = 0; i < cluster_; ++i) groups_.back().free.push_back(0);
 }
 
 std::int64_t Machine::launch_slot(std::int64_t now) {

@@ -62,64 +62,44 @@ class EventQueue {
   SlidingQueue<Event> events_;
 };
 
-// Which SM has the earliest event; of several the one with the lowest number. A tree of four branches, whose keys are a time and an SM.
+// Which SM has the earliest event; of several the one with the lowest number. A binary tree of the least keys, which are a time and an SM.
 class EarliestSm {
  public:
-  explicit EarliestSm(int sms) : bits_(std::bit_width(static_cast<unsigned>(sms))) {
-    std::size_t width = kBranches;
-    while (width < static_cast<std::size_t>(sms)) width *= kBranches;
-    std::size_t places = 0;
-    for (; width >= kBranches; width /= kBranches) {
-      begin_[levels_++] = places;
-      places += width;
-    }
-    keys_.assign(places, kNone);
-  }
-  [[nodiscard]] std::int64_t time() const { return time_in(top_); }
-  [[nodiscard]] std::int64_t time_of(int sm) const { return time_in(keys_[static_cast<std::size_t>(sm)]); }
+  explicit EarliestSm(int sms)
+      : bits_(std::bit_width(static_cast<unsigned>(sms))),
+        leaves_(std::bit_ceil(static_cast<std::size_t>(sms))),
+        keys_(2 * leaves_, kNone) {}
+  [[nodiscard]] std::int64_t time() const { return time_in(keys_[kTop]); }
+  [[nodiscard]] std::int64_t time_of(int sm) const { return time_in(keys_[leaf(sm)]); }
   void set(int sm, std::int64_t time) {
-    auto node = static_cast<std::size_t>(sm);
+    std::int64_t* keys = keys_.data();
     std::int64_t key = time == INT64_MAX ? kNone : time << bits_ | sm;
-    for (std::size_t level = 0; level < levels_; ++level) {
-      std::int64_t* keys = keys_.data() + begin_[level];
-      if (keys[node] == key) return;  // and so is all above
+    for (std::size_t node = leaf(sm); keys[node] != key; node /= 2) {  // else all above is as it was
       keys[node] = key;
-      key = std::min(key, least_beside(keys, node));  // the key itself is not read again: it has just been written
-      node /= kBranches;
+      if (node == kTop) return;
+      key = std::min(key, keys[node ^ 1]);
     }
-    top_ = key;
   }
   // `last_safe`: up to which tick, included, no event of another SM comes before one of this SM.
   [[nodiscard]] int first(std::int64_t& last_safe) const {
-    const auto sm = static_cast<std::size_t>(top_ & ((std::int64_t{1} << bits_) - 1));
+    const std::int64_t* keys = keys_.data();
+    const int sm = sm_in(keys[kTop]);
     std::int64_t second = kNone;
-    std::size_t node = sm;
-    for (std::size_t level = 0; level < levels_; ++level) {
-      second = std::min(second, least_beside(keys_.data() + begin_[level], node));
-      node /= kBranches;
-    }
-    const auto other = static_cast<std::size_t>(second & ((std::int64_t{1} << bits_) - 1));
-    last_safe = second == kNone ? kNone : (second >> bits_) - (other < sm ? 1 : 0);
-    return static_cast<int>(sm);
+    for (std::size_t node = leaf(sm); node != kTop; node /= 2) second = std::min(second, keys[node ^ 1]);
+    last_safe = second == kNone ? kNone : (second >> bits_) - (sm_in(second) < sm ? 1 : 0);
+    return sm;
   }
 
  private:
-  static constexpr std::size_t kBranches = 4;
-  static constexpr std::size_t kMostLevels = 16;
+  static constexpr std::size_t kTop = 1;
   static constexpr std::int64_t kNone = INT64_MAX;
+  [[nodiscard]] std::size_t leaf(int sm) const { return leaves_ + static_cast<std::size_t>(sm); }
   [[nodiscard]] std::int64_t time_in(std::int64_t key) const { return key == kNone ? kNone : key >> bits_; }
-  // Of the three others of the node's four. No branches: which of them is its own is as good as random.
-  static std::int64_t least_beside(const std::int64_t* level, std::size_t node) {
-    const std::int64_t* keys = level + node / kBranches * kBranches;
-    const std::size_t own = node % kBranches;
-    return std::min(std::min(keys[(own + 1) % kBranches], keys[(own + 2) % kBranches]), keys[(own + 3) % kBranches]);
-  }
+  [[nodiscard]] int sm_in(std::int64_t key) const { return static_cast<int>(key & ((std::int64_t{1} << bits_) - 1)); }
 
   int bits_ = 0;
-  std::int64_t top_ = kNone;
-  std::size_t levels_ = 0;
-  std::array<std::size_t, kMostLevels> begin_{};  // of each level, from the SMs up
-  std::vector<std::int64_t> keys_;
+  std::size_t leaves_ = 0;
+  std::vector<std::int64_t> keys_;  // of node n below n / 2
 };
 
 // Items that share kernel tokens: pieces of one row tile.
@@ -268,7 +248,7 @@ struct alignas(64) SmState {
 // SMs that hold the CTAs of one cluster, one each.
 struct SmGroup {
   int first_sm = 0;
-  std::vector<int> free;  // places left by CTAs that have ended, per SM
+  SmallVector<int, 2> free;  // places left by CTAs that have ended, per SM
 };
 
 struct TransferState {

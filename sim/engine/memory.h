@@ -94,28 +94,34 @@ class MemorySystem {
     std::size_t flow = 0;
     std::int64_t tag = 0;
   };
-  // Transfers of a port, first come first served; its storage stays.
+  // Transfers of a port, first come first served: a ring inside it, and one outside where that is too small.
   class Port {
    public:
     [[nodiscard]] std::size_t size() const { return count_; }
-    [[nodiscard]] const Transfer& front() const { return ring_[head_]; }
+    [[nodiscard]] const Transfer& front() const { return at(head_); }
     void push(const Transfer& transfer) {
-      if (count_ == ring_.size()) grow();
-      ring_[(head_ + count_++) & (ring_.size() - 1)] = transfer;
+      if (count_ > mask_) grow();
+      const std::size_t place = (head_ + count_++) & mask_;
+      (mask_ < kInside ? inside_[place] : outside_[place]) = transfer;
     }
     void pop() {
-      head_ = (head_ + 1) & (ring_.size() - 1);
+      head_ = (head_ + 1) & mask_;
       --count_;
     }
 
    private:
+    static constexpr std::size_t kInside = 8;
+    [[nodiscard]] const Transfer& at(std::size_t place) const { return mask_ < kInside ? inside_[place] : outside_[place]; }
     void grow() {
-      std::vector<Transfer> wider(ring_.size() * 2);
-      for (std::size_t i = 0; i < count_; ++i) wider[i] = ring_[(head_ + i) & (ring_.size() - 1)];
-      ring_.swap(wider);
+      std::vector<Transfer> wider((mask_ + 1) * 2);
+      for (std::size_t i = 0; i < count_; ++i) wider[i] = at((head_ + i) & mask_);
+      outside_.swap(wider);
+      mask_ = outside_.size() - 1;
       head_ = 0;
     }
-    std::vector<Transfer> ring_ = std::vector<Transfer>(8);
+    std::array<Transfer, kInside> inside_{};
+    std::vector<Transfer> outside_;
+    std::size_t mask_ = kInside - 1;
     std::size_t head_ = 0;
     std::size_t count_ = 0;
 

@@ -26,38 +26,46 @@ class Numbers {
   // `fresh`: the key was not there before.
   std::int32_t of(const Key& key, bool& fresh) {
     if (2 * (keys_.size() + 1) > places_.size()) grow();
-    std::size_t at = hash(key) & (places_.size() - 1);
-    for (; places_[at] >= 0; at = (at + 1) & (places_.size() - 1)) {
-      if (keys_[static_cast<std::size_t>(places_[at])] == key) {
+    const std::uint32_t tag = hash(key);
+    std::size_t at = tag & (places_.size() - 1);
+    for (; places_[at].number >= 0; at = (at + 1) & (places_.size() - 1)) {
+      if (places_[at].tag == tag && keys_[static_cast<std::size_t>(places_[at].number)] == key) {
         fresh = false;
-        return places_[at];
+        return places_[at].number;
       }
     }
     fresh = true;
-    places_[at] = static_cast<std::int32_t>(keys_.size());
+    const auto number = static_cast<std::int32_t>(keys_.size());
+    places_[at] = {tag, number};
     keys_.push_back(key);
-    return places_[at];
+    return number;
   }
 
  private:
-  static std::size_t hash(const Key& key) {
+  struct Place {
+    std::uint32_t tag = 0;  // its key's hash
+    std::int32_t number = -1;
+  };
+  static std::uint32_t hash(const Key& key) {
     std::uint64_t h = 0;
     for (const std::int64_t part : {key.tensor, key.slab, key.row, key.trip}) {
       h = (h ^ static_cast<std::uint64_t>(part)) * 0x9e3779b97f4a7c15ULL;
       h ^= h >> 29;
     }
-    return static_cast<std::size_t>(h);
+    return static_cast<std::uint32_t>(h);
   }
   void grow() {
-    places_.assign(std::max<std::size_t>(64, 2 * places_.size()), -1);
-    for (std::size_t i = 0; i < keys_.size(); ++i) {
-      std::size_t at = hash(keys_[i]) & (places_.size() - 1);
-      while (places_[at] >= 0) at = (at + 1) & (places_.size() - 1);
-      places_[at] = static_cast<std::int32_t>(i);
+    std::vector<Place> old(std::max<std::size_t>(4096, 4 * places_.size()));
+    old.swap(places_);
+    for (const Place& place : old) {
+      if (place.number < 0) continue;
+      std::size_t at = place.tag & (places_.size() - 1);
+      while (places_[at].number >= 0) at = (at + 1) & (places_.size() - 1);
+      places_[at] = place;
     }
   }
   std::vector<Key> keys_;
-  std::vector<std::int32_t> places_;
+  std::vector<Place> places_;
 };
 
 // Least recently used pieces leave when new ones need their place.
@@ -145,14 +153,19 @@ std::vector<Access> copies(const ir::Program& program) {
   return list;
 }
 
-double trips_of(const Access& access, const ir::RowTile& tile) {
+struct WaveItem {
+  ir::Item item;
+  std::int64_t trips = 0;
+};
+
+double trips_of(const Access& access, const WaveItem& i) {
   if (access.section->kind == ir::SectionKind::once) return 1;
-  return static_cast<double>(access.section->trips == ir::TripSource::peers ? tile.peers : tile.trips());
+  return static_cast<double>(access.section->trips == ir::TripSource::peers ? i.item.tile->peers : i.trips);
 }
 
-double bytes_of(const Access& access, const ir::Program& program, const ir::Tensor& tensor, const ir::Item& item) {
+// That an item moves in so many trips.
+double rows_of(const Access& access, const ir::Program& program, const ir::Item& item, double trips) {
   double rows = 1;
-  const double trips = trips_of(access, *item.tile);
   if (access.tile->rows != ir::kUnit) {
     const ir::Axis& axis = program.axes[static_cast<std::size_t>(access.tile->rows)];
     if (axis.kind == ir::AxisKind::fixed) rows = axis.valid;
@@ -160,7 +173,7 @@ double bytes_of(const Access& access, const ir::Program& program, const ir::Tens
       rows = static_cast<double>(std::clamp<std::int64_t>(item.tile->rows - axis.row_offset, 0, axis.padded));
     if (axis.kind == ir::AxisKind::trip_cols) rows = std::min<double>(axis.padded, static_cast<double>(item.family->loop_extent) / trips);
   }
-  return rows * trips * static_cast<double>(tensor.cols) * ir::bits_of(tensor.dtype) / 8;
+  return rows * trips;
 }
 
 Key key_of(const Access& access, const ir::Item& item) {
@@ -193,7 +206,7 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
   PanelTraffic half = out;
   std::vector<double> repeated_of(tensors.size());  // of items that come back to their own rows
   std::int64_t half_at = 0;
-  std::vector<ir::Item> wave_items;
+  std::vector<WaveItem> wave_items;
   std::vector<std::pair<Key, double>> distinct;
   std::int64_t begin = 0;
   for (std::int64_t wave = 0; begin < items.size(); ++wave) {
@@ -204,7 +217,10 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
     }
     const std::int64_t end = std::min(items.size(), begin + in_flight);
     wave_items.clear();
-    for (std::int64_t i = begin; i < end; ++i) wave_items.push_back(items.at(i));
+    for (std::int64_t i = begin; i < end; ++i) {
+      const ir::Item item = items.at(i);
+      wave_items.push_back({item, item.tile->trips()});
+    }
     double in_flight_bytes = 0;  // loaded between an item's first pass over its rows and the next, by all items together
     std::fill(repeated_of.begin(), repeated_of.end(), 0.0);
     for (const Access& access : accesses) {
@@ -214,13 +230,14 @@ PanelTraffic panel_traffic(const ir::Kernel& kernel, const std::vector<ir::Tenso
       const bool moves_on = access.op->access.add_trip || access.op->access.row_from == ir::RowFrom::trip;  // else the same rows every trip
       const bool shared = access.op->copy == ir::CopyKind::tma_multicast || access.op->pair;
       const double sharers = shared ? std::max(1, kernel.grid.cluster) : 1;
+      const double columns = static_cast<double>(tensor.cols) * ir::bits_of(tensor.dtype);
       distinct.clear();
-      for (const ir::Item& item : wave_items) {
-        const double bytes = bytes_of(access, kernel.program, tensor, item);
+      for (const WaveItem& i : wave_items) {
+        const double trips = trips_of(access, i);
+        const double bytes = rows_of(access, kernel.program, i.item, trips) * columns / 8;
         if (load) out.loaded[t] += bytes / sharers;
-        const Key key = key_of(access, item);
-        if (distinct.empty() || distinct.back().first != key)
-          distinct.emplace_back(key, moves_on ? bytes : bytes / std::max(1.0, trips_of(access, *item.tile)));
+        const Key key = key_of(access, i.item);
+        if (distinct.empty() || distinct.back().first != key) distinct.emplace_back(key, moves_on ? bytes : bytes / std::max(1.0, trips));
       }
       // In the order of their places in memory.
       const auto earlier = [](const auto& a, const auto& b) { return a.first < b.first; };

@@ -96,6 +96,38 @@ std::int64_t times_in(const ir::RowTile& tile, const ir::Section& section, const
   return section.trips == ir::TripSource::peers ? tile.peers : tile.trips();
 }
 
+// What a family's items visit in their loops, in loop tiles.
+struct Visits {
+  std::int64_t low = INT64_MAX;
+  std::int64_t high = -1;
+  std::int64_t trips = 0;                // of all items
+  std::int64_t longest = 0;              // of an item
+  std::int64_t first_start = INT64_MAX;  // at which items start
+  std::int64_t last_start = 0;
+  int splits = 1;
+};
+
+Visits visits_of(const ir::ItemFamily& family) {
+  Visits out;
+  for (const ir::RowTile& tile : family.tiles) {
+    out.splits = std::max(out.splits, tile.split + 1);
+    std::int64_t trips = 0;
+    for (const ir::TripRun& run : tile.runs) {
+      if (run.count == 0) continue;
+      const std::int64_t last = run.first + (run.count - 1) * run.step;
+      out.low = std::min({out.low, run.first, last});
+      out.high = std::max({out.high, run.first, last});
+      trips += run.count;
+    }
+    out.trips += trips;
+    out.longest = std::max(out.longest, trips);
+    if (tile.runs.empty()) continue;
+    out.first_start = std::min(out.first_start, tile.runs.front().first);
+    out.last_start = std::max(out.last_start, tile.runs.front().first);
+  }
+  return out;
+}
+
 // Slabs among the items in flight.
 double slabs_in_flight(const ir::Grid& grid, const ir::ItemFamily& family, double in_flight) {
   double visited = in_flight / static_cast<double>(family.tiles.size());
@@ -218,6 +250,8 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
     loaded_of = traffic.loaded;
     fetched_of = traffic.fetched;
   }
+  std::vector<Visits> visits;  // by family
+  if (!panels) std::transform(kernel.families.begin(), kernel.families.end(), std::back_inserter(visits), visits_of);
   for (const ir::Agent& agent : kernel.program.agents) {
     if (panels) break;
     for (std::size_t s = 0; s < agent.sections.size(); ++s) {
@@ -229,37 +263,22 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
         const auto row =
             static_cast<double>(row_bytes(kernel.program, op.kind == ir::OpKind::load ? op.out.front() : op.in.front(), tensor));
         const bool again = op.kind == ir::OpKind::load && op.access.row_from == ir::RowFrom::trip && brought.covers(op.access, tensor, row);
-        for (const ir::ItemFamily& family : kernel.families) {
+        for (std::size_t f = 0; f < kernel.families.size(); ++f) {
+          const ir::ItemFamily& family = kernel.families[f];
+          const auto& [low, high, trips, longest, first_start, last_start, splits] = visits[f];
           const auto slabs = static_cast<double>(family.slab_count);
           double rows = 0;
           double rows_once = 0;
-          std::int64_t low = INT64_MAX;
-          std::int64_t high = -1;
-          std::int64_t longest = 0;              // trips of an item
-          std::int64_t first_start = INT64_MAX;  // loop tiles at which items start
-          std::int64_t last_start = 0;
-          int splits = 1;
           const ir::TileId id = op.kind == ir::OpKind::load ? op.out.front() : op.in.front();
           const std::int64_t padded = kernel.program.padded(kernel.program.tiles[static_cast<std::size_t>(id)].rows);
-          for (const ir::RowTile& tile : family.tiles) {
-            splits = std::max(splits, tile.split + 1);
-            longest = std::max(longest, tile.trips());
-            if (op.access.row_from == ir::RowFrom::trip) {
-              if (!tile.runs.empty()) {
-                first_start = std::min(first_start, tile.runs.front().first);
-                last_start = std::max(last_start, tile.runs.front().first);
-              }
-              for (const ir::TripRun& run : tile.runs) {
-                if (run.count == 0) continue;
-                const std::int64_t last = run.first + (run.count - 1) * run.step;
-                low = std::min({low, run.first, last});
-                high = std::max({high, run.first, last});
-                rows += static_cast<double>(run.count * padded);
-              }
-            } else {
+          if (op.access.row_from == ir::RowFrom::trip) {
+            rows = static_cast<double>(trips * padded);
+          } else {
+            for (const ir::RowTile& tile : family.tiles) {
               const auto valid = static_cast<double>(std::min<std::int64_t>(padded, std::max<std::int64_t>(tile.rows, 1)));
-              rows += valid * static_cast<double>(times_in(tile, kernel.program.sections[s], op));
-              rows_once += times_in(tile, kernel.program.sections[s], op) > 0 ? valid : 0;
+              const std::int64_t times = times_in(tile, kernel.program.sections[s], op);
+              rows += valid * static_cast<double>(times);
+              rows_once += times > 0 ? valid : 0;
             }
           }
           const double bytes = rows * row * slabs;

@@ -153,7 +153,11 @@ std::vector<double> drains_us(const MachineResult& played, const MachineConfig& 
 class Simulator {
  public:
   Simulator(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions, const EngineOptions& options)
-      : pipeline_(pipeline), chip_(without_effects(chip, conditions)), conditions_(conditions), options_(options) {
+      : pipeline_(pipeline),
+        changed_chip_(conditions.without.empty() ? std::nullopt : std::optional(without_effects(chip, conditions))),
+        chip_(changed_chip_ ? *changed_chip_ : chip),
+        conditions_(conditions),
+        options_(options) {
     std::vector<const ir::Kernel*> kernels;
     for (const ir::Node& node : pipeline.nodes()) {
       const auto* kernel = std::get_if<ir::Kernel>(&node.work);
@@ -301,7 +305,8 @@ class Simulator {
   }
 
   const ir::Pipeline& pipeline_;
-  const Chip chip_;
+  const std::optional<Chip> changed_chip_;  // where effects are off
+  const Chip& chip_;
   const Conditions& conditions_;
   const EngineOptions& options_;
   std::vector<SelectedKernel> selected_;

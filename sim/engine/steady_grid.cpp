@@ -17,7 +17,7 @@ constexpr std::int64_t kLeastItems = 16;
 constexpr std::int64_t kWindows = 12;
 // Windows that are compared.
 constexpr std::size_t kFewest = 3;
-constexpr std::size_t kMost = 8;
+constexpr std::size_t kMost = 12;
 // By how much the halves of those may differ in time, and how far their mean may be off.
 constexpr double kTolerance = 0.01;
 constexpr double kMeanTolerance = 0.003;

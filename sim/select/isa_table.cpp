@@ -182,7 +182,7 @@ std::vector<std::string> isa_names() {
   return names;
 }
 
-IsaTable load_isa_table(const std::string& isa) {
+const IsaTable& load_isa_table(const std::string& isa) {
   static std::mutex mutex;
   static std::map<std::string, IsaTable> cache;  // read-only data files, read once per process
   const std::lock_guard lock(mutex);

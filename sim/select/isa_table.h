@@ -72,7 +72,8 @@ struct IsaTable {
 [[nodiscard]] bool agent_uses_tmem(const ir::Program& program, const ir::Agent& agent);
 
 // Throws ConfigError when no table of that name is shipped or it is malformed.
-[[nodiscard]] IsaTable load_isa_table(const std::string& isa);
+// It stays for the life of the program.
+[[nodiscard]] const IsaTable& load_isa_table(const std::string& isa);
 [[nodiscard]] std::vector<std::string> isa_names();
 
 }  // namespace attnsim

@@ -410,7 +410,7 @@ class Selector {
 
   const ir::Program& program_;
   const Chip& chip_;
-  IsaTable table_;
+  const IsaTable& table_;
   std::set<TileId> exchanged_tiles_;  // of the agent at hand
   std::set<TileId> async_tiles_;      // register tiles that some asynchronous matrix op reads or writes
   int warps_ = 4;

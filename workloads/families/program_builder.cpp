@@ -184,8 +184,8 @@ Ops with_role(Ops list, const std::string& role, int skew) {
   return list;
 }
 
-void append(Ops& list, const Ops& more) {
-  list.insert(list.end(), more.begin(), more.end());
+void append(Ops& list, Ops more) {
+  list.insert(list.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
 }  // namespace ops

@@ -58,7 +58,7 @@ using Ops = std::vector<ir::Op>;
 [[nodiscard]] ir::Op when(ir::When when, ir::Op op);
 // Gives every op a role, and a skew.
 [[nodiscard]] Ops with_role(Ops list, const std::string& role, int skew = 0);
-void append(Ops& list, const Ops& more);
+void append(Ops& list, Ops more);
 
 }  // namespace ops
 

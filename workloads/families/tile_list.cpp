@@ -19,34 +19,57 @@ namespace attnsim {
 
 namespace {
 
-// The programs depend on tensor ids only by number, so any ids do for a check.
+constexpr int kPlaceholderTables = 16;
+
+// The programs depend on tensor ids only by number, so any ids do for a check; each its own, so that they can be replaced.
 TileListTensors placeholder_tensors() {
-  return {0,
-          1,
-          2,
-          3,
-          4,
-          5,
-          6,
-          7,
-          8,
-          9,
-          10,
-          11,
-          std::vector<ir::TensorId>(16, 11),
-          std::vector<ir::TensorId>(16, 12),
-          14,
-          15,
-          std::vector<ir::TensorId>(16, 13)};
+  ir::TensorId next = 0;
+  const auto tables = [&] {
+    std::vector<ir::TensorId> ids(kPlaceholderTables);
+    std::iota(ids.begin(), ids.end(), next);
+    next += kPlaceholderTables;
+    return ids;
+  };
+  TileListTensors t;
+  for (ir::TensorId* id : {&t.q, &t.k, &t.v, &t.o, &t.lse, &t.metadata, &t.block_table, &t.o_partial, &t.lse_partial, &t.scores, &t.weights,
+                           &t.o_accumulator, &t.alibi_slopes, &t.bias_table})
+    *id = next++;
+  t.query_values = tables();
+  t.key_values = tables();
+  t.pairs = tables();
+  return t;
 }
 
-void check_plan(const TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
+// In the order of placeholder_tensors().
+std::vector<ir::TensorId> numbered(const TileListTensors& t) {
+  std::vector<ir::TensorId> ids{t.q,         t.k,           t.v,      t.o,       t.lse,           t.metadata,     t.block_table,
+                                t.o_partial, t.lse_partial, t.scores, t.weights, t.o_accumulator, t.alibi_slopes, t.bias_table};
+  for (const auto* tables : {&t.query_values, &t.key_values, &t.pairs}) {
+    ids.insert(ids.end(), tables->begin(), tables->end());
+    ids.insert(ids.end(), kPlaceholderTables - tables->size(), ir::kNone);
+  }
+  return ids;
+}
+
+void replace_placeholders(ir::Program& program, const TileListTensors& tensors) {
+  const std::vector<ir::TensorId> ids = numbered(tensors);
+  for (ir::Agent& agent : program.agents) {
+    for (auto& section : agent.sections) {
+      for (ir::Op& op : section) {
+        if (op.access.tensor != ir::kNone) op.access.tensor = ids[static_cast<std::size_t>(op.access.tensor)];
+      }
+    }
+  }
+}
+
+void check_plan(TileListPlan& plan, const Schedule& schedule, const Chip& chip) {
   if (!schedule.fused()) {
     for (const ir::Kernel& kernel : unfused_kernels(plan, schedule, placeholder_tensors())) check_fits(kernel.program, plan, chip);
     if (schedule.pass == Pass::backward)
       check_fits(scores_by_rows(plan, schedule, {0, 1, 2, plan.padded_qk, plan.head_dim_qk, "dk"}), plan, chip);
   } else {
-    check_fits(fused_program(plan, schedule, placeholder_tensors()), plan, chip);
+    plan.checked_program = std::make_shared<ir::Program>(fused_program(plan, schedule, placeholder_tensors()));
+    check_fits(*plan.checked_program, plan, chip);
   }
 }
 
@@ -193,7 +216,12 @@ int request_bytes(const TileListPlan& plan, const Schedule& schedule) {
 ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, const TileListTensors& tensors, bool last) {
   ir::Kernel kernel;
   kernel.name = "attention";
-  kernel.program = fused_program(plan, schedule, tensors);
+  if (plan.checked_program && plan.column_begin == 0 && plan.checked_program.use_count() == 1) {
+    kernel.program = std::move(*plan.checked_program);
+    replace_placeholders(kernel.program, tensors);
+  } else {
+    kernel.program = fused_program(plan, schedule, tensors);
+  }
   if (plan.boxes && plan.boxes->gathers) address_boxes(kernel.program, *plan.boxes, tensors);
   if (last && plan.families.use_count() == 1)
     kernel.families = std::move(*plan.families);

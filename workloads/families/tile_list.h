@@ -67,6 +67,7 @@ struct TileListPlan {
   std::vector<BatchGroup> groups;
   std::optional<BoxPlan> boxes;
   std::shared_ptr<std::vector<ir::ItemFamily>> families;  // of the groups, at the rule's tiles
+  std::shared_ptr<ir::Program> checked_program;           // of the fused kernel, with placeholders for its tensors
   TileRule rule;
   ir::MmaKind mma = ir::MmaKind::mma_sync;
   ir::MmaKind mma_pv = ir::MmaKind::mma_sync;
