@@ -6,6 +6,7 @@
 #include <set>
 
 #include "sim/bounds/extents.h"
+#include "sim/bounds/group_rows.h"
 
 namespace attnsim::bounds {
 
@@ -182,6 +183,7 @@ class Collector {
     }
     if (access.order == ir::kNone) return places;
     const ir::RowOrder& order = kernel_.program.orders[static_cast<std::size_t>(access.order)];
+    if (order.has_groups()) return merged(group_rows(order, places));
     if (places.size() == 1 && places.front().begin == 0 && places.front().end >= order.places())
       return {{0, order.row(places.front().end)}};
     std::vector<Interval> rows;

@@ -241,20 +241,28 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           int splits = 1;
           const ir::TileId id = op.kind == ir::OpKind::load ? op.out.front() : op.in.front();
           const std::int64_t padded = kernel.program.padded(kernel.program.tiles[static_cast<std::size_t>(id)].rows);
+          const ir::RowOrder* order =
+              op.access.order == ir::kNone ? nullptr : &kernel.program.orders[static_cast<std::size_t>(op.access.order)];
+          // Tiles of groups that begin anywhere as the whole tiles in which they begin; a group's lie between its ends.
+          const bool grouped = order != nullptr && order->has_groups();
+          const auto tile_at = [&](std::int64_t visited) { return grouped ? order->whole_tile(visited * padded) / padded : visited; };
           for (const ir::RowTile& tile : family.tiles) {
             splits = std::max(splits, tile.split + 1);
             longest = std::max(longest, tile.trips());
             if (op.access.row_from == ir::RowFrom::trip) {
               if (!tile.runs.empty()) {
-                first_start = std::min(first_start, tile.runs.front().first);
-                last_start = std::max(last_start, tile.runs.front().first);
+                const std::int64_t start = tile_at(tile.runs.front().first);
+                first_start = std::min(first_start, start);
+                last_start = std::max(last_start, start);
               }
               for (const ir::TripRun& run : tile.runs) {
                 if (run.count == 0) continue;
-                const std::int64_t last = run.first + (run.count - 1) * run.step;
-                low = std::min({low, run.first, last});
-                high = std::max({high, run.first, last});
                 rows += static_cast<double>(run.count * padded);
+                if (grouped && &run != &tile.runs.front() && &run != &tile.runs.back()) continue;
+                const std::int64_t first = tile_at(run.first);
+                const std::int64_t last = tile_at(run.first + (run.count - 1) * run.step);
+                low = std::min({low, first, last});
+                high = std::max({high, first, last});
               }
             } else {
               const auto valid = static_cast<double>(std::min<std::int64_t>(padded, std::max<std::int64_t>(tile.rows, 1)));
@@ -282,8 +290,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
             continue;
           }
           auto touched = static_cast<double>(std::min((high - low + 1) * padded, family.loop_extent));
-          if (op.access.order != ir::kNone && kernel.program.orders[static_cast<std::size_t>(op.access.order)].is_list())
-            touched = std::min(touched, static_cast<double>(tensor.rows));
+          if (order != nullptr && order->is_list()) touched = std::min(touched, static_cast<double>(tensor.rows));
           const double slab_bytes = touched * row;
           const double own = op.access.slab_period > 0 ? std::min<double>(slabs, op.access.slab_period) : slabs;
           const double distinct_slabs = std::max(1.0, own / op.access.slab_divisor);

@@ -60,9 +60,21 @@ AxisTiles axis_tiles(const AxisClass& axis, Range queries, std::int64_t tile_kv)
 }
 
 std::int64_t dynamic_tiles(const AxisClass& axis, Range queries, std::int64_t tile_kv) {
+  return tiles_from_first_key(axis, queries, tile_kv).visited.end;
+}
+
+std::int64_t first_key(const AxisClass& axis, Range queries) {
+  return kept_keys(axis, std::min(queries.begin, axis.tokens - 1)).begin;
+}
+
+AxisTiles tiles_from_first_key(const AxisClass& axis, Range queries, std::int64_t tile_kv) {
   const Range first = kept_keys(axis, std::min(queries.begin, axis.tokens - 1));
   const Range last = kept_keys(axis, std::min(queries.end, axis.tokens) - 1);
-  return ceil_div(last.end - first.begin, tile_kv);
+  AxisTiles tiles;
+  tiles.visited = {0, ceil_div(last.end - first.begin, tile_kv)};
+  tiles.dense.begin = ceil_div(last.begin - first.begin, tile_kv);
+  tiles.dense.end = std::max(tiles.dense.begin, (first.end - first.begin) / tile_kv);
+  return tiles;
 }
 
 bool fully_block_sparse(const AxisClass& axis, std::int64_t tile_q, std::int64_t tile_kv) {
@@ -84,6 +96,11 @@ bool natten_fully_block_sparse(const AxisClass& axis, std::int64_t tile_q, std::
   // Two groups, and both windows are shifted to an end.
   return axis.tokens % tile_kv == 0 && ceil_div(axis.tokens, axis.stride) == 2 &&
          axis.stride + axis.stride / 2 >= axis.tokens - axis.window;
+}
+
+bool block_sparse_from_first_key(const AxisClass& axis, std::int64_t tile_q, std::int64_t tile_kv) {
+  if (axis.causal) return false;
+  return axis.window == axis.tokens || (axis.stride % tile_q == 0 && axis.window % tile_kv == 0);
 }
 
 }  // namespace attnsim

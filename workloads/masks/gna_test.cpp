@@ -89,21 +89,28 @@ Window queries_at(const GnaAxis& axis, const Expression& y, const Expression& to
   return {begin, minimum(end + is_positive(y + (axis.window + 1) - tokens) * tokens, tokens)};
 }
 
-// Coordinate on axis `a` of the token at a position: its tile, modulo the tiles of the axis (also where that changes nothing), and its
-// place in it.
-Expression coordinate(const ir::RowOrder& order, std::size_t a, const Expression& position) {
-  std::int64_t inside_pitch = 1;
+// First coordinate on axis `a` of the tile at a position: its number, modulo the tiles of the axis (also where that changes nothing).
+// Where tiles come in groups, counted from the first one of its group.
+Expression first_coordinate(const ir::RowOrder& order, std::size_t a, const Expression& position) {
   std::int64_t tile_pitch = 1;
-  for (std::size_t b = a + 1; b < order.tile().size(); ++b) {
-    inside_pitch *= order.tile()[b];
-    tile_pitch *= order.grid()[b];
-  }
+  for (std::size_t b = a + 1; b < order.tile().size(); ++b) tile_pitch *= order.grid()[b];
   const bool last = a + 1 == order.tile().size();
   const Expression index = position / order.tile_volume();
-  const Expression tile = launch_modulo(last ? index : launch_divide(index, tile_pitch), order.grid()[a]);
-  Expression inside = quotient(position % order.tile_volume(), inside_pitch);
-  if (a > 0) inside = remainder(inside, order.tile()[a]);
-  return sum(scaled(tile, order.tile()[a]), inside);
+  const std::int64_t tiles = order.has_groups() ? order.groups()[a].tiles : order.grid()[a];
+  return scaled(launch_modulo(last ? index : launch_divide(index, tile_pitch), tiles), order.tile()[a]);
+}
+
+// And from there on the place of a token in its tile.
+Expression inside(const ir::RowOrder& order, std::size_t a, const Expression& position) {
+  std::int64_t pitch = 1;
+  for (std::size_t b = a + 1; b < order.tile().size(); ++b) pitch *= order.tile()[b];
+  const Expression at = quotient(position % order.tile_volume(), pitch);
+  return a > 0 ? remainder(at, order.tile()[a]) : at;
+}
+
+// Coordinate on axis `a` of the token at a position.
+Expression coordinate(const ir::RowOrder& order, std::size_t a, const Expression& position) {
+  return sum(first_coordinate(order, a, position), inside(order, a, position));
 }
 
 // Tokens on the axis in the class of the token at a position.
@@ -151,8 +158,13 @@ MaskTest GnaTileMask::test() const {
   std::vector<Expression> terms;
   std::int64_t places = kv_order_.tile_volume();
   for (std::size_t a = 0; a < shape_.axes.size(); ++a) {
-    const Expression y = repeated(coordinate(kv_order_, a, key()), kv_order_.tile_volume() / kv_order_.tile()[a]);
     const Expression tokens = tokens_of(shape_, a, q_order_, query());
+    Expression tile = first_coordinate(kv_order_, a, key());
+    if (kv_order_.has_groups()) {  // from the first key of the item's first query on, which is known ahead of the loop
+      const Expression first = first_coordinate(q_order_, a, query());
+      tile = window_at(shape_.axes[a], first, tokens).begin + tile;
+    }
+    const Expression y = repeated(sum(tile, inside(kv_order_, a, key())), kv_order_.tile_volume() / kv_order_.tile()[a]);
     if (!window) {
       terms.push_back(y < tokens);
       continue;
