@@ -226,7 +226,9 @@ struct Schedule {
   int item_global_round_trips = 0;      // dependent L2 reads before an item's first load (scheduler, lengths, block table)
   int trip_global_round_trips = 0;      // dependent L2 reads before a trip's K: the block table's entries of the tile
   bool prepare_kernel = false;  // a kernel before this one lays out the work tiles of every batch entry (FA3 without ready metadata)
-  bool gathers_boxes = false;   // tiles that are boxes are addressed in the layout's own order, not reordered by kernels before and after
+  // Tiles that are boxes are addressed in the layout's own order, not reordered by kernels before and after, and the KV tiles of a query
+  // tile begin at its first key, not on a grid.
+  bool gathers_boxes = false;
   bool regroup_copies = false;  // FA2 decode packing copies Q in and O out when kv_heads > 1 and batch > 1
   BackwardRules backward;       // pass backward
   EagerRules eager;             // form "eager"

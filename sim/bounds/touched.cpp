@@ -6,6 +6,7 @@
 #include <set>
 
 #include "sim/bounds/extents.h"
+#include "sim/bounds/group_rows.h"
 
 namespace attnsim::bounds {
 
@@ -152,13 +153,18 @@ class Collector {
       const std::int64_t padded = rows == nullptr ? 1 : rows->padded;
       if (!known) last_visited_ = visited.intervals();
       last_walk_ = walk;
+      const Placed placed{padded, op.access.row_offset, op.access.row_group, op.access.order};
+      if (known && placed == last_placed_) return emit(op, family, split, 0, 1, width, last_rows_);
+      last_placed_ = placed;
       for (const Interval& span : last_visited_) {
         const std::int64_t last = span.end - 1;
         intervals.push_back(
             {op.access.row_offset + span.begin * padded, op.access.row_offset + last * padded + valid(rows, family, *tiles.front(), last)});
       }
     }
-    emit(op, family, split, 0, 1, width, in_tensor(op.access, merged(std::move(intervals))));
+    std::vector<Interval> touched = in_tensor(op.access, merged(std::move(intervals)));
+    if (trip_rows) last_rows_ = touched;
+    emit(op, family, split, 0, 1, width, touched);
   }
 
   // Rows of all tiles of the family, once per item.
@@ -184,6 +190,7 @@ class Collector {
     }
     if (access.order == ir::kNone) return places;
     const ir::RowOrder& order = kernel_.program.orders[static_cast<std::size_t>(access.order)];
+    if (order.has_groups()) return merged(group_rows(order, places));
     if (places.size() == 1 && places.front().begin == 0 && places.front().end >= order.places())
       return {{0, order.row(places.front().end)}};
     std::vector<Interval> rows;
@@ -261,6 +268,15 @@ class Collector {
   };
   Walk last_walk_;  // of a loop's rows, and what it visits
   std::vector<Interval> last_visited_;
+  struct Placed {
+    std::int64_t padded = 0;
+    int row_offset = 0;
+    int row_group = 1;
+    int order = ir::kNone;
+    bool operator==(const Placed&) const = default;
+  };
+  Placed last_placed_;  // and which rows of the tensor those are
+  std::vector<Interval> last_rows_;
   struct OnceRows {
     const ir::ItemFamily* family = nullptr;
     int split = 0;

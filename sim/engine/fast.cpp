@@ -78,7 +78,8 @@ bool keeps_sharing(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tens
         for (const ir::Op& op : section) {
           if (op.kind != ir::OpKind::load || op.access.row_from != ir::RowFrom::trip) continue;
           const ir::Tensor& tensor = tensors[static_cast<std::size_t>(op.access.tensor)];
-          walked += static_cast<double>(family.loop_extent * tensor.cols) * ir::bits_of(tensor.dtype) / 8;
+          const std::int64_t rows = op.access.order == ir::kNone ? family.loop_extent : std::min(family.loop_extent, tensor.rows);
+          walked += static_cast<double>(rows * tensor.cols) * ir::bits_of(tensor.dtype) / 8;
           group_items = std::max(group_items, static_cast<double>(family.tiles.size()) * static_cast<double>(op.access.slab_divisor));
         }
       }

@@ -33,6 +33,8 @@ std::vector<Visited> visited_by(const ir::Kernel& kernel) {
 // Rows of all slabs that one op of a kernel visits; negative: not by trips.
 double visited_rows(const ir::Kernel& kernel, const ir::Op& op, const std::vector<Visited>& by_family) {
   if (op.access.row_from != ir::RowFrom::trip || op.access.add_trip) return -1;
+  // Groups of tiles that begin anywhere: the first item's begins at the first row, the last one's ends at the last.
+  if (op.access.order != ir::kNone && kernel.program.orders[static_cast<std::size_t>(op.access.order)].has_groups()) return -1;
   const ir::TileId id = op.kind == ir::OpKind::store ? op.in.front() : op.out.front();
   const std::int64_t padded = kernel.program.padded(kernel.program.tiles[static_cast<std::size_t>(id)].rows);
   double rows = 0;

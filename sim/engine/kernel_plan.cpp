@@ -228,8 +228,12 @@ TileAddress address_of(const ir::Access& access, ir::AxisId rows_axis, const ir:
   if (access.row_from == ir::RowFrom::item) out.row += item.tile->row_begin;
   if (access.row_from == ir::RowFrom::trip) out.row += visited.index * padded;
   // Rows that are gathered by a list count as neighbours, and all of the tensor's come by before one comes again.
-  if (access.order != ir::kNone && program.orders[static_cast<std::size_t>(access.order)].is_list())
-    out.row %= program.orders[static_cast<std::size_t>(access.order)].rows();
+  // A tile of a group that begins anywhere counts as the whole tile in which it begins.
+  if (access.order != ir::kNone) {
+    const ir::RowOrder& order = program.orders[static_cast<std::size_t>(access.order)];
+    if (order.is_list()) out.row %= order.rows();
+    if (order.has_groups()) out.row = order.whole_tile(out.row);
+  }
   out.rows = 1;
   if (rows_axis == ir::kUnit) return out;
   const ir::Axis& axis = program.axes[static_cast<std::size_t>(rows_axis)];

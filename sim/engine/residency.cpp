@@ -107,25 +107,39 @@ struct Visits {
   int splits = 1;
 };
 
-Visits visits_of(const ir::ItemFamily& family) {
+// `place`: of a loop tile. Where a run's tiles lie between those at its ends, so do an item's between its first and last run.
+template <class Place>
+Visits visits_by(const ir::ItemFamily& family, bool in_order, Place place) {
   Visits out;
   for (const ir::RowTile& tile : family.tiles) {
     out.splits = std::max(out.splits, tile.split + 1);
     std::int64_t trips = 0;
     for (const ir::TripRun& run : tile.runs) {
       if (run.count == 0) continue;
-      const std::int64_t last = run.first + (run.count - 1) * run.step;
-      out.low = std::min({out.low, run.first, last});
-      out.high = std::max({out.high, run.first, last});
       trips += run.count;
+      if (in_order && &run != &tile.runs.front() && &run != &tile.runs.back()) continue;
+      const std::int64_t first = place(run.first);
+      const std::int64_t last = place(run.first + (run.count - 1) * run.step);
+      out.low = std::min({out.low, first, last});
+      out.high = std::max({out.high, first, last});
     }
     out.trips += trips;
     out.longest = std::max(out.longest, trips);
     if (tile.runs.empty()) continue;
-    out.first_start = std::min(out.first_start, tile.runs.front().first);
-    out.last_start = std::max(out.last_start, tile.runs.front().first);
+    const std::int64_t start = place(tile.runs.front().first);
+    out.first_start = std::min(out.first_start, start);
+    out.last_start = std::max(out.last_start, start);
   }
   return out;
+}
+
+Visits visits_of(const ir::ItemFamily& family) {
+  return visits_by(family, false, [](std::int64_t tile) { return tile; });
+}
+
+// Tiles of groups that begin anywhere count as the whole tiles in which they begin.
+Visits visits_of_groups(const ir::ItemFamily& family, const ir::RowOrder& order, std::int64_t padded) {
+  return visits_by(family, true, [&](std::int64_t tile) { return order.whole_tile(tile * padded) / padded; });
 }
 
 // Slabs among the items in flight.
@@ -265,12 +279,16 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
         const bool again = op.kind == ir::OpKind::load && op.access.row_from == ir::RowFrom::trip && brought.covers(op.access, tensor, row);
         for (std::size_t f = 0; f < kernel.families.size(); ++f) {
           const ir::ItemFamily& family = kernel.families[f];
-          const auto& [low, high, trips, longest, first_start, last_start, splits] = visits[f];
+          const ir::TileId id = op.kind == ir::OpKind::load ? op.out.front() : op.in.front();
+          const std::int64_t padded = kernel.program.padded(kernel.program.tiles[static_cast<std::size_t>(id)].rows);
+          const ir::RowOrder* order =
+              op.access.order == ir::kNone ? nullptr : &kernel.program.orders[static_cast<std::size_t>(op.access.order)];
+          const bool grouped = order != nullptr && order->has_groups() && op.access.row_from == ir::RowFrom::trip;
+          const auto [low, high, trips, longest, first_start, last_start, splits] =
+              grouped ? visits_of_groups(family, *order, padded) : visits[f];
           const auto slabs = static_cast<double>(family.slab_count);
           double rows = 0;
           double rows_once = 0;
-          const ir::TileId id = op.kind == ir::OpKind::load ? op.out.front() : op.in.front();
-          const std::int64_t padded = kernel.program.padded(kernel.program.tiles[static_cast<std::size_t>(id)].rows);
           if (op.access.row_from == ir::RowFrom::trip) {
             rows = static_cast<double>(trips * padded);
           } else {
@@ -301,8 +319,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
             continue;
           }
           auto touched = static_cast<double>(std::min((high - low + 1) * padded, family.loop_extent));
-          if (op.access.order != ir::kNone && kernel.program.orders[static_cast<std::size_t>(op.access.order)].is_list())
-            touched = std::min(touched, static_cast<double>(tensor.rows));
+          if (order != nullptr && order->is_list()) touched = std::min(touched, static_cast<double>(tensor.rows));
           const double slab_bytes = touched * row;
           const double own = op.access.slab_period > 0 ? std::min<double>(slabs, op.access.slab_period) : slabs;
           const double distinct_slabs = std::max(1.0, own / op.access.slab_divisor);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/ir/row_order.h"
 
+#include <algorithm>
+
 #include "sim/core/error.h"
 
 namespace attnsim::ir {
@@ -19,6 +21,22 @@ RowOrder::RowOrder(Extents length, Extents dilation, Extents tile)
   }
 }
 
+RowOrder::RowOrder(Extents length, Extents dilation, Extents tile, std::vector<TileGroups> groups)
+    : RowOrder(std::move(length), std::move(dilation), std::move(tile)) {
+  require(groups.size() == tile_.size(), "a row order has groups of tiles on all axes or none");
+  whole_grid_ = grid_;
+  tiles_per_class_ = 1;
+  for (std::size_t a = 0; a < groups.size(); ++a) {
+    require(groups[a].tiles >= 1 && groups[a].begins.size() == static_cast<std::size_t>(dilation_[a]),
+            "every class has its groups of tiles");
+    for (const Extents& begins : groups[a].begins)
+      require(begins.size() == groups[a].begins.front().size(), "every class has as many groups of tiles");
+    grid_[a] = static_cast<std::int64_t>(groups[a].begins.front().size()) * groups[a].tiles;
+    tiles_per_class_ *= grid_[a];
+  }
+  groups_ = std::make_shared<const std::vector<TileGroups>>(std::move(groups));
+}
+
 RowOrder::RowOrder(std::vector<std::int32_t> listed, std::int64_t rows)
     : tile_volume_(static_cast<std::int64_t>(listed.size())),
       rows_(rows),
@@ -33,8 +51,8 @@ std::int64_t RowOrder::row(std::int64_t place) const {
   std::int64_t row = 0;
   std::int64_t pitch = 1;
   for (std::size_t a = tile_.size(); a-- > 0;) {
-    const std::int64_t counted = tile % grid_[a] * tile_[a] + inside % tile_[a];
-    const std::int64_t x = counted * dilation_[a] + residues % dilation_[a];
+    const std::int64_t residue = residues % dilation_[a];
+    const std::int64_t x = (tile_begin(a, residue, tile % grid_[a]) + inside % tile_[a]) * dilation_[a] + residue;
     if (x >= length_[a]) return kPadding;
     row += x * pitch;
     pitch *= length_[a];
@@ -46,7 +64,7 @@ std::int64_t RowOrder::row(std::int64_t place) const {
 }
 
 std::int64_t RowOrder::place(std::int64_t row) const {
-  require(!listed_, "a row may stand in a list several times");
+  require(!listed_ && !groups_, "a row may stand in lists and groups several times");
   if (row >= rows_) return places() + row - rows_;
   std::int64_t inside = 0, tile = 0, residues = 0;
   std::int64_t inside_pitch = 1, tile_pitch = 1, residue_pitch = 1;
@@ -62,6 +80,26 @@ std::int64_t RowOrder::place(std::int64_t row) const {
     row /= length_[a];
   }
   return (residues * tiles_per_class_ + tile) * tile_volume_ + inside;
+}
+
+std::int64_t RowOrder::whole_tile(std::int64_t place) const {
+  if (!groups_) return place - place % tile_volume_;
+  std::int64_t classes_before = place / tile_volume_ / tiles_per_class_;
+  std::int64_t whole_per_class = 1;
+  for (const std::int64_t tiles : whole_grid_) whole_per_class *= tiles;
+  if (place >= places()) return classes_ * whole_per_class * tile_volume_ + place - places();
+  std::int64_t residues = classes_before;
+  std::int64_t tile = place / tile_volume_ % tiles_per_class_;
+  std::int64_t whole = 0;
+  std::int64_t pitch = 1;
+  for (std::size_t a = tile_.size(); a-- > 0;) {
+    const std::int64_t begin = tile_begin(a, residues % dilation_[a], tile % grid_[a]);
+    whole += std::min(begin / tile_[a], whole_grid_[a] - 1) * pitch;
+    pitch *= whole_grid_[a];
+    tile /= grid_[a];
+    residues /= dilation_[a];
+  }
+  return (classes_before * whole_per_class + whole) * tile_volume_;
 }
 
 }  // namespace attnsim::ir

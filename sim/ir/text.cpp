@@ -226,8 +226,18 @@ std::string to_text(const Program& p, const std::vector<Tensor>& tensors) {
       text += fmt::format("  order{}: list of {} places, of {} rows\n", i, o.places(), o.rows());
       continue;
     }
-    text += fmt::format("  order{}: rows of {} in tiles of {}, dilation {}\n", i, fmt::join(o.length(), "x"), fmt::join(o.tile(), "x"),
+    text += fmt::format("  order{}: rows of {} in tiles of {}, dilation {}", i, fmt::join(o.length(), "x"), fmt::join(o.tile(), "x"),
                         fmt::join(o.dilation(), "x"));
+    if (o.has_groups()) {
+      std::vector<std::size_t> groups;
+      std::vector<std::int64_t> tiles;
+      for (const RowOrder::TileGroups& axis : o.groups()) {
+        groups.push_back(axis.begins.front().size());
+        tiles.push_back(axis.tiles);
+      }
+      text += fmt::format(", in {} groups of {} that begin anywhere", fmt::join(groups, "x"), fmt::join(tiles, "x"));
+    }
+    text += "\n";
   }
   for (const Agent& a : p.agents) {
     text += fmt::format("  agent {}: {} warp{}, {} registers\n", a.name, a.warps, a.warps == 1 ? "" : "s", a.registers_per_thread);

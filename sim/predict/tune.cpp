@@ -62,7 +62,8 @@ std::vector<std::int64_t> work_of(const GnaShape& shape, const GnaTileMask& mask
     for (std::size_t a = 0; a < axes.size(); ++a) {
       const std::int64_t tile = mask.q_order().tile()[a];
       for (std::int64_t q = 0; q < axes[a].tokens; q += tile) {
-        const Range visited = axis_tiles(axes[a], {q, q + tile}, mask.kv_order().tile()[a]).visited;
+        const bool own = mask.kv_order().has_groups();  // where they begin does not matter then
+        const Range visited = (own ? tiles_from_first_key : axis_tiles)(axes[a], {q, q + tile}, mask.kv_order().tile()[a]).visited;
         work.push_back(visited.begin);
         work.push_back(visited.end);
       }
@@ -72,7 +73,7 @@ std::vector<std::int64_t> work_of(const GnaShape& shape, const GnaTileMask& mask
 }
 
 TuneCandidate candidate(const TuneConfig& config, const std::string& schedule, const TilePair& tiles, const GnaShape& shape,
-                        const GnaTileMask& mask) {
+                        const GnaTileMask& mask, KvTiling tiling) {
   TuneCandidate c;
   c.schedule = schedule;
   c.q_tile = tiles.q;
@@ -86,7 +87,7 @@ TuneCandidate candidate(const TuneConfig& config, const std::string& schedule, c
   density =
       static_cast<double>(GnaMask(shape).kept({0, config.problem.q_len.front()}, {0, config.problem.kv_len.front()})) / tokens / tokens;
   c.sparsity = 1 - density;
-  const VisitCounts visits = visit_counts(shape, tiles.q, tiles.kv);
+  const VisitCounts visits = visit_counts(shape, tiles.q, tiles.kv, tiling);
   c.visited_mean = visits.mean;
   c.visited_most = visits.most;
   c.kv_tiles = visits.kv_tiles;
@@ -99,16 +100,17 @@ TuneCandidate candidate(const TuneConfig& config, const std::string& schedule, c
 std::vector<TuneCandidate> enumerate(const TuneConfig& config, std::int64_t& seen) {
   std::vector<TuneCandidate> candidates;
   for (const std::string& schedule : config.schedules) {
+    const KvTiling tiling = load_schedule(schedule).gathers_boxes ? KvTiling::from_first_key : KvTiling::on_grid;
     for (const TilePair& tiles : tile_shapes(schedule, config.layout.size(), config.problem.head_dim_qk, config.chip.isa)) {
       for (const Extents& window : config.windows) {
         std::map<std::vector<std::int64_t>, std::size_t> known;
         for (const Extents& stride : strides_of(config, window)) {
           ++seen;
           const GnaShape shape = shape_of(config, window, stride);
-          const GnaTileMask mask(shape, tiles.q, tiles.kv);
+          const GnaTileMask mask(shape, tiles.q, tiles.kv, tiling);
           const auto [slot, fresh] = known.try_emplace(work_of(shape, mask), candidates.size());
           if (fresh)
-            candidates.push_back(candidate(config, schedule, tiles, shape, mask));
+            candidates.push_back(candidate(config, schedule, tiles, shape, mask, tiling));
           else
             ++candidates[slot->second].equal_strides;
         }

@@ -153,11 +153,29 @@ void take_lane_product(const IsaTable& table, const ir::Program& program, const 
 
 }  // namespace
 
+namespace {
+
+// Columns of the grid in which an agent's warps stand over the results of its products; 1 where they differ.
+int warp_columns(const ir::Agent& agent) {
+  int columns = 0;
+  for (const auto& section : agent.sections) {
+    for (const ir::Op& op : section) {
+      if (op.kind != ir::OpKind::mma) continue;
+      if (columns != 0 && op.warp_columns != columns) return 1;
+      columns = op.warp_columns;
+    }
+  }
+  return std::max(1, columns);
+}
+
+}  // namespace
+
 LaneLayout lane_layout(const IsaTable& table, const ir::Program& program, const ir::Agent& agent) {
   const bool rows_in_threads = agent_uses_tmem(program, agent);
   LaneLayout layout;
   layout.row_vector = rows_in_threads ? table.tmem_row_vector_replication : table.row_vector_replication;
   layout.column_vector = (rows_in_threads ? table.tmem_column_vector_replication : table.column_vector_replication) * agent.warps;
+  layout.column_vector = std::max(1.0, layout.column_vector / warp_columns(agent));
   layout.shuffle_steps = rows_in_threads ? table.tmem_reduce_shuffle_steps : table.reduce_shuffle_steps;
   for (const auto& section : agent.sections) {
     for (const ir::Op& op : section) {

@@ -356,6 +356,17 @@ TEST_CASE("numbers per column stand in eight lanes of every warp, and integers h
   ir::Op divide = op(ir::OpKind::binary, ir::Fn::floor_divide, {column}, {column});
   divide.scalar = 64;
   CHECK(at(cost(divide), Pipe::alu) == Approx(2 * 192 * 4 * 8 / 64.0));
+  // Where the warps stand in two columns over all products, each holds half of the columns.
+  ir::Op mma = op(ir::OpKind::mma, ir::Fn::none, {pair, pair}, {pair});
+  mma.warp_columns = 2;
+  const auto columns = [&](const std::vector<ir::Op>& products) {
+    p.agents[0].sections[0] = products;
+    return lane_layout(load_isa_table("sm_80"), p, p.agents[0]).column_vector;
+  };
+  CHECK(columns({mma}) == 4 * 8 / 2);
+  ir::Op other = mma;
+  other.warp_columns = 4;
+  CHECK(columns({mma, other}) == 4 * 8);
 }
 
 TEST_CASE("a division by a number told at launch takes several pipes, and independent ones wait side by side") {

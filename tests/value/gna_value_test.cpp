@@ -89,7 +89,7 @@ std::vector<AxisChoice> random_axes(std::mt19937& rng) {
 // A mask whose kernels are told something else than it keeps.
 class Wronged final : public Mask {
  public:
-  using Change = BoxedMask (*)(const GnaShape&, const TileShape&, const TileShape&);
+  using Change = BoxedMask (*)(const GnaShape&, const TileShape&, const TileShape&, KvTiling);
   Wronged(GnaShape shape, Change change)
       : Mask(shape.tokens(), shape.tokens() + shape.extra_keys), right_(shape), shape_(shape), change_(change) {}
   [[nodiscard]] bool keeps(std::int64_t q, std::int64_t k) const override { return right_.keeps(q, k); }
@@ -97,7 +97,9 @@ class Wronged final : public Mask {
   [[nodiscard]] std::int64_t kept(Range queries, Range keys) const override { return right_.kept(queries, keys); }
   [[nodiscard]] MaskTest test() const override { return right_.test(); }
   [[nodiscard]] std::size_t rank() const override { return shape_.axes.size(); }
-  [[nodiscard]] BoxedMask boxed(const TileShape& q, const TileShape& kv) const override { return change_(shape_, q, kv); }
+  [[nodiscard]] BoxedMask boxed(const TileShape& q, const TileShape& kv, KvTiling tiling) const override {
+    return change_(shape_, q, kv, tiling);
+  }
 
  private:
   GnaMask right_;
@@ -105,31 +107,39 @@ class Wronged final : public Mask {
   Change change_;
 };
 
-BoxedMask unchanged(const GnaShape& shape, const TileShape& q, const TileShape& kv) {
-  return GnaMask(shape).boxed(q, kv);
+BoxedMask unchanged(const GnaShape& shape, const TileShape& q, const TileShape& kv, KvTiling tiling) {
+  return GnaMask(shape).boxed(q, kv, tiling);
 }
-BoxedMask wider(const GnaShape& shape, const TileShape& q, const TileShape& kv) {
+BoxedMask wider(const GnaShape& shape, const TileShape& q, const TileShape& kv, KvTiling tiling) {
   GnaShape wrong = shape;
   ++wrong.axes.back().window;
-  return GnaMask(wrong).boxed(q, kv);
+  return GnaMask(wrong).boxed(q, kv, tiling);
 }
-BoxedMask other_stride(const GnaShape& shape, const TileShape& q, const TileShape& kv) {
+BoxedMask other_stride(const GnaShape& shape, const TileShape& q, const TileShape& kv, KvTiling tiling) {
   GnaShape wrong = shape;
   ++wrong.axes.front().stride;
-  return GnaMask(wrong).boxed(q, kv);
+  return GnaMask(wrong).boxed(q, kv, tiling);
 }
 // KV tiles turned by 90 degrees.
-BoxedMask turned_tiles(const GnaShape& shape, const TileShape& q, const TileShape& kv) {
-  BoxedMask boxed = GnaMask(shape).boxed(q, kv);
+BoxedMask turned_tiles(const GnaShape& shape, const TileShape& q, const TileShape& kv, KvTiling tiling) {
+  BoxedMask boxed = GnaMask(shape).boxed(q, kv, tiling);
   boxed.kv = ir::RowOrder(boxed.kv.length(), boxed.kv.dilation(), {kv[1], kv[0]});
   return boxed;
 }
 // The last token of the first axis is taken for padding.
-BoxedMask dropped_tokens(const GnaShape& shape, const TileShape& q, const TileShape& kv) {
-  BoxedMask boxed = GnaMask(shape).boxed(q, kv);
+BoxedMask dropped_tokens(const GnaShape& shape, const TileShape& q, const TileShape& kv, KvTiling tiling) {
+  BoxedMask boxed = GnaMask(shape).boxed(q, kv, tiling);
   ir::RowOrder::Extents length = boxed.kv.length();
   --length.front();
   boxed.kv = ir::RowOrder(length, boxed.kv.dilation(), kv);
+  return boxed;
+}
+// One query tile of the first axis begins its KV tiles a token later than its kernel thinks.
+BoxedMask later_tiles(const GnaShape& shape, const TileShape& q, const TileShape& kv, KvTiling tiling) {
+  BoxedMask boxed = GnaMask(shape).boxed(q, kv, tiling);
+  std::vector<ir::RowOrder::TileGroups> groups = boxed.kv.groups();
+  ++groups.front().begins.front().back();
+  boxed.kv = ir::RowOrder(boxed.kv.length(), boxed.kv.dilation(), kv, groups);
   return boxed;
 }
 
@@ -172,8 +182,25 @@ TEST_CASE("gna: further head sizes, grouped heads, fully block-sparse windows wi
 
 TEST_CASE("gna: kernels that address boxes themselves agree with the definition", "[value]") {
   std::mt19937 rng(23);
-  for (int i = 0; i < 15; ++i)
-    check(case_of("natten-fna-sm80", test::a100(), random_axes(rng), draw(rng, 0, 1) * 20, i % 2 == 0 ? 32 : 96));
+  for (int i = 0; i < 45; ++i) {
+    const std::vector<AxisChoice> axes = random_axes(rng);
+    CAPTURE(i, axes.size(), axes.front().length, axes.front().window, axes.front().stride, axes.front().dilation);
+    check(case_of("natten-fna-sm80", test::a100(), axes, draw(rng, 0, 1) * 20, i % 2 == 0 ? 32 : 96));
+  }
+}
+
+TEST_CASE("gna: KV tiles from the first key on agree where windows are whole tiles and where they are not", "[value]") {
+  const std::vector<std::vector<AxisChoice>> layouts{
+      {{640, 192, 64, 1, false}},                     // fully block-sparse, windows not on a grid
+      {{100, 100, 3, 1, false}},                      // the whole axis, the last tile ragged
+      {{24, 16, 8, 1, false}, {20, 8, 8, 1, false}},  // block-sparse with query padding
+      {{23, 9, 1, 2, false}, {17, 5, 2, 1, true}},    // classes of two lengths, a causal axis
+      {{9, 5, 2, 1, false}, {6, 6, 1, 1, false}, {11, 3, 3, 2, false}},
+  };
+  for (const auto& axes : layouts) check(case_of("natten-fna-sm80", test::a100(), axes, 0, 64));
+  test::Case held = case_of("natten-fna-sm80", test::a100(), layouts.back(), 0, 32);
+  held.problem.params["tokens"] = "boxes";  // as the schedule wants them: in the layout's order
+  check(held);
 }
 
 TEST_CASE("gna: kernels that know no layout agree with the definition too", "[value]") {
@@ -191,4 +218,9 @@ TEST_CASE("gna: a wider window, another stride, turned tiles and dropped tokens 
   CHECK_FALSE(error_with(other_stride, c) < 1e-3);
   CHECK_FALSE(error_with(turned_tiles, c) < 1e-3);
   CHECK_FALSE(error_with(dropped_tokens, c) < 1e-3);
+  const test::Case own = case_of("natten-fna-sm80", test::a100(), {{24, 11, 3, 1, false}, {21, 8, 2, 1, false}}, 0, 32);
+  REQUIRE(error_with(unchanged, own) < 1e-9);
+  CHECK_FALSE(error_with(wider, own) < 1e-3);
+  CHECK_FALSE(error_with(other_stride, own) < 1e-3);
+  CHECK_FALSE(error_with(later_tiles, own) < 1e-3);
 }

@@ -139,6 +139,21 @@ TEST_CASE("comparisons of an axis are computed once for the places of the axes a
         std::vector<double>{1.0 / 32, 1.0 / 32, 1.0 / 8, 1.0 / 8, 1, 1});
 }
 
+TEST_CASE("a column's place in a box whose extents the kernel is only told is computed for each column", "[value]") {
+  const GnaAxis axis{64, 20, 1, 1, false};
+  const auto divided_columns = [&](KvTiling tiling) {
+    const GnaTileMask mask({{axis, axis, axis}, 0, false}, {4, 4, 4}, {4, 4, 4}, tiling);
+    int divisions = 0;
+    for (const MaskInstruction& i : mask_code({mask.test()}, 1, 64, 64).instructions) {
+      if (i.fn == ir::Fn::floor_divide && i.by_column && !i.immediate) ++divisions;
+      if (tiling == KvTiling::from_first_key) CHECK(i.share == 1);
+    }
+    return divisions;
+  };
+  CHECK(divided_columns(KvTiling::on_grid) == 0);
+  CHECK(divided_columns(KvTiling::from_first_key) == 2);
+}
+
 TEST_CASE("equal expressions of a test are computed once, and those of one side as vectors", "[value]") {
   const Expression x = query() / 16;
   const MaskCode code = mask_code({{{x - key() / 16 < 3, x % 2 == 0}, {}, {}}}, 1);

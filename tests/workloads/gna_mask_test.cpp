@@ -161,7 +161,7 @@ TEST_CASE("GNA mask: runs and kept pairs in tile order") {
     const GnaShape shape = random_shape(rng);
     const TileShape tile_q = random_tile(rng, shape.axes.size());
     const TileShape tile_kv = random_tile(rng, shape.axes.size());
-    const GnaTileMask mask(shape, tile_q, tile_kv);
+    const GnaTileMask mask(shape, tile_q, tile_kv, i % 2 == 0 ? KvTiling::on_grid : KvTiling::from_first_key);
     std::vector<bool> exists;
     for (std::int64_t q = 0; q < mask.q_len(); ++q) exists.push_back(mask.q_order().row(q) != ir::RowOrder::kPadding);
     std::int64_t total = 0;
@@ -179,6 +179,49 @@ TEST_CASE("GNA mask: runs and kept pairs in tile order") {
       for (std::int64_t k = keys.begin; k < keys.end; ++k) kept += mask.keeps(q, k) ? 1 : 0;
     }
     REQUIRE(mask.kept(queries, keys) == kept);
+  }
+}
+
+TEST_CASE("GNA mask: query tiles visit as many KV tiles from their first key on as counting finds") {
+  std::mt19937 rng(16);
+  for (int i = 0; i < 300; ++i) {
+    GnaShape shape = random_shape(rng);
+    shape.extra_keys = 0;
+    const TileShape tile_q = random_tile(rng, shape.axes.size());
+    const TileShape tile_kv = random_tile(rng, shape.axes.size());
+    const GnaTileMask mask(shape, tile_q, tile_kv, KvTiling::from_first_key);
+    const ir::RowOrder& order = mask.q_order();
+    double visited = 0;
+    std::int64_t tiles = 0;
+    for (std::int64_t q = 0; q < mask.q_len(); q += volume(tile_q)) {
+      // Extents on the layout between the first and the last key that any query of the tile keeps.
+      std::vector<std::int64_t> low(shape.axes.size(), INT64_MAX), high(shape.axes.size(), -1);
+      for (std::int64_t place = q; place < q + volume(tile_q); ++place) {
+        for (std::int64_t k = 0; k < shape.tokens() && order.row(place) != ir::RowOrder::kPadding; ++k) {
+          if (!keeps(shape, order.row(place), k)) continue;
+          std::int64_t rest = k;
+          for (std::size_t a = shape.axes.size(); a-- > 0;) {
+            const std::int64_t y = rest % shape.axes[a].length / shape.axes[a].dilation;
+            low[a] = std::min(low[a], y);
+            high[a] = std::max(high[a], y);
+            rest /= shape.axes[a].length;
+          }
+        }
+      }
+      if (high.front() < 0) continue;
+      std::int64_t expected = 1;
+      for (std::size_t a = 0; a < shape.axes.size(); ++a) expected *= (high[a] - low[a] + tile_kv[a]) / tile_kv[a];
+      std::int64_t found = 0;
+      for (const TileRun& run : mask.runs({q, q + volume(tile_q)}, volume(tile_kv))) found += run.count;
+      REQUIRE(found == expected);
+      visited += static_cast<double>(found);
+      ++tiles;
+    }
+    if (mask.natten_fully_block_sparse() && !mask.kv_padding()) {
+      for (std::int64_t q = 0; q < mask.q_len(); q += volume(tile_q))
+        for (const TileRun& run : mask.runs({q, q + volume(tile_q)}, volume(tile_kv))) REQUIRE_FALSE(run.partial);
+    }
+    REQUIRE(visit_counts(shape, tile_q, tile_kv, KvTiling::from_first_key).mean == Approx(visited / static_cast<double>(tiles)));
   }
 }
 

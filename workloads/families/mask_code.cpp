@@ -318,6 +318,10 @@ class Writer {
       }
     }
     spread(i);
+    if (node.value == 1 && i.immediate) {  // what the compiler knows, by a number that it doesn't
+      i.by_column = true;
+      i.immediate = false;
+    }
     if (node.value > 1) i.share = 1.0 / static_cast<double>(node.value);
     return add(std::move(i));
   }

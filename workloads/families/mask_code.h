@@ -2,8 +2,9 @@
 // Mask tests as straight-line code over a tile of pairs, before tiles have names: what the kernel of all item families executes.
 // Linear inequalities of query and key become compares, linear forms iotas, per-token numbers loads, all else integer ops. A result
 // depends on rows, columns or both, and is a vector or a tile accordingly. Of `key / c` and `key % c` with c a multiple of the KV tile and
-// the KV tile itself, the first is one number per trip and the second known to the compiler; `query / c` with c a multiple of the query
-// tile is one number per item. Constants in which families differ become parameters of the families.
+// the KV tile itself, the first is one number per trip and the second known to the compiler, until it is divided by a number that the
+// compiler isn't told; `query / c` with c a multiple of the query tile is one number per item. Constants in which families differ become
+// parameters of the families.
 //
 // `value` of a node that is neither a number nor a table: 1 for a divisor that the kernel is told at launch; n > 1 where the result repeats
 // over the pairs of a tile, so that a compiler computes one of n.

@@ -34,7 +34,7 @@ struct BoxPlan {
   std::int64_t q_rows = 1;  // of the tensors outside the kernel
   std::int64_t kv_rows = 1;
   bool reorders = true;  // kernels bring Q, K and V into that order, O and LSE back
-  bool gathers = false;  // the attention kernel addresses them in that order
+  bool gathers = false;  // the attention kernel addresses them in that order, KV tiles from the first key of each query tile on
 };
 
 // Everything that the programs are written from.

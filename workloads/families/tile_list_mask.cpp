@@ -32,7 +32,8 @@ ir::Op op_of(const MaskInstruction& i, const TileListPlan& plan, const TileListT
   for (const int in : i.in) op.in.push_back(tiles[static_cast<std::size_t>(in)]);
   op.scalar = i.scalar;
   op.relation = i.relation;
-  op.immediate = i.immediate || i.by_item;  // coordinates of the item's rows are worked out ahead of the loop
+  // What depends on the item alone, as coordinates of its rows, is worked out ahead of the loop.
+  op.immediate = i.immediate || (i.by_item && !i.by_trip && !i.by_column);
   op.share = i.share;
   if (i.kind != ir::OpKind::load) return op;
   const int kv_tiles = static_cast<int>(plan.loop_tiles);

@@ -413,11 +413,12 @@ void take_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& ru
   if (rank == 0)
     illegal("/variant", "a plain sequence", fmt::format("has no boxes, which {} works on", schedule.name), "a variant with a layout");
   for (BatchGroup& group : plan.groups) {
-    const bool gathers = schedule.gathers_boxes && !group.set.mask->held_in_boxes();
+    const bool gathers = schedule.gathers_boxes;
     const bool reorders = !gathers && !group.set.mask->held_in_boxes();
+    const KvTiling tiling = gathers ? KvTiling::from_first_key : KvTiling::on_grid;
     const std::int64_t q_rows = group.set.q_len();
     const std::int64_t kv_rows = group.set.kv_len();
-    BoxedMask boxed = group.set.mask->boxed(rule.q_boxes.at(rank - 1), rule.kv_boxes.at(rank - 1));
+    BoxedMask boxed = group.set.mask->boxed(rule.q_boxes.at(rank - 1), rule.kv_boxes.at(rank - 1), tiling);
     group.set.mask = std::move(boxed.mask);
     plan.boxes = BoxPlan{std::move(boxed.q), std::move(boxed.kv), q_rows, kv_rows, reorders, gathers};
   }

@@ -259,16 +259,24 @@ std::vector<TileRun> GnaMask::runs(Range queries, std::int64_t tile_kv) const {
   return out;
 }
 
-BoxedMask GnaMask::boxed(const TileShape& q_box, const TileShape& kv_box) const {
-  const auto mask = std::make_shared<GnaTileMask>(shape_, q_box, kv_box);
+BoxedMask GnaMask::boxed(const TileShape& q_box, const TileShape& kv_box, KvTiling tiling) const {
+  const auto mask = std::make_shared<GnaTileMask>(shape_, q_box, kv_box, tiling);
   return {mask, mask->q_order(), mask->kv_order()};
 }
 
-GnaTileMask::GnaTileMask(GnaShape shape, const TileShape& tile_q, const TileShape& tile_kv)
-    : Mask(shape.order(tile_q).places(), shape.order(tile_kv).places() + shape.extra_keys),
+namespace {
+
+ir::RowOrder kv_order_of(const GnaShape& shape, const TileShape& tile_q, const TileShape& tile_kv, KvTiling tiling) {
+  return tiling == KvTiling::on_grid ? shape.order(tile_kv) : shape.order_from_first_keys(tile_q, tile_kv);
+}
+
+}  // namespace
+
+GnaTileMask::GnaTileMask(GnaShape shape, const TileShape& tile_q, const TileShape& tile_kv, KvTiling tiling)
+    : Mask(shape.order(tile_q).places(), kv_order_of(shape, tile_q, tile_kv, tiling).places() + shape.extra_keys),
       shape_(std::move(shape)),
       q_order_(shape_.order(tile_q)),
-      kv_order_(shape_.order(tile_kv)) {
+      kv_order_(kv_order_of(shape_, tile_q, tile_kv, tiling)) {
   for (std::int64_t c = 0; c < shape_.classes(); ++c) classes_.push_back(shape_.class_axes(c));
 }
 
@@ -276,8 +284,21 @@ bool GnaTileMask::keeps(std::int64_t q, std::int64_t k) const {
   const std::int64_t query = q_order_.row(q);
   if (query == ir::RowOrder::kPadding) return false;
   if (k >= kv_order_.places()) return true;
+  if (kv_order_.has_groups() && !owns(q, k)) return false;
   const std::int64_t key = kv_order_.row(k);
   return key != ir::RowOrder::kPadding && GnaMask(shape_).keeps(query, key);
+}
+
+// Of one class: the KV tile on every axis is one of the query tile's.
+bool GnaTileMask::owns(std::int64_t q, std::int64_t k) const {
+  std::int64_t q_tile = q / volume(q_order_.tile()) % q_order_.tiles_per_class();
+  std::int64_t kv_tile = k / volume(kv_order_.tile()) % kv_order_.tiles_per_class();
+  for (std::size_t a = q_order_.tile().size(); a-- > 0;) {
+    if (kv_tile % kv_order_.grid()[a] / kv_order_.groups()[a].tiles != q_tile % q_order_.grid()[a]) return false;
+    q_tile /= q_order_.grid()[a];
+    kv_tile /= kv_order_.grid()[a];
+  }
+  return true;
 }
 
 std::vector<Range> GnaTileMask::query_box(std::int64_t first_place) const {
@@ -302,10 +323,17 @@ std::vector<TileRun> GnaTileMask::runs(Range queries, std::int64_t tile_kv) cons
   const std::size_t missing = 3 - axes.size();
   for (std::size_t a = 0; a < axes.size(); ++a) {
     const std::int64_t extent = kv_order_.tile()[a];
+    grid[a + missing] = kv_order_.grid()[a];
+    if (kv_order_.has_groups()) {
+      const AxisTiles tiles = tiles_from_first_key(axes[a], box[a], extent);
+      const std::int64_t own = box[a].begin / q_order_.tile()[a] * kv_order_.groups()[a].tiles;
+      visited[a + missing] = {own, own + tiles.visited.end};
+      full[a + missing] = {own + tiles.dense.begin, own + tiles.dense.end};
+      continue;
+    }
     const AxisTiles tiles = axis_tiles(axes[a], box[a], extent);
     visited[a + missing] = tiles.visited;
     full[a + missing] = {tiles.dense.begin, std::max(tiles.dense.begin, std::min(tiles.dense.end, axes[a].tokens / extent))};
-    grid[a + missing] = kv_order_.grid()[a];
   }
   std::vector<TileRun> out;
   const std::int64_t base = c * kv_order_.tiles_per_class();

@@ -5,7 +5,9 @@
 // GnaMask is the definition: tokens of the layout in row-major order, then `extra_keys` keys. GnaTileMask is the same mask in
 // the order in which NATTEN's Hopper and Blackwell kernels hold their tokens: every dilation class one after another, in it
 // the tiles in row-major order, in each tile its tokens in row-major order, every axis padded to whole tiles. A KV tile of
-// that order is a box, so that the tiles visited by a query tile are a product of one range per axis.
+// that order is a box, so that the tiles visited by a query tile are a product of one range per axis. So they are where every query
+// tile has KV tiles of its own, from its first key on (NATTEN's Ampere kernel): on each axis, query tile i owns tiles i n .. i n + n - 1,
+// n the most that one visits.
 #pragma once
 
 #include <string>
@@ -24,6 +26,8 @@ struct GnaShape {
   [[nodiscard]] std::int64_t tokens() const;
   [[nodiscard]] std::int64_t classes() const;                                     // products of residues
   [[nodiscard]] ir::RowOrder order(const std::vector<std::int64_t>& tile) const;  // tokens of the layout in tile order
+  // The same of the KV tiles that query tiles own.
+  [[nodiscard]] ir::RowOrder order_from_first_keys(const std::vector<std::int64_t>& tile_q, const std::vector<std::int64_t>& tile_kv) const;
   // Axes of class c, 0 <= c < classes(), the last residue fastest.
   [[nodiscard]] std::vector<AxisClass> class_axes(std::int64_t c) const;
 };
@@ -42,7 +46,7 @@ class GnaMask final : public Mask {
   [[nodiscard]] MaskTest test() const override;
   [[nodiscard]] std::size_t rank() const override { return shape_.axes.size(); }
   [[nodiscard]] bool held_in_boxes() const override { return shape_.held_in_boxes; }
-  [[nodiscard]] BoxedMask boxed(const TileShape& q_box, const TileShape& kv_box) const override;
+  [[nodiscard]] BoxedMask boxed(const TileShape& q_box, const TileShape& kv_box, KvTiling tiling) const override;
   [[nodiscard]] const GnaShape& shape() const { return shape_; }
 
  private:
@@ -50,29 +54,31 @@ class GnaMask final : public Mask {
 };
 
 // Queries and keys are places of their own orders; extra keys follow the padded places and begin a KV tile of their own.
-// Padding keys are never kept. A padding query keeps nothing either, but does not make a tile partial: nobody reads its row.
+// Padding keys are never kept, nor those of KV tiles that another query tile owns. A padding query keeps nothing either, but does not make
+// a tile partial: nobody reads its row.
 class GnaTileMask final : public Mask {
  public:
-  GnaTileMask(GnaShape shape, const TileShape& tile_q, const TileShape& tile_kv);
+  GnaTileMask(GnaShape shape, const TileShape& tile_q, const TileShape& tile_kv, KvTiling tiling = KvTiling::on_grid);
   [[nodiscard]] bool keeps(std::int64_t q, std::int64_t k) const override;
   // `queries` is one query tile, `tile_kv` the volume of the KV tile.
   [[nodiscard]] std::vector<TileRun> runs(Range queries, std::int64_t tile_kv) const override;
   [[nodiscard]] std::int64_t kept(Range queries, Range keys) const override;
   // For pairs of one class. Nothing where NATTEN's closed test finds no window to cut a tile, but the end of padded axes.
   [[nodiscard]] MaskTest test() const override;
-  // The queries of a key instead of the keys of a query, for keys that exist.
+  // The queries of a key instead of the keys of a query, for keys that exist. On a grid only.
   [[nodiscard]] MaskTest test_by_key() const override;
 
   [[nodiscard]] const GnaShape& shape() const { return shape_; }
   [[nodiscard]] const ir::RowOrder& q_order() const { return q_order_; }
   [[nodiscard]] const ir::RowOrder& kv_order() const { return kv_order_; }
-  // Whether no score needs the test of the window, by enumeration and by NATTEN's closed test; on every class.
+  // Whether no score needs the test of the window, by enumeration (on a grid) and by the kernels' closed tests; on every class.
   [[nodiscard]] bool fully_block_sparse() const;
   [[nodiscard]] bool natten_fully_block_sparse() const;
   [[nodiscard]] bool kv_padding() const;  // some KV tile holds places without a token
 
  private:
   [[nodiscard]] std::vector<Range> query_box(std::int64_t first_place) const;
+  [[nodiscard]] bool owns(std::int64_t q, std::int64_t k) const;
 
   GnaShape shape_;
   ir::RowOrder q_order_;
@@ -80,12 +86,13 @@ class GnaTileMask final : public Mask {
   std::vector<std::vector<AxisClass>> classes_;
 };
 
-// KV tiles visited by the query tiles of one class, static KV tiling.
+// KV tiles visited by the query tiles of one class.
 struct VisitCounts {
-  std::int64_t kv_tiles = 0;  // of the class
+  std::int64_t kv_tiles = 0;  // of the class, on a grid
   std::int64_t most = 0;      // of one query tile
   double mean = 0;
 };
-[[nodiscard]] VisitCounts visit_counts(const GnaShape& shape, const TileShape& tile_q, const TileShape& tile_kv);
+[[nodiscard]] VisitCounts visit_counts(const GnaShape& shape, const TileShape& tile_q, const TileShape& tile_kv,
+                                       KvTiling tiling = KvTiling::on_grid);
 
 }  // namespace attnsim

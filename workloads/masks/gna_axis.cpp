@@ -60,9 +60,21 @@ AxisTiles axis_tiles(const AxisClass& axis, Range queries, std::int64_t tile_kv)
 }
 
 std::int64_t dynamic_tiles(const AxisClass& axis, Range queries, std::int64_t tile_kv) {
+  return tiles_from_first_key(axis, queries, tile_kv).visited.end;
+}
+
+std::int64_t first_key(const AxisClass& axis, Range queries) {
+  return kept_keys(axis, std::min(queries.begin, axis.tokens - 1)).begin;
+}
+
+AxisTiles tiles_from_first_key(const AxisClass& axis, Range queries, std::int64_t tile_kv) {
   const Range first = kept_keys(axis, std::min(queries.begin, axis.tokens - 1));
   const Range last = kept_keys(axis, std::min(queries.end, axis.tokens) - 1);
-  return ceil_div(last.end - first.begin, tile_kv);
+  AxisTiles tiles;
+  tiles.visited = {0, ceil_div(last.end - first.begin, tile_kv)};
+  tiles.dense.begin = ceil_div(last.begin - first.begin, tile_kv);
+  tiles.dense.end = std::max(tiles.dense.begin, (first.end - first.begin) / tile_kv);
+  return tiles;
 }
 
 bool fully_block_sparse(const AxisClass& axis, std::int64_t tile_q, std::int64_t tile_kv) {

@@ -46,10 +46,14 @@ struct AxisTiles {
 [[nodiscard]] AxisTiles axis_tiles(const AxisClass& axis, Range queries, std::int64_t tile_kv);
 // Tiles visited by kernels whose KV tiles start at the first kept key of each query tile (dynamic KV tiling).
 [[nodiscard]] std::int64_t dynamic_tiles(const AxisClass& axis, Range queries, std::int64_t tile_kv);
+// The same, counted from that key; a tile that ends behind the last token is not dense.
+[[nodiscard]] AxisTiles tiles_from_first_key(const AxisClass& axis, Range queries, std::int64_t tile_kv);
+// That key.
+[[nodiscard]] std::int64_t first_key(const AxisClass& axis, Range queries);
 
 // Every visited tile of every query tile is dense: the scores need no mask, but for keys that do not exist.
 [[nodiscard]] bool fully_block_sparse(const AxisClass& axis, std::int64_t tile_q, std::int64_t tile_kv);
-// The closed test by which NATTEN's Hopper and Blackwell kernels choose between masking all tiles and none. Causal axes always fail it.
+// The closed test by which NATTEN's kernels choose between masking all tiles and none. Causal axes always fail it.
 // Never true where fully_block_sparse is false as long as tile_q >= 2 and 2 tile_q >= tile_kv, which holds for every tile shape that NATTEN
 // compiles.
 [[nodiscard]] bool natten_fully_block_sparse(const AxisClass& axis, std::int64_t tile_q, std::int64_t tile_kv);

@@ -48,7 +48,25 @@ ir::RowOrder GnaShape::order(const std::vector<std::int64_t>& tile) const {
   return {length, dilation, tile};
 }
 
-VisitCounts visit_counts(const GnaShape& shape, const TileShape& tile_q, const TileShape& tile_kv) {
+ir::RowOrder GnaShape::order_from_first_keys(const std::vector<std::int64_t>& tile_q, const std::vector<std::int64_t>& tile_kv) const {
+  const ir::RowOrder grid = order(tile_kv);
+  const ir::RowOrder queries = order(tile_q);
+  std::vector<ir::RowOrder::TileGroups> groups(axes.size());
+  for (std::size_t a = 0; a < axes.size(); ++a) {
+    for (std::int64_t residue = 0; residue < axes[a].dilation; ++residue) {
+      const AxisClass axis = axis_class(axes[a], residue);
+      ir::RowOrder::Extents& begins = groups[a].begins.emplace_back();
+      for (std::int64_t i = 0; i < queries.grid()[a]; ++i) {
+        const Range tile{i * tile_q[a], (i + 1) * tile_q[a]};
+        begins.push_back(first_key(axis, tile));
+        groups[a].tiles = std::max(groups[a].tiles, dynamic_tiles(axis, tile, tile_kv[a]));
+      }
+    }
+  }
+  return {grid.length(), grid.dilation(), tile_kv, std::move(groups)};
+}
+
+VisitCounts visit_counts(const GnaShape& shape, const TileShape& tile_q, const TileShape& tile_kv, KvTiling tiling) {
   VisitCounts counts{1, 0, 0};
   for (std::size_t a = 0; a < shape.axes.size(); ++a) {
     const std::int64_t longest = axis_class(shape.axes[a], 0).tokens;
@@ -67,7 +85,8 @@ VisitCounts visit_counts(const GnaShape& shape, const TileShape& tile_q, const T
       std::int64_t axis_sum = 0;
       std::int64_t axis_count = 0;
       for (std::int64_t q = 0; q < axes[a].tokens; q += tile_q[a], ++axis_count) {
-        const Range v = axis_tiles(axes[a], {q, q + tile_q[a]}, tile_kv[a]).visited;
+        const Range tile{q, q + tile_q[a]};
+        const Range v = (tiling == KvTiling::on_grid ? axis_tiles : tiles_from_first_key)(axes[a], tile, tile_kv[a]).visited;
         axis_most = std::max(axis_most, v.end - v.begin);
         axis_sum += v.end - v.begin;
       }

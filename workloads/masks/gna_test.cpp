@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What kernels evaluate per pair: coordinates of query and key from their positions, the window of the query's stride group, and
 // two comparisons per axis. As NATTEN's kernels do it (fna_fusion.hpp), in every trip anew. Stride and numbers of tiles are numbers that
-// they are told at launch, tile shapes are compiled in. Backward (fna_fusion_bwd.hpp) a key has a window of queries.
+// they are told at launch, tile shapes are compiled in (but for NATTEN's Ampere kernel, which is told those too). Backward
+// (fna_fusion_bwd.hpp) a key has a window of queries.
 #include "workloads/masks/gna.h"
 
 namespace attnsim {
@@ -89,21 +90,39 @@ Window queries_at(const GnaAxis& axis, const Expression& y, const Expression& to
   return {begin, minimum(end + is_positive(y + (axis.window + 1) - tokens) * tokens, tokens)};
 }
 
-// Coordinate on axis `a` of the token at a position: its tile, modulo the tiles of the axis (also where that changes nothing), and its
-// place in it.
-Expression coordinate(const ir::RowOrder& order, std::size_t a, const Expression& position) {
-  std::int64_t inside_pitch = 1;
+// First coordinate on axis `a` of the tile at a position: its number, modulo the tiles of the axis (also where that changes nothing).
+// Where tiles come in groups, counted from the first one of its group.
+Expression first_coordinate(const ir::RowOrder& order, std::size_t a, const Expression& position) {
   std::int64_t tile_pitch = 1;
-  for (std::size_t b = a + 1; b < order.tile().size(); ++b) {
-    inside_pitch *= order.tile()[b];
-    tile_pitch *= order.grid()[b];
-  }
+  for (std::size_t b = a + 1; b < order.tile().size(); ++b) tile_pitch *= order.grid()[b];
   const bool last = a + 1 == order.tile().size();
   const Expression index = position / order.tile_volume();
-  const Expression tile = launch_modulo(last ? index : launch_divide(index, tile_pitch), order.grid()[a]);
-  Expression inside = quotient(position % order.tile_volume(), inside_pitch);
-  if (a > 0) inside = remainder(inside, order.tile()[a]);
-  return sum(scaled(tile, order.tile()[a]), inside);
+  const std::int64_t tiles = order.has_groups() ? order.groups()[a].tiles : order.grid()[a];
+  return scaled(launch_modulo(last ? index : launch_divide(index, tile_pitch), tiles), order.tile()[a]);
+}
+
+// And from there on the place of a token in its tile.
+Expression inside(const ir::RowOrder& order, std::size_t a, const Expression& position) {
+  std::int64_t pitch = 1;
+  for (std::size_t b = a + 1; b < order.tile().size(); ++b) pitch *= order.tile()[b];
+  const Expression at = quotient(position % order.tile_volume(), pitch);
+  return a > 0 ? remainder(at, order.tile()[a]) : at;
+}
+
+// The same by the extents of a tile that the kernel is only told: a division per axis but the first, and what each leaves.
+Expression inside_told(const ir::RowOrder& order, std::size_t a, const Expression& position) {
+  Expression rest = position % order.tile_volume();
+  for (std::size_t b = order.tile().size(); b-- > 1;) {
+    const Expression above = launch_divide(rest, order.tile()[b]);
+    if (b == a) return rest - above * order.tile()[b];
+    rest = above;
+  }
+  return rest;
+}
+
+// Coordinate on axis `a` of the token at a position.
+Expression coordinate(const ir::RowOrder& order, std::size_t a, const Expression& position, bool told) {
+  return sum(first_coordinate(order, a, position), (told ? inside_told : inside)(order, a, position));
 }
 
 // Tokens on the axis in the class of the token at a position.
@@ -148,16 +167,29 @@ MaskTest GnaMask::test() const {
 MaskTest GnaTileMask::test() const {
   const bool window = !natten_fully_block_sparse();
   if (!window && !kv_padding()) return {};
+  const bool told = kv_order_.has_groups();  // NATTEN's Ampere kernel cuts tiles to the layout and the window
   std::vector<Expression> terms;
   std::int64_t places = kv_order_.tile_volume();
   for (std::size_t a = 0; a < shape_.axes.size(); ++a) {
-    const Expression y = repeated(coordinate(kv_order_, a, key()), kv_order_.tile_volume() / kv_order_.tile()[a]);
     const Expression tokens = tokens_of(shape_, a, q_order_, query());
+    Expression tile = first_coordinate(kv_order_, a, key());
+    if (kv_order_.has_groups()) {  // from the first key of the item's first query on, which is known ahead of the loop
+      const Expression first = first_coordinate(q_order_, a, query());
+      tile = window_at(shape_.axes[a], first, tokens).begin + tile;
+    }
+    const Expression at = (told ? inside_told : inside)(kv_order_, a, key());
+    // Of columns that the compiler doesn't know none repeats another.
+    const Expression y = told ? sum(tile, at) : repeated(sum(tile, at), kv_order_.tile_volume() / kv_order_.tile()[a]);
     if (!window) {
       terms.push_back(y < tokens);
       continue;
     }
-    const Window w = window_at(shape_.axes[a], coordinate(q_order_, a, query()), tokens);
+    const Window w = window_at(shape_.axes[a], coordinate(q_order_, a, query(), told), tokens);
+    if (told) {
+      terms.push_back(w.begin <= y);
+      terms.push_back(y - w.begin < (shape_.axes[a].causal ? w.end - w.begin : Expression(shape_.axes[a].window)));
+      continue;
+    }
     // Joined in order of axes, a pair of comparisons is the same along the axes that come after.
     places /= kv_order_.tile()[a];
     terms.push_back(repeated(w.begin <= y, places));
@@ -173,8 +205,8 @@ MaskTest GnaTileMask::test_by_key() const {
   std::vector<Expression> terms;
   std::int64_t places = q_order_.tile_volume();
   for (std::size_t a = 0; a < shape_.axes.size(); ++a) {
-    const Expression x = repeated(coordinate(q_order_, a, query()), q_order_.tile_volume() / q_order_.tile()[a]);
-    const Window w = queries_at(shape_.axes[a], coordinate(kv_order_, a, key()), tokens_of(shape_, a, kv_order_, key()));
+    const Expression x = repeated(coordinate(q_order_, a, query(), false), q_order_.tile_volume() / q_order_.tile()[a]);
+    const Window w = queries_at(shape_.axes[a], coordinate(kv_order_, a, key(), false), tokens_of(shape_, a, kv_order_, key()));
     places /= q_order_.tile()[a];
     terms.push_back(repeated(w.begin <= x, places));
     terms.push_back(repeated(x < w.end, places));

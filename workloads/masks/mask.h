@@ -41,6 +41,9 @@ struct Band {
   friend bool operator==(const Band&, const Band&) = default;
 };
 
+// Where the KV boxes of a query box begin: on a grid that all share, or at the first key that some of its queries keep.
+enum class KvTiling : std::uint8_t { on_grid, from_first_key };
+
 struct BoxedMask;
 
 class Mask {
@@ -74,7 +77,8 @@ class Mask {
   // Whether tensors already hold their tokens box by box, so that no kernel has to reorder them.
   [[nodiscard]] virtual bool held_in_boxes() const { return false; }
   // The same mask with queries and keys held box by box, one tile extent per axis. Only where rank() > 0.
-  [[nodiscard]] virtual BoxedMask boxed(const std::vector<std::int64_t>& q_box, const std::vector<std::int64_t>& kv_box) const;
+  [[nodiscard]] virtual BoxedMask boxed(const std::vector<std::int64_t>& q_box, const std::vector<std::int64_t>& kv_box,
+                                        KvTiling tiling) const;
 
  private:
   std::int64_t q_len_;
