@@ -246,11 +246,12 @@ struct Kernel {
   Chip chip;
 };
 std::vector<Kernel> kernels() {
-  return {{"fa2-bwd-sm80", test::a100()},      {"fa3-bwd-sm90", test::h100()},           {"cudnn-bwd-sm90", test::h100()},
-          {"fa4-bwd-sm100", test::b200()},     {"fa4-bwd-2cta-sm100", test::b200()},     {"cudnn-bwd-sm100", test::b200()},
-          {"triton-bwd", test::a100()},        {"triton-bwd-sm90", test::h100()},        {"triton-tma-bwd-sm100", test::b200()},
-          {"fused-generic-bwd", test::a100()}, {"fused-generic-bwd", test::systolic()},  {"cutlass-fmha-bwd-sm90", test::h100()},
-          {"triton-varlen-bwd", test::a100()}, {"triton-varlen-bwd-sm90", test::h100()}, {"flex-bwd-sm90", test::h100()}};
+  return {{"fa2-bwd-sm80", test::a100()},          {"fa3-bwd-sm90", test::h100()},       {"cudnn-bwd-sm90", test::h100()},
+          {"fa4-bwd-sm100", test::b200()},         {"fa4-bwd-2cta-sm100", test::b200()}, {"cudnn-bwd-sm100", test::b200()},
+          {"natten-fmha-bwd-sm100", test::b200()}, {"triton-bwd", test::a100()},         {"triton-bwd-sm90", test::h100()},
+          {"triton-tma-bwd-sm100", test::b200()},  {"fused-generic-bwd", test::a100()},  {"fused-generic-bwd", test::systolic()},
+          {"cutlass-fmha-bwd-sm90", test::h100()}, {"triton-varlen-bwd", test::a100()},  {"triton-varlen-bwd-sm90", test::h100()},
+          {"flex-bwd-sm90", test::h100()}};
 }
 
 }  // namespace
