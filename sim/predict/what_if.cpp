@@ -57,6 +57,25 @@ class Neighbours {
     });
   }
 
+  // Twice and half as many rows. Tiles that are boxes of a layout grow and shrink along the last axis that lets them.
+  void rows(const std::string& name, int TileRule::*member, std::vector<std::vector<std::int64_t>> TileRule::*boxes) {
+    const int now = applied(member);
+    for (const bool grow : {true, false}) {
+      if (!grow && now % 2 != 0) continue;
+      const int then = grow ? 2 * now : now / 2;
+      set(name, fmt::format("{} -> {}", now, then), [&](Schedule& s) {
+        std::erase_if(s.tiles, [&](const TileRule& rule) { return !(rule.*boxes).empty() && rule.*member != now; });
+        for (TileRule& rule : s.tiles) {
+          rule.*member = then;
+          for (std::vector<std::int64_t>& box : rule.*boxes) {
+            const auto axis = grow ? box.rbegin() : std::find_if(box.rbegin(), box.rend(), [](std::int64_t n) { return n % 2 == 0; });
+            if (axis != box.rend()) *axis = grow ? 2 * *axis : *axis / 2;
+          }
+        }
+      });
+    }
+  }
+
   void toggle(const std::string& name, bool Schedule::*member) {
     const bool now = base_.schedule.*member;
     set(name, now ? "on -> off" : "off -> on", [&](Schedule& s) { s.*member = !now; });
@@ -98,12 +117,8 @@ Request affordable(Request request) {
 
 std::vector<Variation> schedule_neighbours(const Request& base) {
   Neighbours n(base);
-  const auto twice = [](int x) { return 2 * x; };
-  const auto half = [](int x) { return x % 2 == 0 ? x / 2 : 0; };
-  n.tile("tile_q", &TileRule::tile_q, twice);
-  n.tile("tile_q", &TileRule::tile_q, half);
-  n.tile("tile_kv", &TileRule::tile_kv, twice);
-  n.tile("tile_kv", &TileRule::tile_kv, half);
+  n.rows("tile_q", &TileRule::tile_q, &TileRule::q_boxes);
+  n.rows("tile_kv", &TileRule::tile_kv, &TileRule::kv_boxes);
   n.tile("stages", &TileRule::stages, [](int x) { return x + 1; });
   n.tile("stages", &TileRule::stages, [](int x) { return x - 1; });
   n.tile("consumers", &TileRule::consumers, [](int x) { return x + 1; });

@@ -6,6 +6,7 @@
 
 #include "hwmodels/chip_loader.h"
 #include "sim/predict/memo.h"
+#include "sim/predict/what_if.h"
 #include "workloads/catalog.h"
 
 using namespace attnsim;
@@ -87,6 +88,27 @@ TEST_CASE("neighbours of the schedule that can't run are left out, the rest are 
   REQUIRE_FALSE(helps.schedule.empty());
   for (std::size_t i = 1; i < helps.schedule.size(); ++i) CHECK(helps.schedule[i - 1].gain >= helps.schedule[i].gain);
   for (const Sensitivity& s : helps.schedule) CHECK(s.gain == Approx(1 - s.time_us / helps.base_us));
+}
+
+TEST_CASE("neighbours of tiles that are boxes are boxes of as many tokens") {
+  Request request = toy();
+  request.schedule = load_schedule(GENERATE("natten-fna-sm80", "natten-fna-sm90", "natten-fna-sm100"));
+  const auto tokens = [](const std::vector<std::int64_t>& box) {
+    std::int64_t n = 1;
+    for (const std::int64_t extent : box) n *= extent;
+    return n;
+  };
+  int changed = 0;
+  for (const Variation& v : schedule_neighbours(request)) {
+    if (v.name != "tile_q" && v.name != "tile_kv") continue;
+    ++changed;
+    REQUIRE_FALSE(v.request.schedule.tiles.empty());
+    for (const TileRule& rule : v.request.schedule.tiles) {
+      for (const auto& box : rule.q_boxes) CHECK(tokens(box) == rule.tile_q);
+      for (const auto& box : rule.kv_boxes) CHECK(tokens(box) == rule.tile_kv);
+    }
+  }
+  CHECK(changed == 4);
 }
 
 TEST_CASE("a time measured at another clock is explained by that clock") {

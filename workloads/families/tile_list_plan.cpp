@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 #include "sim/core/error.h"
 #include "workloads/families/splits.h"
@@ -418,6 +420,11 @@ void take_boxes(TileListPlan& plan, const Schedule& schedule, const TileRule& ru
     const KvTiling tiling = gathers ? KvTiling::from_first_key : KvTiling::on_grid;
     const std::int64_t q_rows = group.set.q_len();
     const std::int64_t kv_rows = group.set.kv_len();
+    const auto holds = [](const std::vector<std::int64_t>& box, int tokens) {
+      return std::accumulate(box.begin(), box.end(), std::int64_t{1}, std::multiplies<>()) == tokens;
+    };
+    require(holds(rule.q_boxes.at(rank - 1), rule.tile_q) && holds(rule.kv_boxes.at(rank - 1), rule.tile_kv),
+            "a tile is no box of the layout");
     BoxedMask boxed = group.set.mask->boxed(rule.q_boxes.at(rank - 1), rule.kv_boxes.at(rank - 1), tiling);
     group.set.mask = std::move(boxed.mask);
     plan.boxes = BoxPlan{std::move(boxed.q), std::move(boxed.kv), q_rows, kv_rows, reorders, gathers};
