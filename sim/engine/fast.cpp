@@ -14,7 +14,7 @@ namespace {
 // Loop trips of a part up to which it is played step by step; above, classes of items are distributed, whose hits in L2 come from a
 // closed form. Where L2 is small, or CTAs stand all over the grid (stream-K), that form is far off, and more is played.
 constexpr double kPlayedTrips = 3000;
-constexpr double kPlayedTripsNoForm = 20000;
+constexpr double kPlayedTripsNoForm = 60000;
 // Trips of a part that are aimed at.
 constexpr double kTripsPerPart = 600;
 // SMs that a part keeps, more of them where L2 is small, and L2 that it has below those: waves and sharing stay alike.
