@@ -252,6 +252,49 @@ TEST_CASE("up to 128 rows run with one query tile") {
   CHECK(agents(129) == 5);
 }
 
+TEST_CASE("a box of TMA is as wide as the swizzle that divides a tile's rows") {
+  const auto bytes = [](std::int64_t d, const char* schedule, const Chip& chip) {
+    return kernel(lowered("dense", problem(1, 8, 8, 512, 512, d), schedule, chip), "attention").request_bytes;
+  };
+  CHECK(bytes(64, "fa4-sm100", test::b200()) == 0);   // 128 bytes: a whole line
+  CHECK(bytes(128, "fa4-sm100", test::b200()) == 0);  // 256
+  CHECK(bytes(96, "fa4-sm100", test::b200()) == 64);  // 192
+  CHECK(bytes(80, "fa4-sm100", test::b200()) == 32);  // 160
+  CHECK(bytes(72, "fa4-sm100", test::b200()) == 32);  // in a tile of 80 columns
+  CHECK(bytes(96, "fa2-sm80", test::a100()) == 0);    // no TMA
+}
+
+TEST_CASE("consumers that take turns at the exponentials hand them on once their P is there") {
+  const ir::Pipeline pipeline = lowered("dense", problem(1, 8, 8, 512, 512, 128), "cudnn-sm90", test::h100());
+  const ir::Program& program = kernel(pipeline, "attention").program;
+  REQUIRE(program.agents.size() == 3);
+  std::vector<ir::TokenId> awaited, signalled;
+  for (std::size_t a = 1; a < program.agents.size(); ++a) {
+    bool subtracted = false;
+    bool converted = false;
+    for (const ir::Op& op : program.agents[a].sections[1]) {
+      subtracted = subtracted || op.fn == ir::Fn::exp2;
+      converted = converted || op.role == "convert_p";
+      if (op.kind == ir::OpKind::await && program.tokens[static_cast<std::size_t>(op.token)].name.starts_with("exp2_turn")) {
+        awaited.push_back(op.token);
+        converted = false;
+      }
+      if (op.role == "order") {
+        CHECK(subtracted);
+        CHECK(converted);
+        signalled.push_back(op.token);
+      }
+    }
+  }
+  REQUIRE(awaited.size() == 2);
+  REQUIRE(signalled.size() == 2);
+  CHECK(signalled[0] == awaited[1]);
+  CHECK(signalled[1] == awaited[0]);
+  CHECK(program.tokens[static_cast<std::size_t>(awaited[0])].initial_count +
+            program.tokens[static_cast<std::size_t>(awaited[1])].initial_count ==
+        1);
+}
+
 TEST_CASE("SMEM of the tiles is that of the kernels") {
   const auto kib = [](const ir::Pipeline& p) { return static_cast<double>(kernel(p, "attention").program.smem_bytes()) / 1024; };
   // Q + K + V in 16 bit: (64 + 128 + 128) x 128 x 2
