@@ -358,10 +358,6 @@ std::vector<TouchedBlock> of_one_stride(std::vector<TouchedBlock> blocks) {
   return out;
 }
 
-}  // namespace
-
-namespace {
-
 // Lists that are put behind one another are mostly few and in order.
 void sort_by_begin(std::vector<Interval>& intervals) {
   constexpr int kFewLists = 4;

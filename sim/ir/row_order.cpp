@@ -84,7 +84,7 @@ std::int64_t RowOrder::place(std::int64_t row) const {
 
 std::int64_t RowOrder::whole_tile(std::int64_t place) const {
   if (!groups_) return place - place % tile_volume_;
-  std::int64_t classes_before = place / tile_volume_ / tiles_per_class_;
+  const std::int64_t classes_before = place / tile_volume_ / tiles_per_class_;
   std::int64_t whole_per_class = 1;
   for (const std::int64_t tiles : whole_grid_) whole_per_class *= tiles;
   if (place >= places()) return classes_ * whole_per_class * tile_volume_ + place - places();

@@ -151,10 +151,6 @@ void take_lane_product(const IsaTable& table, const ir::Program& program, const 
   layout.shuffle_steps = 0;
 }
 
-}  // namespace
-
-namespace {
-
 // Columns of the grid in which an agent's warps stand over the results of its products; 1 where they differ.
 int warp_columns(const ir::Agent& agent) {
   int columns = 0;

@@ -2,53 +2,25 @@
 #include "sim/bounds/group_rows.h"
 
 #include <catch2/catch.hpp>
-#include <random>
 #include <set>
 
 #include "tests/support/chips.h"
+#include "tests/support/random_order.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 
 using namespace attnsim;
 using attnsim::ir::RowOrder;
 
-namespace {
-
-std::int64_t draw(std::mt19937& rng, std::int64_t low, std::int64_t high) {
-  return low + static_cast<std::int64_t>(rng() % static_cast<unsigned>(high - low + 1));
-}
-
-RowOrder random_groups(std::mt19937& rng) {
-  RowOrder::Extents length, dilation, tile;
-  std::vector<RowOrder::TileGroups> groups;
-  const std::int64_t rank = draw(rng, 1, 3);
-  for (std::int64_t a = 0; a < rank; ++a) {
-    length.push_back(draw(rng, 3, 14));
-    dilation.push_back(draw(rng, 1, 3));
-    tile.push_back(draw(rng, 1, 4));
-    RowOrder::TileGroups& axis = groups.emplace_back();
-    axis.tiles = draw(rng, 1, 3);
-    const std::int64_t count = draw(rng, 1, 3);
-    for (std::int64_t r = 0; r < dilation.back(); ++r) {
-      const std::int64_t tokens = (length.back() - r + dilation.back() - 1) / dilation.back();
-      RowOrder::Extents& begins = axis.begins.emplace_back();
-      for (std::int64_t g = 0; g < count; ++g) begins.push_back(draw(rng, 0, tokens - 1));
-    }
-  }
-  return {length, dilation, tile, groups};
-}
-
-}  // namespace
-
 TEST_CASE("row order: rows of groups of tiles, each once") {
-  std::mt19937 rng(4);
+  test::Draw draw(4);
   for (int i = 0; i < 300; ++i) {
-    const RowOrder order = random_groups(rng);
+    const RowOrder order = test::random_groups(draw);
     std::vector<bounds::Interval> places;
     std::set<std::int64_t> expected;
     for (std::int64_t at = 0; at < order.places() + order.tile_volume();) {
-      const std::int64_t begin = at + draw(rng, 0, 2) * order.tile_volume();
-      const std::int64_t end = begin + draw(rng, 1, 5) * order.tile_volume();
+      const std::int64_t begin = at + draw.integer(0, 2) * order.tile_volume();
+      const std::int64_t end = begin + draw.integer(1, 5) * order.tile_volume();
       places.push_back({begin, end});
       for (std::int64_t place = begin; place < end; ++place)
         if (order.row(place) != RowOrder::kPadding) expected.insert(order.row(place));

@@ -2,40 +2,12 @@
 #include "sim/ir/row_order.h"
 
 #include <catch2/catch.hpp>
-#include <random>
 
 #include "sim/core/error.h"
+#include "tests/support/random_order.h"
 
 using namespace attnsim;
 using attnsim::ir::RowOrder;
-
-namespace {
-
-std::int64_t draw(std::mt19937& rng, std::int64_t low, std::int64_t high) {
-  return low + static_cast<std::int64_t>(rng() % static_cast<unsigned>(high - low + 1));
-}
-
-RowOrder random_groups(std::mt19937& rng) {
-  RowOrder::Extents length, dilation, tile;
-  std::vector<RowOrder::TileGroups> groups;
-  const std::int64_t rank = draw(rng, 1, 3);
-  for (std::int64_t a = 0; a < rank; ++a) {
-    length.push_back(draw(rng, 3, 14));
-    dilation.push_back(draw(rng, 1, 3));
-    tile.push_back(draw(rng, 1, 4));
-    RowOrder::TileGroups& axis = groups.emplace_back();
-    axis.tiles = draw(rng, 1, 3);
-    const std::int64_t count = draw(rng, 1, 3);
-    for (std::int64_t r = 0; r < dilation.back(); ++r) {
-      const std::int64_t tokens = (length.back() - r + dilation.back() - 1) / dilation.back();
-      RowOrder::Extents& begins = axis.begins.emplace_back();
-      for (std::int64_t g = 0; g < count; ++g) begins.push_back(draw(rng, 0, tokens - 1));
-    }
-  }
-  return {length, dilation, tile, groups};
-}
-
-}  // namespace
 
 TEST_CASE("row order: tiles in groups that begin anywhere") {
   // 8 tokens, tiles of 2 in groups of 2: from token 0 and from token 3.
@@ -63,9 +35,9 @@ TEST_CASE("row order: a tile that begins anywhere counts as the whole tile in wh
   CHECK(line.whole_tile(4) == 2);  // tokens 3, 4
   CHECK(line.whole_tile(6) == 4);  // tokens 5, 6
   CHECK(line.whole_tile(9) == 9);  // behind the layout: one behind 8 places
-  std::mt19937 rng(3);
+  test::Draw draw(3);
   for (int i = 0; i < 200; ++i) {
-    const RowOrder groups = random_groups(rng);
+    const RowOrder groups = test::random_groups(draw);
     const RowOrder grid(groups.length(), groups.dilation(), groups.tile());
     for (std::int64_t place = 0; place < groups.places(); place += groups.tile_volume()) {
       const std::int64_t first = groups.row(place);
