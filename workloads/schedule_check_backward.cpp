@@ -104,6 +104,8 @@ void check_backward(const Schedule& s, FieldReader& reader) {
     reader.issue("backward", "has pairs of CTAs, which are for tcgen05 in clusters of two", "cluster 2");
   if (s.backward.pair && s.backward.grad_query == GradQuery::kernel)
     reader.issue("backward", "has pairs of CTAs, which add up dQ together", "grad_query atomic");
+  if (s.backward.ds_in_smem && (s.mma != ir::MmaKind::tcgen05 || !s.fused()))
+    reader.child("backward").issue("ds_in_smem", "is for accumulators in tensor memory", "false");
   const bool lists = s.backward.gathers_queries || s.backward.dq_packs_group;
   if (lists && (s.backward.grad_query != GradQuery::kernel || !s.fused() || s.mma == ir::MmaKind::tcgen05))
     reader.issue("backward", "takes queries by lists or tokens, for kernels with accumulators in registers and one of dQ's own",

@@ -45,6 +45,44 @@ std::string referenced_name(const Json& object, const std::vector<std::string>& 
   return object.at("name").get<std::string>();
 }
 
+bool lies_at(const std::string& pointer, const std::string& place) {
+  return pointer.starts_with(place) && (pointer.size() == place.size() || pointer[place.size()] == '/');
+}
+
+// What is wrong with a schedule that has overrides lies at the override that it concerns, else at all of them, with the field's name.
+ConfigIssue at_override(ConfigIssue issue, const Overrides& overrides) {
+  const std::string all = "/schedule/overrides";
+  for (const auto& [path, value] : overrides) {
+    std::string place = '/' + path;
+    std::replace(place.begin(), place.end(), '.', '/');
+    const std::string own = json_text::append_pointer(all, path);
+    if (lies_at(issue.pointer, place)) {
+      issue.pointer = own + issue.pointer.substr(place.size());
+      return issue;
+    }
+    if (lies_at(place, issue.pointer)) {
+      issue.pointer = own;
+      return issue;
+    }
+  }
+  issue.value = issue.pointer.substr(1) + (issue.value.empty() ? "" : " " + issue.value);
+  issue.pointer = all;
+  return issue;
+}
+
+Schedule overridden(const std::string& name, const Overrides& overrides) {
+  JsonDocument document = schedule_document(name);
+  for (const auto& [path, value] : overrides)
+    set_by_path(document, path, value, "", json_text::append_pointer("/schedule/overrides", path));
+  try {
+    return parse_schedule(document);
+  } catch (const ConfigError& error) {
+    std::vector<ConfigIssue> issues;
+    for (const ConfigIssue& issue : error.issues()) issues.push_back(at_override(issue, overrides));
+    throw ConfigError(std::move(issues));
+  }
+}
+
 }  // namespace
 
 Chip read_chip(FieldReader& root, const std::string& file) {
@@ -113,10 +151,7 @@ std::vector<Schedule> resolve_schedules(const ScheduleChoice& choice, const Vari
     const Schedule schedule =
         choice.mode == ScheduleMode::automatic ? default_schedule(variant, problem, chip) : load_schedule(choice.name);
     if (choice.overrides.empty()) return {schedule};
-    JsonDocument document = schedule_document(schedule.name);
-    for (const auto& [path, value] : choice.overrides)
-      set_by_path(document, path, value, file, json_text::append_pointer("/schedule/overrides", path));
-    return {parse_schedule(document)};
+    return {overridden(schedule.name, choice.overrides)};
   });
 }
 

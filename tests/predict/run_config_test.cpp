@@ -6,6 +6,7 @@
 
 #include "hwmodels/chip_loader.h"
 #include "sim/core/data_dir.h"
+#include "sim/predict/references.h"
 #include "sim/predict/run.h"
 
 using namespace attnsim;
@@ -52,6 +53,36 @@ TEST_CASE("a chip is a name, a whole document, or a name with overrides") {
   CHECK(changed.hbm.bandwidth_gb_per_s == 6700);
   CHECK(changed.sm.count == named.sm.count);
   CHECK(changed.resolved_json != named.resolved_json);
+}
+
+TEST_CASE("what is wrong with an override is told at its place in the config") {
+  const auto issues = [](const std::string& schedule, const std::string& overrides, const std::string& chip) {
+    const std::string pass = schedule.find("bwd") == std::string::npos ? "forward" : "backward";
+    const RunConfig config = parsed(R"({"chip": ")" + chip + R"(", "workloads": [{"variant": "dense", "pass": ")" + pass +
+                                    R"(", "schedule": {"name": ")" + schedule + R"(", "overrides": )" + overrides + "}, " + kShape + "}]}");
+    const WorkloadConfig& w = config.workloads[0];
+    try {
+      (void)resolve_schedules(w.schedule, *w.variant, w.problem, config.chip, "test.json", w.pointer);
+    } catch (const ConfigError& error) {
+      return error.issues();
+    }
+    return std::vector<ConfigIssue>{};
+  };
+  const auto issue = [&](const auto&... of) { return issues(of...).at(0); };
+  const std::string at = "/workloads/0/schedule/overrides";
+  CHECK(issue("fa2-sm80", R"({"tiles.0.tile_q": 100})", "toy-sm80").pointer == at + "/tiles.0.tile_q");
+  CHECK(issue("fa3-bwd-sm90", R"({"backward": {"ds_in_smem": true}})", "h100-sxm").pointer == at + "/backward/ds_in_smem");
+  const ConfigIssue unknown = issue("fa3-bwd-sm90", R"({"backward": {"ds_in_smm": true}})", "h100-sxm");
+  CHECK(unknown.pointer == at + "/backward/ds_in_smm");
+  CHECK(unknown.nearest == "ds_in_smem");
+  // What a field that is not changed no longer fits.
+  const std::vector<ConfigIssue> both = issues("cudnn-sm90", R"({"mma": "tcgen05"})", "h100-sxm");
+  REQUIRE(both.size() == 2);
+  CHECK(both[0].pointer == at + "/mma");
+  CHECK(both[1].pointer == at);
+  CHECK(both[1].value == "exp2_in_turn true");
+  CHECK(both[1].file == "test.json");
+  CHECK(issues("fa2-sm80", R"({"tiles.0.tile_q": 64})", "toy-sm80").empty());
 }
 
 TEST_CASE("the phase follows from lengths and mask, in the words of measurement files") {
