@@ -9,6 +9,7 @@
 
 #include "hwmodels/figures.h"
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 
 namespace attnsim {
 

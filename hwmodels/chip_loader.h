@@ -3,7 +3,7 @@
 #pragma once
 
 #include "hwmodels/chip.h"
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 
 namespace attnsim {
 

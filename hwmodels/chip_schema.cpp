@@ -2,6 +2,7 @@
 #include "hwmodels/chip_schema.h"
 
 #include "hwmodels/figures.h"
+#include "sim/core/json_reader.h"
 
 namespace attnsim {
 

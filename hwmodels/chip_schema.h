@@ -3,7 +3,7 @@
 // which editors complete; `test_hwmodels "[.write-schema]"` rewrites it.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 namespace attnsim {
 [[nodiscard]] nlohmann::json chip_schema();

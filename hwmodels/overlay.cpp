@@ -8,6 +8,7 @@
 #include "hwmodels/chip_loader.h"
 #include "hwmodels/figures.h"
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 
 namespace attnsim {
 

@@ -5,7 +5,7 @@
 //       {"value": 0.9, "status": "fitted", "source": "...", "uncertainty": "0.88 to 0.92"}}}
 #pragma once
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 
 namespace attnsim {
 

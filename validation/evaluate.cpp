@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include "sim/core/json_reader.h"
+
 namespace attnsim {
 
 namespace {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "sim/core/json_reader.h"
 #include "workloads/catalog.h"
 
 namespace attnsim {

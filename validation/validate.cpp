@@ -2,11 +2,9 @@
 #include "validation/validate.h"
 
 #include <algorithm>
-#include <fstream>
 
 #include "sim/core/data_dir.h"
 #include "validation/file_formats.h"
-#include "validation/report.h"
 
 namespace attnsim {
 
@@ -62,12 +60,6 @@ Validation validate(const ValidateOptions& options) {
   apply_fitted_rooflines(validation.outcomes, options.fit.empty() ? validation.outcomes : fit);
   validation.groups = group_outcomes(validation.outcomes);
   return validation;
-}
-
-void write_accuracy(const std::filesystem::path& path, const Validation& validation, const std::string& model_version) {
-  std::ofstream stream(path, std::ios::binary);
-  stream << accuracy_json(validation.outcomes, model_version);
-  if (!stream.flush()) throw ConfigError({path.string(), "", "", "can't be written", "", ""});
 }
 
 }  // namespace attnsim

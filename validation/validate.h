@@ -43,6 +43,5 @@ struct Validation {
 [[nodiscard]] std::filesystem::path default_measurements();
 // "calibration", "test" or "all"; throws ConfigError with the nearest name.
 [[nodiscard]] Split split_named(const std::string& name);
-void write_accuracy(const std::filesystem::path& path, const Validation& validation, const std::string& model_version);
 
 }  // namespace attnsim

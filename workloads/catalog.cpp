@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 #include "workloads/lower.h"
 
 namespace attnsim {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "hwmodels/chip.h"
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 #include "workloads/schedule.h"
 #include "workloads/variant.h"
 

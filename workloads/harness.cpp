@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 
 namespace attnsim {
 

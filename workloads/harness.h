@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 #include "sim/result/conditions.h"
 
 namespace attnsim {

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 
 namespace attnsim {
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "sim/core/json_reader.h"
+
 namespace attnsim {
 
 int position(const AgentSpec& agent, const std::string& role) {

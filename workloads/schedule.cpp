@@ -7,6 +7,7 @@
 #include <array>
 #include <span>
 
+#include "sim/core/json_reader.h"
 #include "workloads/catalog.h"
 #include "workloads/families/table.h"
 #include "workloads/schedule_check.h"

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sim/core/json_reader.h"
 #include "workloads/role_order.h"
 
 namespace attnsim {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sim/core/json_reader.h"
 #include "workloads/role_order.h"
 #include "workloads/schedule_check.h"
 

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 #include "workloads/catalog.h"
 #include "workloads/variants/gna.h"
 

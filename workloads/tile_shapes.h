@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 #include "workloads/schedule.h"
 
 namespace attnsim {

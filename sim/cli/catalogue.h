@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 
 namespace attnsim::cli {
 

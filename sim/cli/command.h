@@ -4,27 +4,10 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <functional>
-#include <iosfwd>
-#include <string>
+
+#include "sim/cli/context.h"
 
 namespace attnsim::cli {
-
-struct Context {
-  Context(std::ostream& text, std::ostream& messages) : out(text), err(messages) {}
-
-  std::ostream& out;
-  std::ostream& err;
-  std::string command_line;
-  bool json = false;
-  bool quiet = false;
-  std::string database;  // --db
-  int jobs = 0;          // --jobs, 0: all cores
-  std::function<void()> action;
-  int exit_code = 0;  // of an action that ends well and has something to tell by it
-
-  [[nodiscard]] int threads() const;
-};
 
 void add_run(CLI::App& app, Context& context);
 void add_explain(CLI::App& app, Context& context);

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fstream>
 #include <memory>
 #include <ostream>
 
@@ -7,13 +6,14 @@
 #include "sim/cli/command.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/report_calibrate.h"
+#include "sim/core/output_file.h"
 #include "validation/measured.h"
 
 namespace attnsim::cli {
 
 namespace {
 
-struct Arguments {
+struct CalibrateArguments {
   std::string chip, harness, measurements, microbenchmarks, device, start = "overlay", engine = "automatic", write, write_harness;
   std::string own_rows;
   std::vector<std::string> files, parameters, held;
@@ -24,17 +24,7 @@ struct Arguments {
   [[nodiscard]] bool has_rows() const { return with_own_rows || !files.empty(); }
 };
 
-void write_json(const std::string& path, const Json& document) {
-  std::ofstream stream(path, std::ios::binary);
-  stream << document.dump(2) << '\n';
-  if (!stream.flush()) throw ConfigError({path, "", "", "can't be written", "", ""});
-}
-
-EngineKind engine_named(const std::string& name) {
-  return name == "detailed" ? EngineKind::detailed : name == "fast" ? EngineKind::fast : EngineKind::automatic;
-}
-
-CalibrateOptions options_of(const Context& context, const Arguments& arguments) {
+CalibrateOptions options_of(const Context& context, const CalibrateArguments& arguments) {
   CalibrateOptions options;
   options.chip = arguments.chip;
   options.harness = arguments.harness;
@@ -53,7 +43,7 @@ CalibrateOptions options_of(const Context& context, const Arguments& arguments) 
   return options;
 }
 
-void check(const Arguments& arguments) {
+void check(const CalibrateArguments& arguments) {
   std::vector<ConfigIssue> issues;
   if (!arguments.has_rows() && arguments.microbenchmarks.empty())
     issues.push_back({"command line", "--file", "", "is missing",
@@ -67,7 +57,7 @@ void check(const Arguments& arguments) {
   if (!issues.empty()) throw ConfigError(std::move(issues));
 }
 
-void run_calibrate(Context& context, const Arguments& arguments) {
+void run_calibrate(Context& context, const CalibrateArguments& arguments) {
   check(arguments);
   CalibrateOptions options = options_of(context, arguments);
   Json json = Json::object();
@@ -79,22 +69,25 @@ void run_calibrate(Context& context, const Arguments& arguments) {
     json["microbenchmarks"] = microbenchmarks_json(table);
   }
   if (arguments.has_rows()) {
+    OutputFile overlay(arguments.write);
+    OutputFile harness(arguments.write_harness);
     Progress progress(context.err, context.quiet, "predictions", 0);
     options.evaluation.progress = [&](std::size_t done, std::size_t total) { progress.set(done, total); };
     const Calibration calibration = calibrate(options);
     text += (text.empty() ? "" : "\n") + calibration_text(calibration);
     json["calibration"] = calibration_json(calibration);
     context.exit_code = calibration.accepted ? 0 : 1;
-    const bool writes = !arguments.write.empty() || !arguments.write_harness.empty();
-    if (calibration.accepted && !arguments.write.empty()) {
-      write_json(arguments.write, overlay_of(calibration));
-      text += "written: " + arguments.write + "\n";
+    const auto write = [&text](OutputFile& file, const Json& document) {
+      if (!file || document.is_null()) return;
+      file.commit(document.dump(2) + "\n");
+      text += "written: " + file.path() + "\n";
+    };
+    if (calibration.accepted) {
+      write(overlay, overlay_of(calibration));
+      write(harness, harness_of(calibration));
+    } else if (overlay || harness) {
+      text += "nothing written\n";
     }
-    if (const Json harness = harness_of(calibration); calibration.accepted && !arguments.write_harness.empty() && !harness.is_null()) {
-      write_json(arguments.write_harness, harness);
-      text += "written: " + arguments.write_harness + "\n";
-    }
-    if (!calibration.accepted && writes) text += "nothing written\n";
   }
   if (context.json)
     context.out << json.dump(2) << '\n';
@@ -105,7 +98,7 @@ void run_calibrate(Context& context, const Arguments& arguments) {
 }  // namespace
 
 void add_calibrate(CLI::App& app, Context& context) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<CalibrateArguments>();
   app.add_option("chip", arguments->chip, "Chip whose figures are fitted (attnsim list chips)")->required()->type_name("CHIP");
   app.add_option("--file", arguments->files, "Measured rows: names of files in the folder of measurements, or paths")
       ->type_name("ROWS.csv");

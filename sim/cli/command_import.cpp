@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <fstream>
 #include <memory>
 #include <ostream>
 
 #include "sim/cli/command.h"
 #include "sim/cli/table.h"
+#include "sim/core/json_reader.h"
+#include "sim/core/output_file.h"
 #include "validation/import/import.h"
 
 namespace attnsim::cli {
 
 namespace {
 
-struct Arguments {
+struct ImportArguments {
   std::string file, format = "auto", device, out, config;
   std::vector<std::string> shape;
   bool each = false;
@@ -33,12 +34,6 @@ RowFields fields_of(const std::vector<std::string>& shape) {
       fields[name] = value;
   }
   return fields;
-}
-
-void write_file(const std::string& path, const std::string& text) {
-  std::ofstream stream(path, std::ios::binary);
-  stream << text;
-  if (!stream.flush()) throw ConfigError({path, "", "", "can't be written", "", ""});
 }
 
 std::string import_text(const Imported& imported, const std::string& file) {
@@ -70,7 +65,7 @@ Json import_json(const Imported& imported) {
           {"matched", matched},        {"unmatched", unmatched},       {"notes", imported.notes}};
 }
 
-void run_import(const Context& context, const Arguments& arguments) {
+void run_import(const Context& context, const ImportArguments& arguments) {
   const Imported imported = import_rows({.file = arguments.file,
                                          .format = arguments.format,
                                          .device = arguments.device,
@@ -78,7 +73,7 @@ void run_import(const Context& context, const Arguments& arguments) {
                                          .merge = !arguments.each});
   std::string text = import_text(imported, arguments.file);
   if (!arguments.out.empty()) {
-    write_file(arguments.out, rows_csv(imported.rows));
+    OutputFile(arguments.out).commit(rows_csv(imported.rows));
     text += fmt::format("written: {}; attnsim validate --file {}\n", arguments.out, arguments.out);
   }
   if (!arguments.config.empty()) {
@@ -87,7 +82,7 @@ void run_import(const Context& context, const Arguments& arguments) {
     for (const std::string& line : left_out) text += "  not in the config: " + line + "\n";
     if (config.at("workloads").empty())
       throw ConfigError({arguments.file, "", "", "has no row that a schedule stands for: no config written", "", ""});
-    write_file(arguments.config, config.dump(2) + "\n");
+    OutputFile(arguments.config).commit(config.dump(2) + "\n");
     text += fmt::format("written: {}; attnsim explain {} --workload {}\n", arguments.config, arguments.config,
                         config["workloads"].front()["name"].get<std::string>());
   }
@@ -101,7 +96,7 @@ void run_import(const Context& context, const Arguments& arguments) {
 }  // namespace
 
 void add_import(CLI::App& app, Context& context) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ImportArguments>();
   app.add_option("file", arguments->file, "What a profiler wrote")->required()->type_name("FILE");
   app.add_option("--format", arguments->format, "auto, ncu-csv, kineto, natten or csv")->capture_default_str();
   app.add_option("--device", arguments->device, "GPU, where the file does not say it or says it wrongly")->type_name("NAME");

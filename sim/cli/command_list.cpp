@@ -6,6 +6,7 @@
 #include "sim/cli/catalogue.h"
 #include "sim/cli/command.h"
 #include "sim/cli/table.h"
+#include "sim/core/json_reader.h"
 
 namespace attnsim::cli {
 

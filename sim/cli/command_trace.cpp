@@ -8,12 +8,12 @@
 #include "sim/cli/command.h"
 #include "sim/core/error.h"
 #include "sim/core/json_text.h"
+#include "sim/core/output_file.h"
 #include "sim/predict/identity.h"
 #include "sim/predict/memo.h"
 #include "sim/predict/run.h"
 #include "sim/trace/chrome_trace.h"
 #include "sim/trace/timeline.h"
-#include "sim/trace/trace_file.h"
 #include "workloads/lower.h"
 
 namespace attnsim::cli {
@@ -134,7 +134,7 @@ void write_text(std::ostream& out, const ir::Pipeline& pipeline, const Request& 
 
 void write_chrome(const Context& context, const ir::Pipeline& pipeline, const Request& request, const TraceOptions& options,
                   const TraceWindow& window, double clock_mhz) {
-  TraceFile file(options.out);
+  OutputFile file(options.out);
   JsonEvents events(file.out(), {{"attnsim", version_text()},
                                  {"command", context.command_line},
                                  {"workload", request.workload},
@@ -175,7 +175,7 @@ void trace(const Context& context, const TraceOptions& options) {
   } else if (options.out.empty()) {
     write_text(context.out, pipeline, request, options, window, clock_mhz);
   } else {
-    TraceFile file(options.out);
+    OutputFile file(options.out);
     write_text(file.out(), pipeline, request, options, window, clock_mhz);
     file.commit();
   }

@@ -2,13 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <ostream>
 
 #include "sim/cli/command.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/table.h"
+#include "sim/core/json_reader.h"
+#include "sim/core/output_file.h"
 #include "sim/predict/tune.h"
 #include "workloads/masks/gna.h"
 
@@ -16,14 +17,14 @@ namespace attnsim::cli {
 
 namespace {
 
-struct Arguments {
+struct TuneArguments {
   std::string config, chip, layout, dilation, causal, dtype, tokens, harness, front;
   std::vector<std::string> windows, strides, backends;
   std::int64_t batch = 0, heads = 0, head_dim = 0, top = 0;
 };
 
 // The config file with the options set on it; options alone are a document too.
-JsonDocument document_of(const Arguments& a) {
+JsonDocument document_of(const TuneArguments& a) {
   JsonDocument document = a.config.empty() ? JsonDocument{"command line", Json::object()} : read_json_file(a.config);
   if (!document.root.is_object()) return document;
   const auto set = [&](const char* key, const auto& value, bool given) {
@@ -105,15 +106,12 @@ std::string tuning_text(const TuneConfig& config, const Tuning& tuning) {
   return out;
 }
 
-void run_tune(Context& context, const Arguments& arguments) {
+void run_tune(Context& context, const TuneArguments& arguments) {
   const TuneConfig config = parse_tune_config(document_of(arguments));
+  OutputFile front(arguments.front);
   Progress progress(context.err, context.quiet, "predictions", 0);
   const Tuning tuning = tune(config, context.threads(), [&] { progress.step(); });
-  if (!arguments.front.empty()) {
-    std::ofstream stream(arguments.front, std::ios::binary);
-    stream << tuning_json(config, tuning).dump(2) << '\n';
-    if (!stream.flush()) throw ConfigError({arguments.front, "", "", "can't be written", "", ""});
-  }
+  if (front) front.commit(tuning_json(config, tuning).dump(2) + "\n");
   if (context.json)
     context.out << tuning_json(config, tuning).dump(2) << '\n';
   else
@@ -123,7 +121,7 @@ void run_tune(Context& context, const Arguments& arguments) {
 }  // namespace
 
 void add_tune(CLI::App& app, Context& context) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<TuneArguments>();
   app.add_option("config", arguments->config, "Tune config (JSON; schema workloads/tune.schema.json); options override it")
       ->type_name("CONFIG.json");
   app.add_option("--chip", arguments->chip, "attnsim list chips")->type_name("CHIP");

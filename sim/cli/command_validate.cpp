@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <ostream>
 
@@ -8,6 +7,7 @@
 #include "sim/cli/exit_code.h"
 #include "sim/cli/progress.h"
 #include "sim/cli/runner.h"
+#include "sim/core/output_file.h"
 #include "sim/predict/identity.h"
 #include "validation/host_validation.h"
 #include "validation/measured.h"
@@ -18,7 +18,7 @@ namespace attnsim::cli {
 
 namespace {
 
-struct Arguments {
+struct ValidateArguments {
   std::string measurements;
   std::string fit;
   std::vector<std::string> files;
@@ -58,29 +58,25 @@ Batch batch_of(const std::vector<OwnRow>& rows, const std::string& file) {
   return batch;
 }
 
-void write_file(const std::string& path, const std::string& text) {
-  std::ofstream stream(path, std::ios::binary);
-  stream << text;
-  if (!stream.flush()) throw ConfigError({path, "", "", "can't be written", "", ""});
-}
-
-void run_host(const Context& context, const Arguments& arguments, Store* store) {
+void run_host(const Context& context, const ValidateArguments& arguments, Store* store) {
   const auto start = std::chrono::steady_clock::now();
   HostOptions options;
   options.quick = arguments.quick;
   options.version = version_text();
   if (!context.quiet) options.say = [&](const std::string& what) { context.err << "attnsim: " << what << "\n" << std::flush; };
+  OutputFile overlay(arguments.overlay);
   const HostValidation validation = validate_host(options);
   context.out << host_text(validation);
-  if (!arguments.overlay.empty()) write_file(arguments.overlay, validation.overlay);
+  if (overlay) overlay.commit(validation.overlay);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   if (store != nullptr) store->save(record_of(context), batch_of(validation.rows, "this machine"), elapsed.count());
   context.out.flush();
   if (!validation.passed()) throw ExitCode{1};
 }
 
-void run_own(const Context& context, const Arguments& arguments, Store* store) {
+void run_own(const Context& context, const ValidateArguments& arguments, Store* store) {
   const auto start = std::chrono::steady_clock::now();
+  OutputFile accuracy(arguments.write_accuracy);
   MeasuredValidation validation;
   {
     Progress progress(context.err, context.quiet, "predictions", 0);
@@ -88,7 +84,7 @@ void run_own(const Context& context, const Arguments& arguments, Store* store) {
                                    context.threads(), [&](std::size_t done, std::size_t total) { progress.set(done, total); });
   }
   context.out << (context.json ? measured_json(validation) : measured_text(validation));
-  if (!arguments.write_accuracy.empty()) write_file(arguments.write_accuracy, measured_accuracy(validation, version_text()));
+  if (accuracy) accuracy.commit(measured_accuracy(validation, version_text()));
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   if (store == nullptr) return;
   Batch batch;
@@ -99,9 +95,9 @@ void run_own(const Context& context, const Arguments& arguments, Store* store) {
   store->save(record_of(context), batch, elapsed.count());
 }
 
-void run_validate(const Context& context, const Arguments& arguments) {
+void run_validate(const Context& context, const ValidateArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
-  // Opened before the work, so that a database that can't be written is told at once.
+  // Opened before the work, so that what can't be written is told at once.
   const auto store = context.database.empty() ? nullptr : std::make_unique<Store>(context.database);
   if (arguments.host) {
     run_host(context, arguments, store.get());
@@ -111,15 +107,14 @@ void run_validate(const Context& context, const Arguments& arguments) {
     run_own(context, arguments, store.get());
     return;
   }
+  OutputFile accuracy(arguments.write_accuracy);
   ValidateOptions options;
   options.measurements = arguments.measurements;
   options.fit = arguments.fit;
   options.files = arguments.files;
   options.split = split_named(arguments.split);
   options.jobs = context.threads();
-  options.engine = arguments.engine == "detailed" ? EngineKind::detailed
-                   : arguments.engine == "fast"   ? EngineKind::fast
-                                                  : EngineKind::automatic;
+  options.engine = engine_named(arguments.engine);
   Validation validation;
   {
     Progress progress(context.err, context.quiet, "predictions", 0);
@@ -134,13 +129,13 @@ void run_validate(const Context& context, const Arguments& arguments) {
     context.out << report_json(validation.groups, validation.outcomes, arguments.rows);
   else
     context.out << report_text(validation.groups, validation.outcomes, arguments.rows);
-  if (!arguments.write_accuracy.empty()) write_accuracy(arguments.write_accuracy, validation, version_text());
+  if (accuracy) accuracy.commit(accuracy_json(validation.outcomes, version_text()));
 }
 
 }  // namespace
 
 void add_validate(CLI::App& app, Context& context) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ValidateArguments>();
   app.add_option("--measurements", arguments->measurements,
                  "Folder of measurement files; default: shared measurements if there, else validation/published")
       ->type_name("DIR");

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 #include "sim/predict/explanation.h"
 #include "sim/predict/run.h"
 

@@ -16,10 +16,6 @@ constexpr double kSmallPart = 0.005;       // of a kernel's time; less is summed
 constexpr std::size_t kShownFigures = 14;  // JSON has all
 constexpr std::size_t kShownSuspects = 12;
 
-std::string_view engine_name(EngineKind kind) {
-  return kind == EngineKind::detailed ? "detailed" : "fast";
-}
-
 std::string or_dash(const std::string& text) {
   return text.empty() ? "-" : text;
 }
@@ -68,7 +64,7 @@ std::string counters_text(const KernelResult& kernel) {
 }
 
 std::string helps_text(const Sensitivities& helps) {
-  std::string text = fmt::format("  what would help ({} engine, {} as it is; d ln T / d ln p over +-10 %):\n", engine_name(helps.engine),
+  std::string text = fmt::format("  what would help ({} engine, {} as it is; d ln T / d ln p over +-10 %):\n", name_of(helps.engine),
                                  microseconds(helps.base_us));
   TextTable chip({"chip figure", ">dlnT/dlnp", "change", ">time", ">gain"});
   for (std::size_t i = 0; i < std::min(kShownFigures, helps.chip.size()); ++i) {
@@ -87,7 +83,7 @@ std::string verdict_text(const Verdict& verdict) {
   const double off = verdict.base_us > 0 ? verdict.measured_us / verdict.base_us - 1 : 0;
   std::string text =
       fmt::format("  measured {}, predicted {} ({} engine): {:.1f} % {}.", microseconds(verdict.measured_us), microseconds(verdict.base_us),
-                  engine_name(verdict.engine), std::abs(off) * 100, off >= 0 ? "slower" : "faster");
+                  name_of(verdict.engine), std::abs(off) * 100, off >= 0 ? "slower" : "faster");
   if (verdict.suspects.empty()) return text + " No single mechanism leads there.\n";
   text += " What would explain it, nearest first:\n";
   TextTable table({"if", ">predicts", ">closes", "that is"});
@@ -130,7 +126,7 @@ Json explanation_json(const Explanation& explanation) {
                          {"gain", s.gain}});
       return array;
     };
-    out["what_would_help"] = {{"engine", std::string(engine_name(explanation.helps->engine))},
+    out["what_would_help"] = {{"engine", std::string(name_of(explanation.helps->engine))},
                               {"base_us", explanation.helps->base_us},
                               {"chip", rows(explanation.helps->chip)},
                               {"schedule", rows(explanation.helps->schedule)}};
@@ -141,7 +137,7 @@ Json explanation_json(const Explanation& explanation) {
       suspects.push_back({{"name", s.name}, {"explanation", s.explanation}, {"time_us", s.time_us}, {"closes", s.closes}});
     out["measured"] = {{"measured_us", explanation.verdict->measured_us},
                        {"predicted_us", explanation.verdict->base_us},
-                       {"engine", std::string(engine_name(explanation.verdict->engine))},
+                       {"engine", std::string(name_of(explanation.verdict->engine))},
                        {"suspects", suspects}};
   }
   return out;

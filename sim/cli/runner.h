@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "sim/cli/command.h"
+#include "sim/cli/context.h"
 #include "sim/predict/explanation.h"
 #include "sim/predict/run.h"
 #include "sim/store/store.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/core/json_text.h"
 
+#include <nlohmann/json.hpp>
+
 namespace attnsim::json_text {
 
 std::string append_pointer(const std::string& pointer, const std::string& key) {

@@ -2,7 +2,7 @@
 // Text pieces that the JSON files of this folder share: pointers, values as a message shows them, lists of names.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "hwmodels/chip.h"
@@ -14,6 +15,8 @@
 namespace attnsim {
 
 enum class EngineKind { detailed, fast, automatic };  // automatic: detailed below a fixed amount of work, else fast
+[[nodiscard]] std::string_view name_of(EngineKind kind);
+[[nodiscard]] EngineKind engine_named(std::string_view name);  // throws Invariant for any other name
 
 struct EngineOptions {
   EngineKind kind = EngineKind::automatic;

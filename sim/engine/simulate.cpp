@@ -321,6 +321,22 @@ class Simulator {
 
 }  // namespace
 
+std::string_view name_of(EngineKind kind) {
+  switch (kind) {
+    case EngineKind::detailed: return "detailed";
+    case EngineKind::fast: return "fast";
+    case EngineKind::automatic: return "automatic";
+  }
+  throw Invariant("unknown engine");
+}
+
+EngineKind engine_named(std::string_view name) {
+  for (const EngineKind kind : {EngineKind::detailed, EngineKind::fast, EngineKind::automatic}) {
+    if (name_of(kind) == name) return kind;
+  }
+  throw Invariant("no engine is named so");
+}
+
 double loop_trips(const ir::Pipeline& pipeline) {
   double trips = 0;
   for (const ir::Node& node : pipeline.nodes()) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "hwmodels/chip_loader.h"
+#include "sim/core/json_reader.h"
 #include "sim/core/json_text.h"
 #include "workloads/catalog.h"
 #include "workloads/variant.h"

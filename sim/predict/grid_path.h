@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 
 namespace attnsim {
 

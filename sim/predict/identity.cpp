@@ -73,15 +73,6 @@ Json json_of(const Conditions& c) {
   return conditions;
 }
 
-std::string_view name_of(EngineKind kind) {
-  switch (kind) {
-    case EngineKind::detailed: return "detailed";
-    case EngineKind::fast: return "fast";
-    case EngineKind::automatic: return "automatic";
-  }
-  throw Invariant("unknown engine");
-}
-
 // A chip or schedule brings its canonical text along.
 std::string embedded(const std::string& resolved, const std::string& name) {
   return resolved.empty() ? canonical(Json(name)) : resolved;

@@ -108,7 +108,7 @@ Result predict(const Request& request) {
   const bool locked = request.conditions.clock == ClockPolicy::locked;
   result.peaks =
       peaks_of(request.chip, request.problem.dtype, Megahertz(locked ? request.conditions.locked_mhz : request.chip.clock.boost_mhz));
-  result.engine = simulation.kind == EngineKind::detailed ? "detailed" : "fast";
+  result.engine = name_of(simulation.kind);
   result.standing = request.problem.score.plain() ? standing(accuracy_table(), request.chip.name, request.schedule.name,
                                                              validated_phase(*request.variant, request.problem, request.schedule))
                                                   : "unvalidated: no row with modified scores";

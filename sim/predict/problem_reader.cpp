@@ -7,6 +7,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "sim/core/json_reader.h"
+
 namespace attnsim {
 
 namespace {

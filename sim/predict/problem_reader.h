@@ -2,7 +2,7 @@
 // Shape, dtype and params of a workload from its JSON object. Issues go to the reader.
 #pragma once
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 #include "workloads/variant.h"
 
 namespace attnsim {

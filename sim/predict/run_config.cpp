@@ -61,11 +61,6 @@ void read_without(FieldReader& root, const std::string& file, std::set<std::stri
   }
 }
 
-EngineKind engine_named(const std::string& name) {
-  if (name == "detailed") return EngineKind::detailed;
-  return name == "fast" ? EngineKind::fast : EngineKind::automatic;
-}
-
 std::vector<WorkloadConfig> read_workloads(FieldReader& root, const std::string& file, Issues& issues) {
   std::vector<WorkloadConfig> workloads;
   std::vector<FieldReader> readers = root.children("workloads");

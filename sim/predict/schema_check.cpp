@@ -8,6 +8,7 @@
 #include <valijson/validator.hpp>
 
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 #include "sim/core/json_text.h"
 
 namespace attnsim {

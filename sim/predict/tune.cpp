@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "sim/bounds/bounds.h"
+#include "sim/core/json_reader.h"
 #include "sim/core/parallel.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "hwmodels/chip.h"
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 #include "sim/predict/predict.h"
 
 namespace attnsim {

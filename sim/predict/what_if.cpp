@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "sim/core/json_reader.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 

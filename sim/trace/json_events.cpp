@@ -6,6 +6,8 @@
 #include <cmath>
 #include <ostream>
 
+#include "sim/core/json_reader.h"
+
 namespace attnsim {
 
 namespace {

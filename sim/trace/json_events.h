@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 
 namespace attnsim {
 

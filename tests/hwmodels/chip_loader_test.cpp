@@ -8,6 +8,7 @@
 #include "hwmodels/figures.h"
 #include "hwmodels/overlay.h"
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 
 using namespace attnsim;
 

@@ -6,6 +6,7 @@
 
 #include "hwmodels/chip_loader.h"
 #include "hwmodels/figures.h"
+#include "sim/core/json_reader.h"
 
 using namespace attnsim;
 

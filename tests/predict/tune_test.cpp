@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "sim/core/json_reader.h"
 #include "workloads/masks/gna.h"
 
 using namespace attnsim;

@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "sim/core/json_reader.h"
 #include "sim/engine/machine.h"
 #include "tests/support/toy_machine.h"
 #include "tests/support/toy_programs.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "sim/core/json_reader.h"
 #include "workloads/kernel_map.h"
 
 using namespace attnsim;

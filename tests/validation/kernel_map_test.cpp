@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "sim/core/json_reader.h"
+
 using namespace attnsim;
 using Catch::Matchers::Contains;
 

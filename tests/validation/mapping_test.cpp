@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "hwmodels/chip_loader.h"
+#include "sim/core/json_reader.h"
 #include "validation/csv.h"
 #include "validation/evaluate.h"
 #include "validation/file_formats.h"

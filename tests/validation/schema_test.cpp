@@ -7,6 +7,7 @@
 #include <valijson/validator.hpp>
 
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 #include "workloads/harness.h"
 #include "workloads/kernel_map.h"
 

@@ -9,6 +9,7 @@
 #include <valijson/validator.hpp>
 
 #include "sim/core/data_dir.h"
+#include "sim/core/json_reader.h"
 #include "workloads/catalog.h"
 
 using namespace attnsim;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <numeric>
 
+#include "sim/core/json_reader.h"
 #include "workloads/catalog.h"
 
 using namespace attnsim;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "hwmodels/figures.h"
+#include "sim/core/json_reader.h"
 #include "sim/core/json_text.h"
 
 namespace attnsim {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/core/json_reader.h"
+#include "sim/core/json_fwd.h"
 #include "validation/import/recording.h"
 
 namespace attnsim {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
+#include "sim/core/json_reader.h"
 #include "validation/import/import.h"
 #include "validation/mapping.h"
 #include "validation/rows_format.h"

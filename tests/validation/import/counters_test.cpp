@@ -2,6 +2,7 @@
 // Counters of a profile: from its file into rows, and beside the prediction. The samples hold invented numbers.
 #include <catch2/catch.hpp>
 
+#include "sim/core/json_reader.h"
 #include "tests/validation/import/files.h"
 #include "validation/counter_values.h"
 #include "validation/import/import.h"

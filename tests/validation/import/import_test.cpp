@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "sim/core/json_reader.h"
 #include "tests/validation/import/files.h"
 #include "validation/file_formats.h"
 #include "validation/import/number_text.h"

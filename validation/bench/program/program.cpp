@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <fstream>
 #include <ostream>
 
 #include "sim/core/data_dir.h"
+#include "sim/core/output_file.h"
 #include "validation/bench/overlay.h"
 #include "validation/bench/plan.h"
 #include "validation/bench/ragged.h"
@@ -80,15 +80,14 @@ class Program {
   }
 
   void micro() {
+    OutputFile overlay(a_.overlay);
     const Device device = backend_.device();
     const std::vector<Microbenchmark> results = backend_.microbenchmarks(a_.micro_prefix, a_.micro_seconds);
     for (const Microbenchmark& m : results)
       out_ << fmt::format("{:<22} {:>12.5g} +- {:<9.2g} {:<14} {}{}\n", m.name, m.value, m.half_width, m.unit, m.conditions,
                           m.figure.empty() ? "" : "  -> " + m.figure);
-    if (a_.overlay.empty()) return;
-    std::ofstream stream(a_.overlay, std::ios::binary);
-    stream << overlay_text(device, results, version_);
-    if (!stream.flush()) throw ConfigError({a_.overlay, "", "", "can't be written", "", ""});
+    if (!overlay) return;
+    overlay.commit(overlay_text(device, results, version_));
     out_ << "overlay written to " << a_.overlay << "\n";
   }
 
