@@ -1,43 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// GCC 12 with sanitizers takes std::regex, which valijson uses, for uninitialised.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
 #include "hwmodels/chip_schema.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
 #include "hwmodels/chip_loader.h"
 #include "hwmodels/figures.h"
 #include "sim/core/json_reader.h"
+#include "tests/support/schema_validator.h"
 
 using namespace attnsim;
 
 namespace {
 
 const std::filesystem::path kSchemaFile = std::filesystem::path(ATTNSIM_SOURCE_DIR) / "hwmodels" / "chip.schema.json";
-
-class Validator {
- public:
-  Validator() {
-    const Json document = read_json_file(kSchemaFile).root;
-    valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
-    parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(document), schema_);
-  }
-  bool accepts(const Json& document) const {
-    valijson::Validator validator;
-    return validator.validate(schema_, valijson::adapters::NlohmannJsonAdapter(document), nullptr);
-  }
-
- private:
-  valijson::Schema schema_;
-};
 
 bool parses(const JsonDocument& document) {
   try {
@@ -62,7 +40,7 @@ TEST_CASE("write the chip schema", "[.write-schema]") {
 }
 
 TEST_CASE("every shipped chip satisfies the schema, with and without its overlay") {
-  const Validator validator;
+  const test::SchemaValidator validator("hwmodels/chip.schema.json");
   for (const std::string& name : chip_names()) {
     INFO(name);
     CHECK(validator.accepts(chip_document(name).root));
@@ -71,7 +49,7 @@ TEST_CASE("every shipped chip satisfies the schema, with and without its overlay
 }
 
 TEST_CASE("schema and reader refuse the same wrong figures") {
-  const Validator validator;
+  const test::SchemaValidator validator("hwmodels/chip.schema.json");
   for (const Figure& figure : figure_table()) {
     INFO(figure.path);
     std::string pointer = "/" + std::string(figure.path);
@@ -98,7 +76,7 @@ TEST_CASE("schema and reader refuse the same wrong figures") {
 }
 
 TEST_CASE("schema and reader refuse unknown keys, isas, instructions and statuses") {
-  const Validator validator;
+  const test::SchemaValidator validator("hwmodels/chip.schema.json");
   const auto refused = [&](const char* pointer, const Json& value) {
     JsonDocument document = chip_document("toy-sm80");
     document.root[Json::json_pointer(pointer)] = value;

@@ -1,35 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Editors complete from the schemas; the reader decides. Here the two are held together.
 #include <catch2/catch.hpp>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
 #include "sim/core/data_dir.h"
 #include "sim/core/json_reader.h"
+#include "tests/support/schema_validator.h"
 #include "workloads/harness.h"
 #include "workloads/kernel_map.h"
 
 using namespace attnsim;
 
 namespace {
-
-class Validator {
- public:
-  explicit Validator(const std::string& schema_file) {
-    const Json document = read_json_file(data_dir() / "workloads" / schema_file).root;
-    valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
-    parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(document), schema_);
-  }
-  [[nodiscard]] bool accepts(const Json& document) const {
-    valijson::Validator validator;
-    return validator.validate(schema_, valijson::adapters::NlohmannJsonAdapter(document), nullptr);
-  }
-
- private:
-  valijson::Schema schema_;
-};
 
 template <class Read>
 bool reads(Read read) {
@@ -42,7 +23,7 @@ bool reads(Read read) {
 }
 
 void check_folder(const std::string& folder, const std::string& schema_file) {
-  const Validator validator(schema_file);
+  const test::SchemaValidator validator("workloads/" + schema_file);
   for (const auto& file : std::filesystem::directory_iterator(data_dir() / "workloads" / folder)) {
     INFO(file.path().filename().string());
     CHECK(validator.accepts(read_json_file(file.path()).root));
@@ -57,7 +38,7 @@ TEST_CASE("the shipped kernel maps and harnesses follow their schemas") {
 }
 
 TEST_CASE("what the schema of kernel maps refuses, the reader refuses") {
-  const Validator validator("kernel_map.schema.json");
+  const test::SchemaValidator validator("workloads/kernel_map.schema.json");
   const std::string text =
       GENERATE(as<std::string>{}, R"({"entries": []})", R"({"library": "l", "entries": [{"kernel": "k", "devices": "d"}]})",
                R"({"library": "l", "entries": [{"kernel": "k", "schedule": "s", "harness": "h", "source": "x"}]})",
@@ -73,7 +54,7 @@ TEST_CASE("what the schema of kernel maps refuses, the reader refuses") {
 }
 
 TEST_CASE("what the schema of harnesses refuses, the reader refuses") {
-  const Validator validator("harness.schema.json");
+  const test::SchemaValidator validator("workloads/harness.schema.json");
   const std::string text =
       GENERATE(as<std::string>{}, R"({"name": "n", "l2_start": "cold"})", R"({"name": "n", "clock": {}, "l2_start": "cold"})",
                R"({"name": "n", "clock": {"policy": "boost"}})", R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "hot"})",

@@ -3,13 +3,10 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validator.hpp>
 
 #include "sim/core/data_dir.h"
 #include "sim/core/json_reader.h"
+#include "tests/support/schema_validator.h"
 #include "workloads/catalog.h"
 
 using namespace attnsim;
@@ -17,12 +14,7 @@ using namespace attnsim;
 namespace {
 
 bool schema_accepts(const Json& document) {
-  const Json text = read_json_file(data_dir() / "workloads" / "schedule.schema.json").root;
-  valijson::Schema schema;
-  valijson::SchemaParser parser;
-  parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(text), schema);
-  valijson::Validator validator(valijson::Validator::kStrongTypes);
-  return validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(document), nullptr);
+  return test::SchemaValidator("workloads/schedule.schema.json").accepts(document);
 }
 
 std::vector<ConfigIssue> issues_of(const Json& document) {
