@@ -266,14 +266,17 @@ MachineResult FastKernel::play_classes(const MachineConfig& whole, MachineResult
   out.hbm_bytes = residency_.hbm_bytes;
   out.hbm_written_bytes = residency_.hbm_written_bytes;
   out.hit_bytes = out.loaded_bytes * residency_.hit_fraction;
-  const double hbm_ticks = residency_.hbm_read_equivalent_bytes / whole.rates.hbm;
-  const double l2_ticks = out.l2_bytes / whole.rates.l2;
-  out.ticks = static_cast<std::int64_t>(std::ceil(std::max({makespan_.ticks, hbm_ticks, l2_ticks}) + makespan_.start_ticks));
+  // Memory that is slower than the SMs is idle until the first CTA reads; meanwhile CTAs stay, waiting.
+  const double memory_ticks = std::max(residency_.hbm_read_equivalent_bytes / whole.rates.hbm, out.l2_bytes / whole.rates.l2);
+  const double start_ticks = whole.cta_start ? chip_.launch.cta_start_cycles * static_cast<double>(kTicksPerCycle) : 0;
+  const double idle_ticks = std::max(makespan_.start_ticks, start_ticks);
+  out.ticks = static_cast<std::int64_t>(std::ceil(std::max(makespan_.ticks + makespan_.start_ticks, memory_ticks + idle_ticks)));
+  const double stretch = std::max(1.0, memory_ticks / makespan_.ticks);
   out.resident_cycles = 0;
   for (std::size_t f = 0; f < table_.size(); ++f) {
     const auto slabs = static_cast<double>(kernel.families[f].slab_count);
     for (const ItemCost* cost : table_[f]) {
-      out.resident_cycles += cost->shared_ticks / static_cast<double>(kTicksPerCycle) * slabs;
+      out.resident_cycles += cost->shared_ticks * stretch / static_cast<double>(kTicksPerCycle) * slabs;
       for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_cycles[i] += cost->wait_cycles[i] * slabs;
     }
   }

@@ -3,9 +3,14 @@
 
 #include <catch2/catch.hpp>
 
+#include "hwmodels/chip_loader.h"
+#include "sim/bounds/bounds.h"
 #include "sim/core/error.h"
+#include "sim/engine/engine.h"
 #include "sim/engine/machine.h"
 #include "tests/support/toy_machine.h"
+#include "workloads/catalog.h"
+#include "workloads/lower.h"
 
 using namespace attnsim;
 using namespace attnsim::test;
@@ -150,4 +155,23 @@ TEST_CASE("what L2 reads for atomics is time that it is busy: the shares of ever
   const double moved = 2.0 * 4 * 64 * 64 * 4;
   CHECK(b.busy(Server::l2) == Approx(moved / 1000));
   CHECK(uses_of(b).size() > 0);  // throws where a sum is off
+}
+
+TEST_CASE("CTAs of a long grid that L2 slows down stay to the end: no tail, and no less time than the bound") {
+  Problem problem;  // O of this schedule lives in L2 between KV tiles; 110 waves on an A30
+  problem.q_heads = problem.kv_heads = 48;
+  problem.q_len = problem.kv_len = {8192};
+  problem.head_dim_qk = problem.head_dim_v = 448;
+  problem.dtype = ir::DType::f16;
+  const Chip chip = load_chip("a30");
+  const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("xformers-wide-sm80"), chip);
+  const Simulation played = simulate(pipeline, chip, {}, {.kind = EngineKind::fast, .attribute = true});
+  const auto schedule = static_cast<std::size_t>(Rung::schedule);
+  CHECK(played.time_us >= compute_bounds(pipeline, chip, {}).ladder.time_us[schedule]);
+  for (const ResourceUse& use : played.kernels.front().resources) {
+    CAPTURE(name_of(use.resource));
+    if (use.resource == Resource::l2) CHECK(use.busy_fraction > 0.99);
+    const auto tail = use.idle_fraction.find("no CTA left (tail)");
+    CHECK((tail == use.idle_fraction.end() || tail->second < 0.01));
+  }
 }
