@@ -52,6 +52,14 @@ Json* member(Json& value, const std::string& key) {
   return nullptr;
 }
 
+std::vector<std::string> names_in(const Json& value) {
+  if (is_figure(value)) return {};
+  if (!value.is_array()) return json_text::keys_of(value);
+  std::vector<std::string> places(value.size());
+  for (std::size_t i = 0; i < places.size(); ++i) places[i] = std::to_string(i);
+  return places;
+}
+
 }  // namespace
 
 std::string canonical(const Json& value) {
@@ -59,13 +67,19 @@ std::string canonical(const Json& value) {
 }
 
 void set_by_path(JsonDocument& document, const std::string& dotted_path, const Json& value, const std::string& issue_file,
-                 const std::string& issue_pointer) {
+                 const std::string& issue_pointer, AbsentMember absent) {
   Json* target = &document.root;
   std::string walked;
-  for (const std::string& part : split(dotted_path)) {
+  const std::vector<std::string> parts = split(dotted_path);
+  for (const std::string& part : parts) {
     Json* next = member(*target, part);
+    const bool last = &part == &parts.back();
+    if (next == nullptr && last && absent == AbsentMember::added && target->is_object() && !is_figure(*target) && !part.empty()) {
+      (*target)[part] = value;
+      return;
+    }
     if (next == nullptr) {
-      std::vector<std::string> names = is_figure(*target) ? std::vector<std::string>{} : json_text::keys_of(*target);
+      std::vector<std::string> names = names_in(*target);
       const std::string nearest = nearest_name(part, names);
       for (std::string& name : names) name.insert(0, walked);
       throw ConfigError(ConfigIssue{issue_file, issue_pointer, json_text::shown(dotted_path), "names nothing that can be set",

@@ -81,8 +81,10 @@ class FieldReader {
 [[nodiscard]] std::string canonical(const Json& value);
 // Sets `value` at a dotted path ("hbm.bandwidth_gb_per_s"); throws ConfigError with the nearest name if the path is unknown.
 // Chip figures are objects {"value", ...}: their value is replaced and the status becomes "estimated", source "override".
+// A last name that an object lacks is added where `absent` says so: for documents whose reader tells unknown names itself.
+enum class AbsentMember { refused, added };
 void set_by_path(JsonDocument& document, const std::string& dotted_path, const Json& value, const std::string& issue_file,
-                 const std::string& issue_pointer);
+                 const std::string& issue_pointer, AbsentMember absent = AbsentMember::refused);
 // 64-bit FNV-1a, 16 hex digits.
 [[nodiscard]] std::string content_hash(const std::string& text);
 

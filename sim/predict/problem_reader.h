@@ -8,7 +8,7 @@
 namespace attnsim {
 
 inline constexpr std::int64_t kMaxLength = std::int64_t{1} << 24;
-inline constexpr std::int64_t kMaxHeadDim = 1024;  // the widest published rows (FFPA)
+inline constexpr std::int64_t kMaxHeadDim = 1024;                 // the widest published rows (FFPA)
 inline constexpr std::int64_t kMaxCount = std::int64_t{1} << 20;  // batch, heads
 
 // `variant` is nullptr when its name was wrong: then params are not looked at.

@@ -73,7 +73,7 @@ ConfigIssue at_override(ConfigIssue issue, const Overrides& overrides) {
 Schedule overridden(const std::string& name, const Overrides& overrides) {
   JsonDocument document = schedule_document(name);
   for (const auto& [path, value] : overrides)
-    set_by_path(document, path, value, "", json_text::append_pointer("/schedule/overrides", path));
+    set_by_path(document, path, value, "", json_text::append_pointer("/schedule/overrides", path), AbsentMember::added);
   try {
     return parse_schedule(document);
   } catch (const ConfigError& error) {
@@ -138,9 +138,9 @@ ScheduleChoice read_schedule_choice(FieldReader& reader, const std::string& key,
     choice.name = name;
   }
   choice.mode = choice.name == "auto" ? ScheduleMode::automatic : choice.name == "best" ? ScheduleMode::best : ScheduleMode::named;
-  if (choice.mode == ScheduleMode::named)
-    for (JsonDocument document = schedule_document(choice.name); const auto& [path, setting] : choice.overrides)
-      set_by_path(document, path, setting, file, json_text::append_pointer(pointer + "/overrides", path));
+  // Told here, before the first workload is played.
+  if (choice.mode == ScheduleMode::named && !choice.overrides.empty())
+    (void)located(file, reader.pointer(), [&] { return overridden(choice.name, choice.overrides); });
   return choice;
 }
 

@@ -42,6 +42,14 @@ TEST_CASE("setting a plain member or an array element replaces it") {
   CHECK(document.root["list"][0]["x"] == 5);
 }
 
+TEST_CASE("a member that an object lacks is added where that is asked for, and nothing else is") {
+  JsonDocument document = figures();
+  set_by_path(document, "list.0.y", 7, "", "", AbsentMember::added);
+  CHECK(document.root["list"] == Json::parse(R"([{"x": 1, "y": 7}])"));
+  for (const std::string path : {"list.1", "lst.y", "name.y", "hbm.efficiency.y", "", "list.0."})
+    CHECK_THROWS_AS(set_by_path(document, path, 7, "", "", AbsentMember::added), ConfigError);
+}
+
 TEST_CASE("an unknown path names the nearest and the possible paths") {
   const auto issue = issue_of("hbm.bandwith_gb_per_s", 1);
   CHECK(issue.file == "run.json");
@@ -55,6 +63,7 @@ TEST_CASE("paths to sections, into figures and beyond arrays are refused") {
   CHECK(issue_of("hbm", 5).problem == "names a section, not a single value");
   CHECK(issue_of("hbm.efficiency.value", 5).problem == "names nothing that can be set");
   CHECK(issue_of("list.1", 5).problem == "names nothing that can be set");
+  CHECK(issue_of("list.1", 5).allowed == "list.0");
   CHECK(issue_of("", 5).problem == "names nothing that can be set");
 }
 

@@ -8,6 +8,7 @@
 #include "sim/core/data_dir.h"
 #include "sim/predict/references.h"
 #include "sim/predict/run.h"
+#include "workloads/catalog.h"
 
 using namespace attnsim;
 
@@ -58,10 +59,11 @@ TEST_CASE("a chip is a name, a whole document, or a name with overrides") {
 TEST_CASE("what is wrong with an override is told at its place in the config") {
   const auto issues = [](const std::string& schedule, const std::string& overrides, const std::string& chip) {
     const std::string pass = schedule.find("bwd") == std::string::npos ? "forward" : "backward";
-    const RunConfig config = parsed(R"({"chip": ")" + chip + R"(", "workloads": [{"variant": "dense", "pass": ")" + pass +
-                                    R"(", "schedule": {"name": ")" + schedule + R"(", "overrides": )" + overrides + "}, " + kShape + "}]}");
-    const WorkloadConfig& w = config.workloads[0];
     try {
+      const RunConfig config =
+          parsed(R"({"chip": ")" + chip + R"(", "workloads": [{"variant": "dense", "pass": ")" + pass + R"(", "schedule": {"name": ")" +
+                 schedule + R"(", "overrides": )" + overrides + "}, " + kShape + "}]}");
+      const WorkloadConfig& w = config.workloads[0];
       (void)resolve_schedules(w.schedule, *w.variant, w.problem, config.chip, "test.json", w.pointer);
     } catch (const ConfigError& error) {
       return error.issues();
@@ -83,6 +85,23 @@ TEST_CASE("what is wrong with an override is told at its place in the config") {
   CHECK(both[1].value == "exp2_in_turn true");
   CHECK(both[1].file == "test.json");
   CHECK(issues("fa2-sm80", R"({"tiles.0.tile_q": 64})", "toy-sm80").empty());
+  const ConfigIssue mistyped = issue("fa2-sm80", R"({"item_global_round_tips": 2})", "toy-sm80");
+  CHECK(mistyped.pointer == at + "/item_global_round_tips");
+  CHECK(mistyped.nearest == "item_global_round_trips");
+  CHECK(issue("fa2-sm80", R"({"tiles.9.tile_q": 64})", "toy-sm80").allowed.starts_with("tiles.0, tiles.1"));
+  CHECK(issue("auto", R"({"tiles.9.tile_q": 64})", "toy-sm80").pointer == at + "/tiles.9.tile_q");
+}
+
+TEST_CASE("an override sets what the schedule's file leaves at its default") {
+  REQUIRE_FALSE(schedule_document("fa2-sm80").root.contains("item_global_round_trips"));
+  const RunConfig config = parsed(
+      R"({"chip": "toy-sm80", "workloads": [{"variant": "dense", "schedule": {"name": "fa2-sm80", "overrides": {"item_global_round_trips": 3}}, )" +
+      kShape + "}]}");
+  const WorkloadConfig& w = config.workloads[0];
+  const std::vector<Schedule> schedules = resolve_schedules(w.schedule, *w.variant, w.problem, config.chip, "test.json", w.pointer);
+  REQUIRE(schedules.size() == 1);
+  CHECK(schedules[0].item_global_round_trips == 3);
+  CHECK(load_schedule("fa2-sm80").item_global_round_trips == 0);
 }
 
 TEST_CASE("the phase follows from lengths and mask, in the words of measurement files") {

@@ -49,6 +49,11 @@ ir::MmaKind mma_of(const Schedule& schedule, const Chip& chip) {
           "schedules with " + joined(available));
 }
 
+// Where configs write one number for both.
+const char* head_dim_pointer(const Problem& problem) {
+  return problem.head_dim_qk == problem.head_dim_v ? "/shape/head_dim" : "/shape/head_dim_qk";
+}
+
 int padded_head_dim(const Schedule& schedule, std::int64_t head_dim, const char* pointer) {
   for (const int compiled : schedule.head_dims) {
     if (head_dim <= compiled) return compiled;
@@ -149,7 +154,7 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   plan.mma = mma_of(schedule, chip);
   plan.head_dim_qk = static_cast<int>(problem.head_dim_qk);
   plan.head_dim_v = static_cast<int>(problem.head_dim_v);
-  plan.padded_qk = padded_head_dim(schedule, problem.head_dim_qk, "/shape/head_dim_qk");
+  plan.padded_qk = padded_head_dim(schedule, problem.head_dim_qk, head_dim_pointer(problem));
   plan.padded_v = padded_head_dim(schedule, problem.head_dim_v, "/shape/head_dim_v");
   plan.dtype = problem.dtype;
   plan.dtype_kv = problem.kv_dtype();
@@ -445,7 +450,7 @@ TileListPlan plan_tiles(TileListPlan plan, const Problem& problem, const Schedul
     take_boxes(plan, schedule, rule);
   }
   if (plan.padded_qk % rule.k_pieces != 0 || plan.padded_v % rule.v_pieces != 0)
-    illegal("/shape/head_dim_qk", std::to_string(plan.head_dim_qk),
+    illegal(head_dim_pointer(problem), std::to_string(plan.head_dim_qk),
             fmt::format("is padded to columns that {} does not load in equal pieces", schedule.name));
   plan.o_in_memory = schedule.o_in_memory && plan.head_dim_v > rule.tile_kv;
   plan.mma_pv = plan.mma;
