@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <utility>
 
 namespace attnsim {
@@ -222,21 +223,23 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
 
 namespace {
 
-// Every CTA its own list, all of them resident.
-double longest_list(const ir::Kernel& kernel, const CostTable& costs, int sms, int slots) {
+// Every CTA its own list; those that find no room on an SM follow, in order, on the first that ends.
+double end_of_lists(const ir::Kernel& kernel, const CostTable& costs, int sms, int slots) {
   std::vector<const ItemCost*> items;
   each_run(kernel, [&](std::size_t family, std::size_t tile, std::int64_t count) {
     for (; count > 0; --count) items.push_back(costs[family][tile]);
   });
   const auto resident = std::min<std::size_t>(
       static_cast<std::size_t>(slots), (kernel.grid.lists.size() + static_cast<std::size_t>(sms) - 1) / static_cast<std::size_t>(sms));
-  double longest = 0;
+  std::vector<double> ends(resident * static_cast<std::size_t>(sms), 0);  // a heap, the first on top
+  double last = 0;
   for (const std::vector<std::int64_t>& list : kernel.grid.lists) {
-    double held = 0;
-    for (const std::int64_t position : list) held += duration(*items.at(static_cast<std::size_t>(position)), resident, slots);
-    longest = std::max(longest, held);
+    std::pop_heap(ends.begin(), ends.end(), std::greater<>());
+    for (const std::int64_t position : list) ends.back() += duration(*items.at(static_cast<std::size_t>(position)), resident, slots);
+    last = std::max(last, ends.back());
+    std::push_heap(ends.begin(), ends.end(), std::greater<>());
   }
-  return longest;
+  return last;
 }
 
 }  // namespace
@@ -254,7 +257,7 @@ Makespan distribute(const ir::Kernel& kernel, const CostTable& costs, const Mach
       out.ticks += costs[family][tile]->shared_ticks * static_cast<double>(count) / whole.sms;
     });
   } else if (kernel.grid.policy == ir::GridPolicy::lists) {
-    out.ticks = longest_list(kernel, costs, whole.sms, whole.ctas_per_sm);
+    out.ticks = end_of_lists(kernel, costs, whole.sms, whole.ctas_per_sm);
   } else if (kernel.grid.policy == ir::GridPolicy::persistent_static && whole.ctas_per_sm == 1) {
     std::vector<double> load(static_cast<std::size_t>(whole.sms), 0);
     std::size_t next = 0;

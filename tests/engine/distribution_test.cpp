@@ -150,3 +150,23 @@ TEST_CASE("runs of a grid name its items in grid order") {
     }
   }
 }
+
+TEST_CASE("CTAs with lists of their own that find no room follow on the SM that is free first") {
+  ir::Kernel kernel = grid_of(7, 1);
+  kernel.grid.policy = ir::GridPolicy::lists;
+  kernel.grid.lists = {{0, 1}, {2}, {3}, {4, 5}, {6}};  // 30, 30, 40, 110 and 70 ticks
+  std::vector<ItemCost> kinds;
+  for (const double ticks : {10, 20, 30, 40, 50, 60, 70}) kinds.push_back(cost_of(ticks, ticks));
+  CostTable costs(1);
+  for (const ItemCost& kind : kinds) costs[0].push_back(&kind);
+  MachineConfig config = test::toy_config();
+  config.ctas_per_sm = 1;
+  const auto on = [&](int sms) {
+    config.sms = sms;
+    return distribute(kernel, costs, config, true).ticks;
+  };
+  CHECK(on(5) == 110);
+  CHECK(on(3) == 140);  // 30 + 110, 30 + 70, 40
+  CHECK(on(2) == 140);  // 30 + 40 + 70, 30 + 110
+  CHECK(on(1) == 280);
+}
