@@ -196,7 +196,9 @@ void Tally::book_copy(Sm& sm, const SmState& state, const BusyFlags& busy, const
   const MemoryTotals totals = memory.totals(static_cast<double>(now));
   const auto sms = static_cast<double>(config_.sms);
   // Bandwidth of the chip that was left: this SM's part, in ticks of the whole.
-  const double l2_left = (totals.l2_unused - sm.l2_unused) / (config_.rates.l2 * sms);
+  double l2_left = (totals.l2_unused - sm.l2_unused) / (config_.rates.l2 * sms) - l2_owed_;
+  l2_owed_ = std::max(0.0, -l2_left);
+  l2_left = std::max(0.0, l2_left);
   const double hbm_left = (totals.hbm_unused - sm.hbm_unused) / (config_.rates.hbm * sms);
   if (port == PortState::idle) {
     const std::size_t reason = idle_reason(Server::copy, sm, state, busy, port, more);
@@ -255,7 +257,7 @@ void Tally::close(int index, const SmState& state, const MemorySystem& memory, s
 }
 
 Attribution Tally::finish(double l2_bytes, double hbm_bytes, double written_back_bytes) {
-  out_.busy_ticks[static_cast<std::size_t>(Server::l2)] = l2_bytes / config_.rates.l2;
+  out_.busy_ticks[static_cast<std::size_t>(Server::l2)] = l2_bytes / config_.rates.l2 - l2_owed_;
   out_.busy_ticks[static_cast<std::size_t>(Server::hbm)] = hbm_bytes / config_.rates.hbm;
   idle(Server::hbm, at(Reason::turnaround), written_back_bytes * (config_.hbm_write_cost - 1) / config_.rates.hbm);
   return std::move(out_);

@@ -57,6 +57,7 @@ class Tally {
   std::vector<std::vector<std::vector<Server>>> next_;  // [agent][section][op]: the next work from there on
   std::vector<std::array<bool, kServerCount>> uses_;    // [agent]
   std::vector<Sm> sms_;
+  double l2_owed_ = 0;  // ticks that short reads between others drew before L2 was idle for so long
 };
 
 }  // namespace attnsim::machine

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim/engine/attribution.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "hwmodels/chip_loader.h"
@@ -173,5 +174,24 @@ TEST_CASE("CTAs of a long grid that L2 slows down stay to the end: no tail, and 
     if (use.resource == Resource::l2) CHECK(use.busy_fraction > 0.99);
     const auto tail = use.idle_fraction.find("no CTA left (tail)");
     CHECK((tail == use.idle_fraction.end() || tail->second < 0.01));
+  }
+}
+
+TEST_CASE("short reads that L2 serves between others take of the time that it has left: no reason is counted twice") {
+  Problem problem;  // softmax reads rows of 200 bytes
+  problem.batch = 16;
+  problem.q_heads = 8;
+  problem.kv_heads = 4;
+  problem.q_len = problem.kv_len = {100};
+  problem.head_dim_qk = problem.head_dim_v = 128;
+  problem.dtype = ir::DType::f16;
+  const Chip chip = load_chip("a30");
+  const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("naive-unfused"), chip);
+  const Simulation played = simulate(pipeline, chip, {}, {.kind = EngineKind::detailed, .attribute = true});  // throws where a sum is off
+  for (const KernelResult& kernel : played.kernels) {
+    const auto is_l2 = [](const ResourceUse& use) { return use.resource == Resource::l2; };
+    const auto l2 = std::find_if(kernel.resources.begin(), kernel.resources.end(), is_l2);
+    CHECK(l2->busy_fraction ==
+          Approx(kernel.counts.l2_bytes / (chip.l2.bandwidth_bytes_per_clk * played.clock_mhz * (kernel.time_us))).epsilon(1e-3));
   }
 }
