@@ -250,8 +250,14 @@ MachineResult FastKernel::play_steps(const MachineConfig& whole, MachineResult o
     const double resident = out.resident_cycles * static_cast<double>(kTicksPerCycle) / whole.sms;
     ticks = std::max({resident, read_equivalent / whole.rates.hbm, out.l2_bytes / whole.rates.l2});
   }
+  // Loops that are extended while L2 is saturated may end a little early.
+  if (out.ctas > 0) ticks = std::max(ticks, out.l2_bytes / whole.rates.l2 + start_ticks(whole));
   out.ticks = static_cast<std::int64_t>(std::ceil(ticks));
   return out;
+}
+
+double FastKernel::start_ticks(const MachineConfig& whole) const {
+  return whole.cta_start ? chip_.launch.cta_start_cycles * static_cast<double>(kTicksPerCycle) : 0;
 }
 
 MachineResult FastKernel::play_classes(const MachineConfig& whole, MachineResult out) {
@@ -268,8 +274,7 @@ MachineResult FastKernel::play_classes(const MachineConfig& whole, MachineResult
   out.hit_bytes = out.loaded_bytes * residency_.hit_fraction;
   // Memory that is slower than the SMs is idle until the first CTA reads; meanwhile CTAs stay, waiting.
   const double memory_ticks = std::max(residency_.hbm_read_equivalent_bytes / whole.rates.hbm, out.l2_bytes / whole.rates.l2);
-  const double start_ticks = whole.cta_start ? chip_.launch.cta_start_cycles * static_cast<double>(kTicksPerCycle) : 0;
-  const double idle_ticks = std::max(makespan_.start_ticks, start_ticks);
+  const double idle_ticks = std::max(makespan_.start_ticks, start_ticks(whole));
   out.ticks = static_cast<std::int64_t>(std::ceil(std::max(makespan_.ticks + makespan_.start_ticks, memory_ticks + idle_ticks)));
   const double stretch = std::max(1.0, memory_ticks / makespan_.ticks);
   out.resident_cycles = 0;

@@ -41,6 +41,7 @@ class FastKernel {
  private:
   MachineResult play_steps(const MachineConfig& whole, MachineResult out) const;
   MachineResult play_classes(const MachineConfig& whole, MachineResult out);
+  [[nodiscard]] double start_ticks(const MachineConfig& whole) const;  // before the first CTA reads
 
   const SelectedKernel& selected_;
   const std::vector<ir::Tensor>& tensors_;

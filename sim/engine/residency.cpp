@@ -30,6 +30,8 @@ struct AlikeTiles {
   std::int64_t items = 0;
   TripSums runs;
   TripSums peers;
+  std::int64_t arrivals = 0;  // of a row tile's last item: one each, and with its peers
+  std::int64_t arrivals_peers = 0;
   std::vector<std::int64_t> ragged;  // by axis of the program: runs that touch the loop tile that is not full
 };
 
@@ -40,7 +42,7 @@ std::vector<AlikeTiles> alike_tiles(const ir::ItemFamily& family, const ir::Prog
     const auto is_of = [&](const AlikeTiles& g) { return g.valid_rows == tile.rows && g.flag == tile.flag; };
     if (at >= groups.size() || !is_of(groups[at])) {
       at = static_cast<std::size_t>(std::find_if(groups.begin(), groups.end(), is_of) - groups.begin());
-      if (at == groups.size()) groups.push_back({tile.rows, tile.flag, 0, {}, {}, std::vector<std::int64_t>(program.axes.size(), 0)});
+      if (at == groups.size()) groups.push_back({tile.rows, tile.flag, 0, {}, {}, 0, 0, std::vector<std::int64_t>(program.axes.size(), 0)});
     }
     AlikeTiles& group = groups[at];
     ++group.items;
@@ -50,6 +52,8 @@ std::vector<AlikeTiles> alike_tiles(const ir::ItemFamily& family, const ir::Prog
     group.runs.partial += tile.partial_trips();
     group.peers.all += tile.peers;
     group.peers.first += tile.peers > 0 ? 1 : 0;
+    group.arrivals += tile.split == 0 ? 1 : 0;
+    group.arrivals_peers += tile.split == 0 ? tile.peers : 0;
     for (std::size_t a = 0; a < program.axes.size(); ++a) {
       if (program.axes[a].kind != ir::AxisKind::trip_cols) continue;
       const std::int64_t ragged = family.loop_extent / program.axes[a].padded;
@@ -73,7 +77,8 @@ std::int64_t executions(const PlannedStep& step, const AlikeTiles& group, const 
     case ir::When::full_trip: return trips.all - trips.partial;
     case ir::When::item_flag: return group.flag ? trips.all : 0;
     case ir::When::not_item_flag: return group.flag ? 0 : trips.all;
-    case ir::When::last_arriver: return 0;  // one item of each group; its share is small
+    case ir::When::last_arriver:
+      return plan.is_loop[section] == 0 ? group.arrivals : plan.is_peers[section] != 0 ? group.arrivals_peers : 0;
   }
   return 0;
 }

@@ -155,3 +155,28 @@ TEST_CASE("copies of short pieces are limited by their number") {
   CHECK(port(32) == Approx(16));
   CHECK(port(1024) == Approx(64));
 }
+
+TEST_CASE("the last CTA of a row tile reads what all have stored, and stores O: counted as it is played") {
+  const std::int64_t kv_len = GENERATE(1000, 1024, 4096);
+  Problem problem;
+  problem.batch = 2;
+  problem.q_heads = 8;
+  problem.q_len = {1};
+  problem.kv_len = {kv_len};
+  problem.head_dim_qk = problem.head_dim_v = 128;
+  const Chip chip = load_chip("a100-sxm-80gb");
+  const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("splitkv-decode-lastcta"), chip);
+  const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
+  const MachineConfig config = whole_chip(kernel, chip, {}, chip.clock.boost_mhz);
+  const SelectedKernel selected = select_instructions(kernel, chip);
+  const MachineResult counted = count_work(selected, pipeline.tensors(), config, chip);
+  // Q, K and V, and from each split the sums, maxima and O in f32, written and read; O and LSE at the end.
+  const auto splits = static_cast<double>(kernel.families.front().tiles.size());
+  REQUIRE(splits > 1);
+  const double rows = 2 * 8;
+  const double parts = rows * (128 * 4 + 4) * splits;
+  const double read = 2.0 * static_cast<double>(kv_len) * 128 * 2 * 2 + rows * 128 * 2 * splits + parts;
+  CHECK(counted.loaded_bytes == Approx(read).epsilon(1e-4));  // and a few bytes of lengths
+  CHECK(counted.l2_bytes == Approx(read + parts + rows * (128 * 2 + 4)).epsilon(1e-4));
+  CHECK(play(selected, pipeline.tensors(), chip, config).l2_bytes == counted.l2_bytes);
+}
