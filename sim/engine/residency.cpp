@@ -180,6 +180,9 @@ struct Walked {
   double apart = 0;      // part of the walk by which these are apart
   bool atomic = false;
   std::size_t tensor = 0;
+  std::size_t family = 0;
+  const ir::Op* op = nullptr;
+  std::int64_t group = -1;  // whose rows the family walks, where it walks one group's only
 };
 
 // From HBM, where items visit rows at random: L2 holds as much of all that are walked as it has room for.
@@ -262,14 +265,15 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   const std::array<const ir::Kernel*, 1> only{&kernel};
   const double footprint = touched_bytes(only, tensors);
   const auto in_flight = static_cast<double>(config.sms) * config.ctas_per_sm;
-  const bool panels = walks_panels(kernel);
+  const bool panels = walks_panels(kernel) && !kernel.random_trips;
   if (panels) {
     const PanelTraffic traffic = panel_traffic(kernel, tensors, static_cast<std::int64_t>(config.sms) * config.ctas_per_sm, l2);
     stored = traffic.stored;
     loaded_of = traffic.loaded;
     fetched_of = traffic.fetched;
   }
-  std::vector<Visits> visits;  // by family
+  std::vector<double> results(kernel.families.size(), 0);  // what each family stores
+  std::vector<Visits> visits;                              // by family
   if (!panels) std::transform(kernel.families.begin(), kernel.families.end(), std::back_inserter(visits), visits_of);
   for (const ir::Agent& agent : kernel.program.agents) {
     if (panels) break;
@@ -312,6 +316,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const double moved = distinct || !stays ? bytes : bytes_once;
           if (op.kind == ir::OpKind::store) {
             stored += moved;
+            results[f] += moved;
             continue;
           }
           const auto t = static_cast<std::size_t>(op.access.tensor);
@@ -320,15 +325,21 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           if (op.access.row_from != ir::RowFrom::trip || high < 0) {
             const double from_hbm = stays ? std::min(moved, static_cast<double>(tensor.bytes().count())) : moved;
             fetched_of[t] += from_hbm;
-            if (atomic) stored += from_hbm;
+            if (atomic) {
+              stored += from_hbm;
+              results[f] += from_hbm;
+            }
             continue;
           }
-          auto touched = static_cast<double>(std::min((high - low + 1) * padded, family.loop_extent));
+          auto touched = static_cast<double>(std::min(std::min(high - low + 1, trips) * padded, family.loop_extent));
           if (order != nullptr && order->is_list()) touched = std::min(touched, static_cast<double>(tensor.rows));
           const double slab_bytes = touched * row;
           const double own = op.access.slab_period > 0 ? std::min<double>(slabs, op.access.slab_period) : slabs;
           const double distinct_slabs = std::max(1.0, own / op.access.slab_divisor);
           const auto tiles = static_cast<double>(family.tiles.size());
+          const std::int64_t first_group = family.slab_begin / op.access.slab_divisor;
+          const std::int64_t last_group = (family.slab_begin + family.slab_count - 1) / op.access.slab_divisor;
+          const std::int64_t group = op.access.slab_period == 0 && first_group == last_group ? first_group : -1;
           const double groups = groups_in_flight(kernel, family, op.access.slab_divisor, in_flight);
           const double shared_by =
               std::clamp(in_flight / groups / splits, 1.0, tiles / splits * static_cast<double>(op.access.slab_divisor));
@@ -345,29 +356,35 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const double apart = !in_order ? 1 : splits > 1 ? 0 : std::max(varies, starts) * tiles_in_flight / tiles;
           constexpr double kStreams = 2;  // K and V advance together
           walked.push_back({bytes, distinct_slabs * slab_bytes, kStreams * groups * span * row, tiles / splits * slabs,
-                            std::max(1.0, in_flight / splits), shared_by, apart, atomic, t});
+                            std::max(1.0, in_flight / splits), shared_by, apart, atomic, t, f, &op, group});
         }
       }
     }
   }
-  const double results = stored;
+  // Heads of a group with masks of their own are families that follow one another: the first of them fetches.
+  std::map<std::pair<const ir::Op*, std::int64_t>, double> most_of;
   for (const Walked& w : walked) {
     // What is stored between two walks over the same rows passes through L2.
-    const double passing = w.held + results / w.walks * std::min(w.in_flight, w.walks);
+    const double passing = w.held + results[w.family] / w.walks * std::min(w.in_flight, w.walks);
     const bool fits = passing <= l2;
     // Items that are less apart than L2 holds find what the first of them fetched; others find the part that L2 holds of all.
     const double fetches = w.apart * passing <= l2 ? w.bytes / w.shared_by : w.bytes * (1 - l2 / passing);
     const double in_order = fits ? std::min(w.bytes, w.once) : std::max(w.once, fetches);
     const double from_hbm = kernel.random_trips ? fetched_at_random(w, walked, l2) : in_order;
-    fetched_of[w.tensor] += from_hbm;
-    if (w.atomic) stored += from_hbm;
+    double& most = most_of[{w.op, w.group}];
+    const double beyond = w.group >= 0 && fits ? std::max(0.0, from_hbm - most) : from_hbm;
+    most = std::max(most, from_hbm);
+    fetched_of[w.tensor] += beyond;
+    if (w.atomic) stored += beyond;
   }
   Residency out;
   const bool resident = conditions.l2_start(footprint, l2) == L2Start::warm && footprint <= l2;
   const bool no_hits = conditions.without.count("l2_hits") != 0;
   if (footprint <= l2) {  // what earlier kernels wrote is still there
     for (std::size_t t = 0; t < tensors.size(); ++t) {
-      if (tensors[t].role == ir::TensorRole::intermediate) fetched_of[t] = 0;
+      // Heads with masks of their own are families of their own, which share rows.
+      const double once = static_cast<double>(tensors[t].bytes().count());
+      fetched_of[t] = tensors[t].role == ir::TensorRole::intermediate ? 0 : std::min(fetched_of[t], once);
     }
   }
   if (no_hits) fetched_of = loaded_of;

@@ -180,3 +180,34 @@ TEST_CASE("the last CTA of a row tile reads what all have stored, and stores O: 
   CHECK(counted.l2_bytes == Approx(read + parts + rows * (128 * 2 + 4)).epsilon(1e-4));
   CHECK(play(selected, pipeline.tensors(), chip, config).l2_bytes == counted.l2_bytes);
 }
+
+TEST_CASE("heads with masks of their own, strides and drawn blocks: hits as the L2 of a whole chip has them") {
+  struct Case {
+    const char* variant;
+    const char* schedule;
+    const char* chip;
+    std::int64_t batch, q_heads, kv_heads, q_len, kv_len, head_dim;
+  };
+  const Case c = GENERATE(Case{"moa", "flashdecoding-sm80", "l4", 4, 16, 4, 1, 16384, 64},   // four query heads read one KV head's rows
+                          Case{"moa", "fa2-sm80", "l4", 2, 8, 8, 1024, 1024, 128},           // families of one slab or two
+                          Case{"s2-attention", "fa2-sm80", "l40s", 4, 40, 8, 4, 8192, 128},  // every stride-th block
+                          Case{"selected-blocks", "fa2-sm80", "l40s", 1, 16, 8, 1024, 1024, 128});
+  CAPTURE(c.variant, c.q_len);
+  Problem problem;
+  problem.batch = c.batch;
+  problem.q_heads = c.q_heads;
+  problem.kv_heads = c.kv_heads;
+  problem.q_len = {c.q_len};
+  problem.kv_len = {c.kv_len};
+  problem.head_dim_qk = problem.head_dim_v = c.head_dim;
+  const Chip chip = load_chip(c.chip);
+  const ir::Pipeline pipeline = lower(variant(c.variant), problem, load_schedule(c.schedule), chip);
+  const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
+  const MachineConfig config = whole_chip(kernel, chip, {}, chip.clock.boost_mhz);
+  L2Cache cache(chip.l2_effective(), pipeline.tensors());
+  MachineConfig with_cache = config;
+  with_cache.cache = &cache;
+  const MachineResult played = play(select_instructions(kernel, chip), pipeline.tensors(), chip, with_cache);
+  const double hits = played.hit_bytes / played.loaded_bytes;
+  CHECK(estimate(c.variant, problem, c.schedule, chip).residency.hit_fraction == Approx(hits).margin(0.03));
+}
