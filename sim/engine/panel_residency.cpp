@@ -187,10 +187,17 @@ Key key_of(const Access& access, const ir::Item& item) {
 }  // namespace
 
 bool walks_panels(const ir::Kernel& kernel) {
-  const std::vector<Access> list = copies(kernel.program);
-  return std::any_of(list.begin(), list.end(), [](const Access& a) {
-    return a.op->access.add_trip && a.section->kind == ir::SectionKind::loop && a.section->trips == ir::TripSource::runs;
-  });
+  constexpr double kCounts = 1.0 / 16;  // of what the loop reads: less is read beside K and V (documents of keys)
+  double panels = 0;
+  double all = 0;
+  for (const Access& a : copies(kernel.program)) {
+    if (a.section->kind != ir::SectionKind::loop || a.section->trips != ir::TripSource::runs) continue;
+    const ir::TileId tile = a.op->kind == ir::OpKind::load ? a.op->out.front() : a.op->in.front();
+    const auto elements = static_cast<double>(kernel.program.padded_elements(tile));
+    all += elements;
+    panels += a.op->access.add_trip ? elements : 0;
+  }
+  return panels > kCounts * all;
 }
 
 // Items that are walked one by one. Of a longer grid the waves behind them count like the second half of these.

@@ -182,6 +182,7 @@ struct Walked {
   std::size_t tensor = 0;
   std::size_t family = 0;
   const ir::Op* op = nullptr;
+  double in_step = 1;       // items side by side that walk the same loop tiles: those of a row tile's heads
   std::int64_t group = -1;  // whose rows the family walks, where it walks one group's only
 };
 
@@ -190,7 +191,7 @@ double fetched_at_random(const Walked& w, const std::vector<Walked>& walked, dou
   double all = 0;
   for (const Walked& other : walked) all += other.once;
   const double missing = std::max(0.0, 1 - l2 / std::max(1.0, all));
-  return std::min(w.bytes, std::max(w.once, w.bytes * missing));
+  return std::min(w.bytes, std::max(w.once, w.bytes / w.in_step * missing));
 }
 
 // Columns of the rows of a trip that other loads of the agent have brought into L2 (V, where it is a part of K).
@@ -265,7 +266,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   const std::array<const ir::Kernel*, 1> only{&kernel};
   const double footprint = touched_bytes(only, tensors);
   const auto in_flight = static_cast<double>(config.sms) * config.ctas_per_sm;
-  const bool panels = walks_panels(kernel) && !kernel.random_trips;
+  const bool panels = walks_panels(kernel);
   if (panels) {
     const PanelTraffic traffic = panel_traffic(kernel, tensors, static_cast<std::int64_t>(config.sms) * config.ctas_per_sm, l2);
     stored = traffic.stored;
@@ -340,6 +341,9 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const std::int64_t first_group = family.slab_begin / op.access.slab_divisor;
           const std::int64_t last_group = (family.slab_begin + family.slab_count - 1) / op.access.slab_divisor;
           const std::int64_t group = op.access.slab_period == 0 && first_group == last_group ? first_group : -1;
+          const auto heads = std::min(slabs, static_cast<double>(op.access.slab_divisor));
+          const bool side_by_side = kernel.grid.fastest == ir::Fastest::slabs || tiles * heads <= in_flight;
+          const double in_step = side_by_side ? heads : 1;
           const double groups = groups_in_flight(kernel, family, op.access.slab_divisor, in_flight);
           const double shared_by =
               std::clamp(in_flight / groups / splits, 1.0, tiles / splits * static_cast<double>(op.access.slab_divisor));
@@ -356,7 +360,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
           const double apart = !in_order ? 1 : splits > 1 ? 0 : std::max(varies, starts) * tiles_in_flight / tiles;
           constexpr double kStreams = 2;  // K and V advance together
           walked.push_back({bytes, distinct_slabs * slab_bytes, kStreams * groups * span * row, tiles / splits * slabs,
-                            std::max(1.0, in_flight / splits), shared_by, apart, atomic, t, f, &op, group});
+                            std::max(1.0, in_flight / splits), shared_by, apart, atomic, t, f, &op, in_step, group});
         }
       }
     }

@@ -191,7 +191,9 @@ TEST_CASE("heads with masks of their own, strides and drawn blocks: hits as the 
   const Case c = GENERATE(Case{"moa", "flashdecoding-sm80", "l4", 4, 16, 4, 1, 16384, 64},   // four query heads read one KV head's rows
                           Case{"moa", "fa2-sm80", "l4", 2, 8, 8, 1024, 1024, 128},           // families of one slab or two
                           Case{"s2-attention", "fa2-sm80", "l40s", 4, 40, 8, 4, 8192, 128},  // every stride-th block
-                          Case{"selected-blocks", "fa2-sm80", "l40s", 1, 16, 8, 1024, 1024, 128});
+                          Case{"selected-blocks", "fa2-sm80", "l40s", 1, 16, 8, 1024, 1024, 128},
+                          Case{"selected-blocks", "flashdecoding-sm80", "a30", 8, 32, 16, 1, 4096, 128},  // two heads, one list
+                          Case{"document", "flashdecoding-sm80", "l40s", 4, 16, 8, 512, 512, 128});       // masks are read beside K and V
   CAPTURE(c.variant, c.q_len);
   Problem problem;
   problem.batch = c.batch;
