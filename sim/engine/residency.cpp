@@ -266,7 +266,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
   const std::array<const ir::Kernel*, 1> only{&kernel};
   const double footprint = touched_bytes(only, tensors);
   const auto in_flight = static_cast<double>(config.sms) * config.ctas_per_sm;
-  const bool panels = walks_panels(kernel);
+  const bool panels = walks_panels(kernel) && !kernel.random_trips;
   if (panels) {
     const PanelTraffic traffic = panel_traffic(kernel, tensors, static_cast<std::int64_t>(config.sms) * config.ctas_per_sm, l2);
     stored = traffic.stored;
