@@ -19,6 +19,7 @@ constexpr double kFewestTrips = 40;
 constexpr double kMostTrips = 6000;
 constexpr double kMostTripsWide = 40000;
 constexpr int kWider = 4;
+constexpr int kRoomy = 32;  // L2 of 2 to 32 MiB: room for what CTAs hold, so that hits come from the closed form
 
 const std::vector<Schedule>& all_schedules() {
   static const std::vector<Schedule> schedules = [] {
@@ -53,7 +54,7 @@ Chip scaled_chip(Draw& draw, CorpusChips chips) {
   chip.name = hopper ? "scaled-sm90" : "scaled-sm80";
   chip.isa = hopper ? "sm_90" : "sm_80";
   chip.sm.count = static_cast<int>(draw.integer(8, 16));
-  if (chips == CorpusChips::wide) chip.sm.count = chip.sm.count / kWider * kWider * kWider;
+  if (chips != CorpusChips::small) chip.sm.count = chip.sm.count / kWider * kWider * kWider;
   chip.sm.fp32_lanes = draw.pick<double>({64, 128});
   chip.sm.alu_lanes = 64;
   chip.sm.sfu_lanes = draw.pick<double>({16, 32});
@@ -72,7 +73,7 @@ Chip scaled_chip(Draw& draw, CorpusChips chips) {
   chip.latency.hbm_ns = draw.number(100, 500);
   chip.vector.chain_serialization = draw.number(0.5, 1);
   chip.clock.boost_mhz = static_cast<double>(draw.integer(1000, 2000));
-  chip.l2.capacity_mib = log_number(draw, 1.0 / 16, 1) * (chips == CorpusChips::wide ? kWider : 1);
+  chip.l2.capacity_mib = log_number(draw, 1.0 / 16, 1) * (chips == CorpusChips::small ? 1 : chips == CorpusChips::wide ? kWider : kRoomy);
   chip.l2.bandwidth_bytes_per_clk = chip.sm.count * draw.number(16, 64);
   chip.hbm.bandwidth_gb_per_s = chip.sm.count * log_number(draw, 4, 32) * chip.clock.boost_mhz * 1e-3;  // 4 to 32 B/clk per SM
   chip.hbm.write_cost = draw.number(1, 1.5);
@@ -88,13 +89,17 @@ struct Shape {
   Problem problem;
 };
 
-Shape random_shape(Draw& draw) {
+Shape random_shape(Draw& draw, CorpusChips chips) {
   Shape out;
   Problem& p = out.problem;
   p.head_dim_qk = p.head_dim_v = draw.pick<std::int64_t>({64, 128});
   p.kv_heads = draw.integer(1, 4);
   p.q_heads = p.kv_heads * draw.pick<std::int64_t>({1, 1, 2, 4, 8});
-  out.variant = draw.pick<const char*>({"dense", "causal", "sliding-window"});
+  out.variant = chips != CorpusChips::masked
+                    ? draw.pick<const char*>({"dense", "causal", "sliding-window"})
+                    : draw.pick<const char*>({"moa", "s2-attention", "selected-blocks", "power-attention", "attention-sinks",
+                                              "dilated-window", "block-dilated-window", "global-window", "document", "prefix-lm",
+                                              "pruned-heads", "causal-blockwise", "shared-question", "group-position"});
   switch (draw.integer(0, 2)) {
     case 0:
       out.phase = "prefill";
@@ -133,8 +138,8 @@ double trips_of(const ir::Pipeline& pipeline) {
 std::optional<Sample> attempt(Draw& draw, CorpusChips chips) {
   Sample out;
   out.chip = scaled_chip(draw, chips);
-  Shape shape = random_shape(draw);
-  if (chips == CorpusChips::wide) shape.problem.batch *= kWider;
+  Shape shape = random_shape(draw, chips);
+  if (chips != CorpusChips::small) shape.problem.batch *= kWider;
   const Schedule& schedule = all_schedules()[static_cast<std::size_t>(draw.next() % all_schedules().size())];
   if (draw.chance(0.3)) out.conditions.l2 = L2Start::warm;
   try {
@@ -143,7 +148,7 @@ std::optional<Sample> attempt(Draw& draw, CorpusChips chips) {
     return std::nullopt;  // not legal for this shape and chip
   }
   const double trips = trips_of(out.pipeline);
-  if (trips < kFewestTrips || trips > (chips == CorpusChips::wide ? kMostTripsWide : kMostTrips)) return std::nullopt;
+  if (trips < kFewestTrips || trips > (chips != CorpusChips::small ? kMostTripsWide : kMostTrips)) return std::nullopt;
   const Problem& p = shape.problem;
   out.phase = shape.phase;
   out.text =

@@ -23,7 +23,8 @@ struct Sample {
 };
 enum class CorpusChips : std::uint8_t {
   small,  // 8 to 16 SMs, 64 KiB to 1 MiB of L2, up to 6,000 loop trips
-  wide    // 32 to 64 SMs, four times the L2 and the batch, up to 40,000 trips: where `fast` plays parts of the chip and classes of items
+  wide,   // 32 to 64 SMs, four times the L2 and the batch, up to 40,000 trips: where `fast` plays parts of the chip and classes of items
+  masked  // as wide but for 2 to 32 MiB of L2, under masks whose tiles lie apart, differ by head or are drawn
 };
 // The same on every machine. Draws again, from the same stream, what no schedule takes or what is too large to play in detail.
 [[nodiscard]] Sample draw_sample(std::uint64_t seed, CorpusChips chips = CorpusChips::small);

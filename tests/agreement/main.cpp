@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// agreement_corpus FIRST COUNT [--rows] [--wide]: plays COUNT seeds with both engines and prints how far `fast` is from `detailed`.
+// agreement_corpus FIRST COUNT [--rows] [--wide | --masked]: plays COUNT seeds with both engines and prints how far `fast` is from
+// `detailed`.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,7 +31,7 @@ void print(const std::string& name, const std::vector<Agreement>& rows) {
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    fmt::print(stderr, "agreement_corpus FIRST COUNT [--rows] [--wide]\n");
+    fmt::print(stderr, "agreement_corpus FIRST COUNT [--rows] [--wide | --masked]\n");
     return 2;
   }
   const std::uint64_t first = std::stoull(argv[1]);
@@ -38,7 +39,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> flags(argv + 3, argv + argc);
   const auto given = [&](const char* flag) { return std::find(flags.begin(), flags.end(), flag) != flags.end(); };
   const bool print_rows = given("--rows");
-  const CorpusChips chips = given("--wide") ? CorpusChips::wide : CorpusChips::small;
+  const CorpusChips chips = given("--wide") ? CorpusChips::wide : given("--masked") ? CorpusChips::masked : CorpusChips::small;
   std::vector<Agreement> rows;
   std::map<std::string, std::vector<Agreement>> groups;
   std::size_t fallbacks = 0;
