@@ -26,24 +26,32 @@ OutputFile::OutputFile(std::string path) : path_(std::move(path)) {
   partial_ = partial_name(path_);
   stream_.open(partial_, std::ios::binary);
   if (!stream_) throw ConfigError(ConfigIssue{path_, "", "", "can't be written", "a file in an existing folder", ""});
+  stream_.close();
+  if (partial_ != path_) std::remove(partial_.c_str());
 }
 
 OutputFile::~OutputFile() {
-  if (committed_ || partial_ == path_) return;
+  if (!stream_.is_open() || partial_ == path_) return;
   stream_.close();
   std::remove(partial_.c_str());
 }
 
+std::ostream& OutputFile::out() {
+  if (!stream_.is_open()) stream_.open(partial_, std::ios::binary);
+  return stream_;
+}
+
 void OutputFile::commit() {
+  (void)out();
   stream_.close();
   if (!stream_ || (partial_ != path_ && std::rename(partial_.c_str(), path_.c_str()) != 0)) {
+    if (partial_ != path_) std::remove(partial_.c_str());
     throw ConfigError(ConfigIssue{path_, "", "", "can't be written to its end (disk full?)", "", ""});
   }
-  committed_ = true;
 }
 
 void OutputFile::commit(const std::string& text) {
-  stream_ << text;
+  out() << text;
   commit();
 }
 

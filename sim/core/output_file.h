@@ -10,7 +10,8 @@ namespace attnsim {
 
 class OutputFile {
  public:
-  // Opens at once, so that a long run is not lost to a mistyped folder; throws ConfigError when it can't be. No file for "".
+  // Tries at once whether it can be written, so that a long run is not lost to a mistyped folder, and leaves nothing there until
+  // something is; throws ConfigError when it can't be. No file for "".
   explicit OutputFile(std::string path);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
@@ -18,7 +19,7 @@ class OutputFile {
 
   [[nodiscard]] explicit operator bool() const { return !path_.empty(); }
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::ostream& out() { return stream_; }
+  [[nodiscard]] std::ostream& out();
   void commit();                         // throws ConfigError when not every byte was written
   void commit(const std::string& text);  // all that the file holds
 
@@ -26,7 +27,6 @@ class OutputFile {
   std::string path_;
   std::string partial_;
   std::ofstream stream_;
-  bool committed_ = false;
 };
 
 }  // namespace attnsim

@@ -35,6 +35,10 @@ TEST_CASE("an output file replaces the old one whole, by commit only") {
     CHECK(text_of(path) == "old");
   }
   CHECK(text_of(path) == "old");
+  {
+    const OutputFile untouched(path);  // a run that is killed leaves nothing behind
+    CHECK(files_in(folder) == 1);
+  }
   OutputFile(path).commit("new\n");
   CHECK(text_of(path) == "new\n");
   CHECK(files_in(folder) == 1);  // nothing partial is left
