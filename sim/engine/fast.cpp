@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "sim/engine/chip_share.h"
 #include "sim/engine/kernel_plan.h"
@@ -129,6 +130,15 @@ bool divides(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, c
   return true;
 }
 
+// Persistent CTAs that take every n-th item meet some row tiles of each slab only, where n and their number have a common divisor.
+bool keeps_turns(const ir::Kernel& kernel, const Chip& chip, int ctas, const ChipPart& part) {
+  if (kernel.grid.policy != ir::GridPolicy::persistent_static || kernel.grid.fastest != ir::Fastest::tiles) return true;
+  return std::all_of(kernel.families.begin(), kernel.families.end(), [&](const ir::ItemFamily& family) {
+    const auto tiles = static_cast<std::int64_t>(family.tiles.size());
+    return std::gcd(std::int64_t{part.sms} * ctas, tiles) == std::gcd(std::int64_t{chip.sm.count} * ctas, tiles);
+  });
+}
+
 // Whether whole slabs come to what the part's SMs have to do, in as many waves of CTAs as on the chip.
 bool has_its_slabs(const ir::Kernel& kernel, const Chip& chip, int ctas, const ChipPart& part, double tolerance) {
   if (kernel.grid.cluster > 1 && (chip.sm.count % part.sms != 0 || chip.sm.gpcs % (chip.sm.count / part.sms) != 0)) return false;
@@ -185,7 +195,9 @@ ChipPart part_of_chip(const ir::Pipeline& pipeline, const Chip& chip) {
   for (int n = std::max(wanted, room ? kLeastSms : kLeastSmsSmallL2); n < sms; ++n) {
     if (room ? n < kLeastSmsSmallL2 && n * l2_per_sm < kLeastL2Bytes : sms % n != 0) continue;
     const ChipPart part{n, static_cast<double>(sms) / n};
-    const auto slabs_fit = [&](const Divided& d) { return has_its_slabs(*d.kernel, chip, d.ctas, part, room ? kSlabsOff : 0); };
+    const auto slabs_fit = [&](const Divided& d) {
+      return keeps_turns(*d.kernel, chip, d.ctas, part) && has_its_slabs(*d.kernel, chip, d.ctas, part, room ? kSlabsOff : 0);
+    };
     const auto all_divide = [&](const Divided& d) { return divides(*d.kernel, pipeline.tensors(), chip, part); };
     if (std::all_of(kernels.begin(), kernels.end(), slabs_fit) && std::all_of(kernels.begin(), kernels.end(), all_divide)) return part;
   }

@@ -2,8 +2,13 @@
 // Equal parts of a chip, of which `fast` plays one, against counts by hand.
 #include <catch2/catch.hpp>
 
+#include "hwmodels/chip_loader.h"
+#include "sim/bounds/bounds.h"
+#include "sim/engine/engine.h"
 #include "sim/engine/fast.h"
 #include "tests/support/toy_machine.h"
+#include "workloads/catalog.h"
+#include "workloads/lower.h"
 
 using namespace attnsim;
 using namespace attnsim::test;
@@ -87,4 +92,22 @@ TEST_CASE("a part has its part of the slabs that L2 holds at a time") {
   // Per section 64 long and 64 short items on 64 SMs, and 16 of each on 16.
   CHECK(detailed.kernels.front().time_us == Approx(2 * 120 * kExpCycles / 1000).epsilon(1e-3));
   CHECK(fast.kernels.front().time_us == Approx(detailed.kernels.front().time_us).epsilon(1e-3));
+}
+
+TEST_CASE("a part of the chip keeps which row tiles persistent CTAs meet") {
+  Problem problem;  // four row tiles a slab, and 148 = 4 x 37 CTAs: each of them has one row tile of every 37th slab
+  problem.batch = 64;
+  problem.q_heads = problem.kv_heads = 8;
+  problem.q_len = problem.kv_len = {1000};
+  problem.head_dim_qk = problem.head_dim_v = 96;
+  const Chip chip = load_chip("b200");
+  REQUIRE(chip.sm.count == 148);
+  const ir::Pipeline pipeline = lower(variant("dilated-window"), problem, load_schedule("cutlass-fmha-sm100"), chip);
+  const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
+  REQUIRE(kernel.grid.policy == ir::GridPolicy::persistent_static);
+  REQUIRE(kernel.families.front().tiles.size() == 4);
+  CHECK(part_of_chip(pipeline, chip).sms % 4 == 0);
+  const double fast_us = simulate(pipeline, chip, {}, {.kind = EngineKind::fast}).time_us;
+  CHECK(fast_us >= compute_bounds(pipeline, chip, {}).ladder.time_us[static_cast<std::size_t>(Rung::schedule)]);
+  CHECK(fast_us == Approx(simulate(pipeline, chip, {}, {.kind = EngineKind::detailed}).time_us).epsilon(0.01));
 }
