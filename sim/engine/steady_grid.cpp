@@ -177,7 +177,7 @@ std::int64_t SteadyGrid::room(std::int64_t next, const Progress& now) {
     return 0;
   }
   // The first mark opens the first window, whose items may have started together.
-  for (std::size_t count = kFewest; count <= std::min(kMost, windows_.size() - 2); ++count) {
+  for (std::size_t count = kFewest; count <= kMost && count + 2 <= windows_.size(); ++count) {
     if (settled(count)) return room;
   }
   return 0;

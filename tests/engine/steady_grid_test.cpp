@@ -23,8 +23,16 @@ MachineResult played(const ir::Kernel& kernel, int sms, bool leave_out) {
 }
 
 // Marks of a grid of `items` equal items on four slots whose windows take so many ticks each; where items may be left out.
-std::int64_t first_room(const std::vector<double>& window_ticks, double hbm_bytes_of_last = 0) {
-  machine::SteadyGrid steady(kernel_of({{exp_of(0)}}, 2, 1000), 4, 1);
+// `others`: items of another kind before them, too few to leave any out.
+std::int64_t first_room(const std::vector<double>& window_ticks, double hbm_bytes_of_last = 0, std::int64_t others = 0) {
+  ir::Kernel kernel = kernel_of({{exp_of(0)}}, 2, 1000);
+  if (others > 0) {
+    ir::ItemFamily before = kernel.families.front();
+    before.slab_count = others;
+    kernel.families.front().slab_begin = others;
+    kernel.families.insert(kernel.families.begin(), before);
+  }
+  machine::SteadyGrid steady(kernel, 4, 1);
   REQUIRE(steady.enabled());
   machine::Progress progress;
   double now = 0;
@@ -48,6 +56,13 @@ TEST_CASE("items may be left out once the pace is even") {
   CHECK(first_room({1600, 1700, 1800, 1900, 2000, 2100}) == 0);  // drifts
   CHECK(first_room({1600, 1600, 1600, 1600}, 1600) == 0);        // HBM counts now
   CHECK(first_room({1600, 1600, 1600, 1600}, 160) == 64);        // and is hidden here
+}
+
+TEST_CASE("windows are compared once there are enough of them, also where the even stretch begins behind other items") {
+  // The first mark, at item 5, opens the first window; the fifth ends the fourth.
+  CHECK(first_room({1600, 1600, 1600, 1600, 1600, 1600}, 0, 5) == 5 + 64);
+  CHECK(first_room({1600}, 0, 5) == 0);
+  CHECK(first_room({1600, 1600}, 0, 5) == 0);
 }
 
 TEST_CASE("a grid of many equal items takes as long with some of them left out, and ends as it would") {
