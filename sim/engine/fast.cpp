@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "sim/engine/chip_share.h"
 #include "sim/engine/kernel_plan.h"
@@ -213,7 +214,10 @@ bool plays_steps(const ir::Kernel& kernel, const Chip& chip, const ChipPart& par
 
 MachineResult FastKernel::play(const MachineConfig& whole) {
   if (!counted_) counted_ = count_work(selected_, tensors_, whole, chip_);
-  if (!plays_steps(*selected_.kernel, chip_, part_)) return play_classes(whole, *counted_);
+  if (!plays_steps(*selected_.kernel, chip_, part_)) {
+    if (whole.cache != nullptr) leave_results(*whole.cache);
+    return play_classes(whole, *counted_);
+  }
   if (played_ && whole.clock_mhz != played_mhz_ && hides_hbm(*played_, whole)) return *played_;
   played_ = play_steps(whole, *counted_);
   played_mhz_ = whole.clock_mhz;
@@ -272,6 +276,27 @@ MachineResult FastKernel::play_steps(const MachineConfig& whole, MachineResult o
 
 double FastKernel::start_ticks(const MachineConfig& whole) const {
   return whole.cta_start ? chip_.launch.cta_start_cycles * static_cast<double>(kTicksPerCycle) : 0;
+}
+
+// What classes of items have stored for a later kernel, which may be played with the L2 model. As clean rows: their way to HBM is counted.
+void FastKernel::leave_results(L2Cache& cache) const {
+  const double l2_bytes = static_cast<double>(chip_.l2_effective().count()) / part_.times;
+  std::set<ir::TensorId> stored;
+  for (const ir::Agent& agent : selected_.kernel->program.agents) {
+    for (const auto& section : agent.sections) {
+      for (const ir::Op& op : section) {
+        if (op.kind == ir::OpKind::store || op.kind == ir::OpKind::atomic) stored.insert(op.access.tensor);
+      }
+    }
+  }
+  for (const ir::TensorId id : stored) {
+    const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(id)];
+    const ir::TensorId read_as = tensor.same_memory == ir::kNone ? id : tensor.same_memory;  // the cache that a kernel has written
+    const bool read_later = tensors_[static_cast<std::size_t>(read_as)].role == ir::TensorRole::intermediate;
+    if (!read_later || static_cast<double>(tensor.bytes().count()) / part_.times > l2_bytes) continue;
+    const std::int64_t slabs = slabs_of_part(tensor.slabs, part_);
+    for (std::int64_t slab = 0; slab < slabs; ++slab) (void)cache.access(id, slab, 0, tensor.rows, false);
+  }
 }
 
 MachineResult FastKernel::play_classes(const MachineConfig& whole, MachineResult out) {

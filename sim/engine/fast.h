@@ -41,6 +41,7 @@ class FastKernel {
  private:
   MachineResult play_steps(const MachineConfig& whole, MachineResult out) const;
   MachineResult play_classes(const MachineConfig& whole, MachineResult out);
+  void leave_results(L2Cache& cache) const;
   [[nodiscard]] double start_ticks(const MachineConfig& whole) const;  // before the first CTA reads
 
   const SelectedKernel& selected_;

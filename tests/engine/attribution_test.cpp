@@ -9,6 +9,7 @@
 #include "sim/core/error.h"
 #include "sim/engine/engine.h"
 #include "sim/engine/machine.h"
+#include "tests/support/problem.h"
 #include "tests/support/toy_machine.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
@@ -159,13 +160,9 @@ TEST_CASE("what L2 reads for atomics is time that it is busy: the shares of ever
 }
 
 TEST_CASE("CTAs of a long grid that L2 slows down stay to the end: no tail, and no less time than the bound") {
-  Problem problem;  // O of this schedule lives in L2 between KV tiles; 110 waves on an A30
-  problem.q_heads = problem.kv_heads = 48;
-  problem.q_len = problem.kv_len = {8192};
-  problem.head_dim_qk = problem.head_dim_v = 448;
-  problem.dtype = ir::DType::f16;
+  // O of this schedule lives in L2 between KV tiles; 110 waves on an A30.
   const Chip chip = load_chip("a30");
-  const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("xformers-wide-sm80"), chip);
+  const ir::Pipeline pipeline = lower(variant("dense"), problem(1, 48, 48, 8192, 8192, 448), load_schedule("xformers-wide-sm80"), chip);
   const Simulation played = simulate(pipeline, chip, {}, {.kind = EngineKind::fast, .attribute = true});
   const auto schedule = static_cast<std::size_t>(Rung::schedule);
   CHECK(played.time_us >= compute_bounds(pipeline, chip, {}).ladder.time_us[schedule]);
@@ -178,20 +175,13 @@ TEST_CASE("CTAs of a long grid that L2 slows down stay to the end: no tail, and 
 }
 
 TEST_CASE("short reads that L2 serves between others take of the time that it has left: no reason is counted twice") {
-  Problem problem;  // softmax reads rows of 200 bytes
-  problem.batch = 16;
-  problem.q_heads = 8;
-  problem.kv_heads = 4;
-  problem.q_len = problem.kv_len = {100};
-  problem.head_dim_qk = problem.head_dim_v = 128;
-  problem.dtype = ir::DType::f16;
-  const Chip chip = load_chip("a30");
-  const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("naive-unfused"), chip);
+  const Chip chip = load_chip("a30");  // softmax reads rows of 200 bytes
+  const ir::Pipeline pipeline = lower(variant("dense"), problem(16, 8, 4, 100, 100, 128), load_schedule("naive-unfused"), chip);
   const Simulation played = simulate(pipeline, chip, {}, {.kind = EngineKind::detailed, .attribute = true});  // throws where a sum is off
   for (const KernelResult& kernel : played.kernels) {
     const auto is_l2 = [](const ResourceUse& use) { return use.resource == Resource::l2; };
     const auto l2 = std::find_if(kernel.resources.begin(), kernel.resources.end(), is_l2);
     CHECK(l2->busy_fraction ==
-          Approx(kernel.counts.l2_bytes / (chip.l2.bandwidth_bytes_per_clk * played.clock_mhz * (kernel.time_us))).epsilon(1e-3));
+          Approx(kernel.counts.l2_bytes / (chip.l2.bandwidth_bytes_per_clk * played.clock_mhz * kernel.time_us)).epsilon(1e-3));
   }
 }

@@ -6,6 +6,7 @@
 #include "sim/bounds/bounds.h"
 #include "sim/engine/engine.h"
 #include "sim/engine/fast.h"
+#include "tests/support/problem.h"
 #include "tests/support/toy_machine.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
@@ -95,14 +96,11 @@ TEST_CASE("a part has its part of the slabs that L2 holds at a time") {
 }
 
 TEST_CASE("a part of the chip keeps which row tiles persistent CTAs meet") {
-  Problem problem;  // four row tiles a slab, and 148 = 4 x 37 CTAs: each of them has one row tile of every 37th slab
-  problem.batch = 64;
-  problem.q_heads = problem.kv_heads = 8;
-  problem.q_len = problem.kv_len = {1000};
-  problem.head_dim_qk = problem.head_dim_v = 96;
+  // Four row tiles a slab, and 148 = 4 x 37 CTAs: each of them has one row tile of every 37th slab.
   const Chip chip = load_chip("b200");
   REQUIRE(chip.sm.count == 148);
-  const ir::Pipeline pipeline = lower(variant("dilated-window"), problem, load_schedule("cutlass-fmha-sm100"), chip);
+  const ir::Pipeline pipeline =
+      lower(variant("dilated-window"), problem(64, 8, 8, 1000, 1000, 96), load_schedule("cutlass-fmha-sm100"), chip);
   const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
   REQUIRE(kernel.grid.policy == ir::GridPolicy::persistent_static);
   REQUIRE(kernel.families.front().tiles.size() == 4);
@@ -110,4 +108,15 @@ TEST_CASE("a part of the chip keeps which row tiles persistent CTAs meet") {
   const double fast_us = simulate(pipeline, chip, {}, {.kind = EngineKind::fast}).time_us;
   CHECK(fast_us >= compute_bounds(pipeline, chip, {}).ladder.time_us[static_cast<std::size_t>(Rung::schedule)]);
   CHECK(fast_us == Approx(simulate(pipeline, chip, {}, {.kind = EngineKind::detailed}).time_us).epsilon(0.01));
+}
+
+TEST_CASE("a kernel that is played finds in L2 what classes of items have stored for it") {
+  const Chip chip = load_chip("l40s");
+  const ir::Pipeline pipeline = lower(variant("moa"), problem(12, 8, 4, 3, 4572, 64), load_schedule("flashinfer-decode"), chip);
+  const ChipPart part = part_of_chip(pipeline, chip);
+  REQUIRE(pipeline.nodes().size() == 2);
+  REQUIRE_FALSE(plays_steps(std::get<ir::Kernel>(pipeline.nodes()[0].work), chip, part));
+  REQUIRE(plays_steps(std::get<ir::Kernel>(pipeline.nodes()[1].work), chip, part));
+  // 3,456 partial results of three rows: 2.7 MB.
+  CHECK(simulate(pipeline, chip, {}, {.kind = EngineKind::fast}).kernels[1].l2_hit_rate > 0.99);
 }

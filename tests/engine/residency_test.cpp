@@ -6,6 +6,7 @@
 
 #include "hwmodels/chip_loader.h"
 #include "sim/engine/chip_share.h"
+#include "tests/support/problem.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 
@@ -158,12 +159,7 @@ TEST_CASE("copies of short pieces are limited by their number") {
 
 TEST_CASE("the last CTA of a row tile reads what all have stored, and stores O: counted as it is played") {
   const std::int64_t kv_len = GENERATE(1000, 1024, 4096);
-  Problem problem;
-  problem.batch = 2;
-  problem.q_heads = 8;
-  problem.q_len = {1};
-  problem.kv_len = {kv_len};
-  problem.head_dim_qk = problem.head_dim_v = 128;
+  const Problem problem = test::problem(2, 8, 1, 1, kv_len, 128);
   const Chip chip = load_chip("a100-sxm-80gb");
   const ir::Pipeline pipeline = lower(variant("dense"), problem, load_schedule("splitkv-decode-lastcta"), chip);
   const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
@@ -195,13 +191,7 @@ TEST_CASE("heads with masks of their own, strides and drawn blocks: hits as the 
                           Case{"selected-blocks", "flashdecoding-sm80", "a30", 8, 32, 16, 1, 4096, 128},  // two heads, one list
                           Case{"document", "flashdecoding-sm80", "l40s", 4, 16, 8, 512, 512, 128});       // masks are read beside K and V
   CAPTURE(c.variant, c.q_len);
-  Problem problem;
-  problem.batch = c.batch;
-  problem.q_heads = c.q_heads;
-  problem.kv_heads = c.kv_heads;
-  problem.q_len = {c.q_len};
-  problem.kv_len = {c.kv_len};
-  problem.head_dim_qk = problem.head_dim_v = c.head_dim;
+  const Problem problem = test::problem(c.batch, c.q_heads, c.kv_heads, c.q_len, c.kv_len, c.head_dim);
   const Chip chip = load_chip(c.chip);
   const ir::Pipeline pipeline = lower(variant(c.variant), problem, load_schedule(c.schedule), chip);
   const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);

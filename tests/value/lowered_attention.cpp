@@ -12,19 +12,6 @@
 
 namespace attnsim::test {
 
-Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads, std::vector<std::int64_t> q_len,
-                std::vector<std::int64_t> kv_len, std::int64_t d, Params params) {
-  Problem p;
-  p.batch = batch;
-  p.q_heads = q_heads;
-  p.kv_heads = kv_heads;
-  p.q_len = std::move(q_len);
-  p.kv_len = std::move(kv_len);
-  p.head_dim_qk = p.head_dim_v = d;
-  p.params = std::move(params);
-  return p;
-}
-
 namespace {
 
 double pseudo_random(std::uint64_t index);

@@ -8,6 +8,7 @@
 #include "hwmodels/chip.h"
 #include "sim/ir/pipeline.h"
 #include "sim/value/tensor_data.h"
+#include "tests/support/problem.h"
 #include "workloads/reference/attention.h"
 #include "workloads/variant.h"
 
@@ -22,8 +23,6 @@ struct Case {
   reference::Keep keep = nullptr;  // the variant's masks by their definition where none is given
 };
 
-[[nodiscard]] Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads, std::vector<std::int64_t> q_len,
-                              std::vector<std::int64_t> kv_len, std::int64_t d, Params params = {});
 // The problem's score modifiers by their definition, with slopes and tables that depend on head and offset alone.
 [[nodiscard]] double alibi_slope(std::int64_t head);
 [[nodiscard]] double bias_number(std::int64_t head, std::int64_t element);

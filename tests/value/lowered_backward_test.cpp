@@ -29,17 +29,10 @@ struct Case {
   Problem problem;
 };
 
-Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads, std::vector<std::int64_t> q_len,
-                std::vector<std::int64_t> kv_len, std::int64_t d, Params params = {}) {
-  Problem p;
+Problem backward_problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads, std::vector<std::int64_t> q_len,
+                         std::vector<std::int64_t> kv_len, std::int64_t d, Params params = {}) {
+  Problem p = test::problem(batch, q_heads, kv_heads, std::move(q_len), std::move(kv_len), d, std::move(params));
   p.pass = Pass::backward;
-  p.batch = batch;
-  p.q_heads = q_heads;
-  p.kv_heads = kv_heads;
-  p.q_len = std::move(q_len);
-  p.kv_len = std::move(kv_len);
-  p.head_dim_qk = p.head_dim_v = d;
-  p.params = std::move(params);
   return p;
 }
 
@@ -257,7 +250,7 @@ std::vector<Kernel> kernels() {
 }  // namespace
 
 TEST_CASE("the reference's gradients are those of its own forward pass", "[value]") {
-  const Case c{"", {}, "sliding-window", problem(1, 4, 2, {7}, {9}, 4, window(3, 1))};
+  const Case c{"", {}, "sliding-window", backward_problem(1, 4, 2, {7}, {9}, 4, window(3, 1))};
   Expected e = expected(c);
   const auto keep = [&](std::int64_t, std::int64_t, std::int64_t q, std::int64_t k) { return -3 <= k - (q + 2) && k - (q + 2) <= 1; };
   const auto loss = [&] {
@@ -282,7 +275,7 @@ TEST_CASE("the reference's gradients are those of its own forward pass", "[value
 }
 
 TEST_CASE("the reference's gradients with modified scores are those of its own forward pass", "[value][score]") {
-  Case c{"", {}, "dense", problem(1, 2, 2, {5}, {6}, 4)};
+  Case c{"", {}, "dense", backward_problem(1, 2, 2, {5}, {6}, 4)};
   c.problem.score.softcap = 0.7;
   c.problem.score.alibi = true;
   Expected e = expected(c);
@@ -309,7 +302,7 @@ TEST_CASE("the reference's gradients with modified scores are those of its own f
 TEST_CASE("gradients with soft-cap and ALiBi agree with the reference by every kernel", "[value][backward][score]") {
   const Kernel k = GENERATE(from_range(kernels()));
   for (const bool softcap : {true, false}) {
-    Problem p = problem(1, 4, 2, {180}, {260}, 64);
+    Problem p = backward_problem(1, 4, 2, {180}, {260}, 64);
     p.score.softcap = softcap ? 1.5 : 0;
     p.score.alibi = true;
     check({k.schedule, k.chip, "causal", p});
@@ -320,7 +313,7 @@ TEST_CASE("gradients with soft-cap and ALiBi agree with the reference by every k
              return windowed;
            }()});
   }
-  Problem ragged = problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64);
+  Problem ragged = backward_problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64);
   ragged.score.alibi = true;
   check({k.schedule, k.chip, "causal", ragged});
 }
@@ -332,7 +325,7 @@ TEST_CASE("random shapes: gradients with modified scores agree with the referenc
   };
   for (int i = 0; i < 50; ++i) {
     const std::int64_t kv_heads = draw(1, 2);
-    Problem p = problem(1, kv_heads * draw(1, 2), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 48));
+    Problem p = backward_problem(1, kv_heads * draw(1, 2), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 48));
     p.score.alibi = draw(0, 1) == 1;
     if (!p.score.alibi || draw(0, 1) == 1) p.score.softcap = 0.1 * static_cast<double>(draw(2, 50));
     check({i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100(), i % 3 == 0 ? "dense" : "causal", p});
@@ -340,7 +333,7 @@ TEST_CASE("random shapes: gradients with modified scores agree with the referenc
 }
 
 TEST_CASE("a backward pass without tanh's derivative has wrong gradients", "[value][backward][score]") {
-  Case c{"fa2-bwd-sm80", test::a100(), "causal", problem(1, 1, 1, {150}, {150}, 64)};
+  Case c{"fa2-bwd-sm80", test::a100(), "causal", backward_problem(1, 1, 1, {150}, {150}, 64)};
   c.problem.score.softcap = 1;
   const Expected e = expected(c);
   const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
@@ -355,18 +348,18 @@ TEST_CASE("a backward pass without tanh's derivative has wrong gradients", "[val
 
 TEST_CASE("lowered backward kernels agree with the reference in every order that their tokens allow", "[value][backward]") {
   const Kernel k = GENERATE(from_range(kernels()));
-  check({k.schedule, k.chip, "dense", problem(1, 2, 1, {200}, {300}, 64)}, 2);
-  check({k.schedule, k.chip, "causal", problem(1, 2, 2, {300}, {300}, 40)}, 2);
-  check({k.schedule, k.chip, "causal", problem(1, 1, 1, {260}, {100}, 64)});
-  check({k.schedule, k.chip, "causal", problem(2, 4, 2, {70}, {450}, 128)});
-  check({k.schedule, k.chip, "causal", problem(1, 1, 1, {200}, {330}, 64, {{"alignment", std::string("top-left")}})});
-  check({k.schedule, k.chip, "sliding-window", problem(1, 2, 1, {400}, {400}, 64, window(50, 0))});
-  check({k.schedule, k.chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
-  check({k.schedule, k.chip, "causal", problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
+  check({k.schedule, k.chip, "dense", backward_problem(1, 2, 1, {200}, {300}, 64)}, 2);
+  check({k.schedule, k.chip, "causal", backward_problem(1, 2, 2, {300}, {300}, 40)}, 2);
+  check({k.schedule, k.chip, "causal", backward_problem(1, 1, 1, {260}, {100}, 64)});
+  check({k.schedule, k.chip, "causal", backward_problem(2, 4, 2, {70}, {450}, 128)});
+  check({k.schedule, k.chip, "causal", backward_problem(1, 1, 1, {200}, {330}, 64, {{"alignment", std::string("top-left")}})});
+  check({k.schedule, k.chip, "sliding-window", backward_problem(1, 2, 1, {400}, {400}, 64, window(50, 0))});
+  check({k.schedule, k.chip, "sliding-window", backward_problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
+  check({k.schedule, k.chip, "causal", backward_problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
 }
 
 TEST_CASE("gradients of the calls before are added to by kernels of their own", "[value][backward]") {
-  const Problem p = problem(2, 4, 2, {70, 130}, {90, 170}, 64);
+  const Problem p = backward_problem(2, 4, 2, {70, 130}, {90, 170}, 64);
   const Case c{"fa2-bwd-sm80", test::a100(), "causal", p};
   const Expected e = expected(c);
   const ir::Pipeline pipeline = lower(variant(c.variant), p, load_schedule(c.schedule), c.chip, {ExtraKernel::add_gradients});
@@ -410,8 +403,8 @@ TEST_CASE("gradients of attention written out kernel by kernel agree with the re
   for (int i = 0; i < 20; ++i) {
     const std::int64_t kv_heads = draw(1, 2);
     const std::int64_t kind = draw(0, 2);
-    Problem p = problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 180)}, {draw(1, 300)}, draw(8, 48),
-                        kind == 2 ? window(draw(0, 100), draw(0, 40)) : Params{});
+    Problem p = backward_problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 180)}, {draw(1, 300)}, draw(8, 48),
+                                 kind == 2 ? window(draw(0, 100), draw(0, 40)) : Params{});
     p.head_dim_v = draw(8, 48);
     check({i % 2 == 0 ? "pytorch-eager-bwd" : "pytorch-eager-bwd-sm100", i % 2 == 0 ? test::a100() : test::b200(),
            kind == 0   ? "dense"
@@ -419,19 +412,19 @@ TEST_CASE("gradients of attention written out kernel by kernel agree with the re
                        : "sliding-window",
            p});
   }
-  check({"pytorch-eager-bwd", test::a100(), "causal", problem(1, 1, 1, {30}, {1100}, 64)}, 2);  // a CTA per row
+  check({"pytorch-eager-bwd", test::a100(), "causal", backward_problem(1, 1, 1, {30}, {1100}, 64)}, 2);  // a CTA per row
   Chip tf32 = test::b200();
   tf32.tensor.flop_per_clk_per_sm["f32"] = 2048;
   for (int i = 0; i < 8; ++i) {
     const std::int64_t kv_heads = draw(1, 2);
-    Problem p = problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 128));
+    Problem p = backward_problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 128));
     p.head_dim_v = draw(8, 128);
     check({"pytorch-sdpa-math-bwd-sm100", tf32, i % 2 == 0 ? "dense" : "causal", p});
   }
 }
 
 TEST_CASE("a softmax backward pass that takes off too little has wrong gradients", "[value][backward]") {
-  const Case c{"pytorch-eager-bwd", test::a100(), "dense", problem(1, 1, 1, {70}, {90}, 32)};
+  const Case c{"pytorch-eager-bwd", test::a100(), "dense", backward_problem(1, 1, 1, {70}, {90}, 32)};
   const Expected e = expected(c);
   const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
   const auto ops = test::ops_where(good, [](const ir::Program&, const ir::Op& op) {
@@ -443,9 +436,9 @@ TEST_CASE("a softmax backward pass that takes off too little has wrong gradients
 }
 
 TEST_CASE("lowered backward kernels agree with the reference at other head_dims", "[value][backward]") {
-  check({"fa2-bwd-sm80", test::a100(), "causal", problem(1, 1, 1, {150}, {150}, 256)});
-  check({"fa2-bwd-sm80", test::l40s(), "causal", problem(1, 1, 1, {150}, {150}, 128)});
-  Problem unequal = problem(1, 2, 1, {150}, {200}, 192);
+  check({"fa2-bwd-sm80", test::a100(), "causal", backward_problem(1, 1, 1, {150}, {150}, 256)});
+  check({"fa2-bwd-sm80", test::l40s(), "causal", backward_problem(1, 1, 1, {150}, {150}, 128)});
+  Problem unequal = backward_problem(1, 2, 1, {150}, {200}, 192);
   unequal.head_dim_v = 128;
   check({"cudnn-bwd-sm100", test::b200(), "causal", unequal});
   check({"fused-generic-bwd", test::a100(), "causal", unequal});
@@ -465,7 +458,7 @@ TEST_CASE("random shapes: gradients of small tiles agree with the reference", "[
       q_len.push_back(draw(1, 150));
       kv_len.push_back(draw(1, 200));
     }
-    Problem p = problem(batch, kv_heads * draw(1, 3), kv_heads, q_len, kv_len, draw(8, 48));
+    Problem p = backward_problem(batch, kv_heads * draw(1, 3), kv_heads, q_len, kv_len, draw(8, 48));
     p.head_dim_v = draw(8, 48);
     const std::int64_t kind = draw(0, 2);
     if (kind == 2) p.params = window(draw(0, 100), draw(0, 40));
@@ -484,7 +477,7 @@ Case masked_case(std::mt19937& rng, const Kernel& k, int kind) {
   };
   const std::int64_t kv_heads = draw(1, 2);
   const std::int64_t kv_len = draw(1, 230);
-  Problem p = problem(draw(1, 2), kv_heads * draw(1, 2), kv_heads, {draw(1, kv_len)}, {kv_len}, 8 * draw(1, 6));
+  Problem p = backward_problem(draw(1, 2), kv_heads * draw(1, 2), kv_heads, {draw(1, kv_len)}, {kv_len}, 8 * draw(1, 6));
   switch (kind) {
     case 0:
       p.params = {{"mask", std::string("k <= q + shift && (q + shift - k < 40 || k % 16 < 3)")}};
@@ -530,7 +523,7 @@ TEST_CASE("random shapes: gradients under masks that are no bands agree with the
 TEST_CASE("gradients over tokens that are held in boxes agree with the reference, and others are refused", "[value][backward][masks]") {
   const Kernel k = GENERATE(Kernel{"natten-fna-bwd-sm90", test::h100()}, Kernel{"natten-fna-bwd-sm100", test::b200()});
   for (const auto& [window, stride] : {std::pair{"96", "1"}, std::pair{"128", "128"}, std::pair{"100", "20"}}) {
-    Problem p = problem(1, 1, 1, {256}, {256}, 64);  // of one axis: boxes stand in the layout's order
+    Problem p = backward_problem(1, 1, 1, {256}, {256}, 64);  // of one axis: boxes stand in the layout's order
     p.params = {
         {"layout", std::string("256")}, {"window", std::string(window)}, {"stride", std::string(stride)}, {"tokens", std::string("boxes")}};
     CAPTURE(k.schedule, window, stride);
@@ -543,7 +536,7 @@ TEST_CASE("gradients over tokens that are held in boxes agree with the reference
 TEST_CASE("a backward kernel of a mask that is no band with one thing wrong has wrong gradients", "[value][backward][masks]") {
   for (const Kernel& k : {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-bwd", test::a100()},
                           Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
-    Case c{k.schedule, k.chip, "masked", problem(1, 1, 1, {300}, {300}, 64)};
+    Case c{k.schedule, k.chip, "masked", backward_problem(1, 1, 1, {300}, {300}, 64)};
     c.problem.params = {{"mask", std::string("k <= q && (q - k < 100 || k % 16 < 3)")}};
     const Expected e = expected(c);
     const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
@@ -569,7 +562,7 @@ TEST_CASE("a backward pass with one thing wrong has wrong gradients", "[value][b
   for (const Kernel& k : {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()},
                           Kernel{"triton-bwd", test::a100()}, Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
     INFO(k.schedule);
-    const Case c{k.schedule, k.chip, "causal", problem(1, 2, 1, {300}, {300}, 64)};
+    const Case c{k.schedule, k.chip, "causal", backward_problem(1, 2, 1, {300}, {300}, 64)};
     const Expected e = expected(c);
     const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
     const auto wrong = [&](const ir::Pipeline& bad) { return !(error_of_run(bad, e, 1) < 1e-9); };
@@ -609,7 +602,7 @@ TEST_CASE("a dropped await of the backward kernels is a wrong value or a deadloc
   for (const Kernel& k :
        {Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
     const std::int64_t keys = k.schedule == "triton-tma-bwd-sm100" ? 300 : 128;  // trips of dQ's kernel
-    const Case c{k.schedule, k.chip, "dense", problem(1, 1, 1, {600}, {keys}, 32)};
+    const Case c{k.schedule, k.chip, "dense", backward_problem(1, 1, 1, {600}, {keys}, 32)};
     const Expected e = expected(c);
     const ir::Pipeline good = lower(variant(c.variant), c.problem, load_schedule(c.schedule), c.chip);
     std::vector<std::string> unnoticed;

@@ -4,25 +4,14 @@
 
 #include "sim/core/error.h"
 #include "tests/support/chips.h"
+#include "tests/support/problem.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 
 using namespace attnsim;
+using test::problem;
 
 namespace {
-
-Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv_heads, std::int64_t q_len, std::int64_t kv_len, std::int64_t d,
-                Params params = {}) {
-  Problem p;
-  p.batch = batch;
-  p.q_heads = q_heads;
-  p.kv_heads = kv_heads;
-  p.q_len = {q_len};
-  p.kv_len = {kv_len};
-  p.head_dim_qk = p.head_dim_v = d;
-  p.params = std::move(params);
-  return p;
-}
 
 ir::Pipeline lowered(const char* variant_name, const Problem& p, const char* schedule, const Chip& chip,
                      std::vector<ExtraKernel> extras = {}) {
