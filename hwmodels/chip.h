@@ -41,7 +41,7 @@ struct SmModel {  // sm.*
 };
 
 struct TensorModel {                                  // tensor.*
-  std::map<std::string, double> flop_per_clk_per_sm;  // dense, by dtype name: f16, bf16, f8
+  std::map<std::string, double> flop_per_clk_per_sm;  // dense, by dtype name: f16, bf16, f8; f16_acc_f16: f16 that accumulates in f16
   std::vector<std::string> instructions;              // mma_sync, wgmma, tcgen05, systolic
   double efficiency = 1;                              // best in-loop rate / peak
 };
@@ -138,9 +138,12 @@ struct Chip {
   std::string overlay;                           // "" or the overlay that was applied
   std::string resolved_json;                     // canonical text of everything above: part of a result's identity
 
-  [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype) const;  // per SM, 0 if the dtype has no matrix unit
+  // Per SM, 0 if the dtype has no matrix unit; with accumulation in FP32, or in `accumulator` where the chip has a rate for that.
+  [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype) const;
+  [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype, const std::string& accumulator) const;
   [[nodiscard]] BytesPerCycle hbm_peak(Megahertz sm_clock) const { return per_cycle(GigabytesPerSecond(hbm.bandwidth_gb_per_s), sm_clock); }
   [[nodiscard]] double peak_tflops(const std::string& dtype) const;  // at boost_mhz
+  [[nodiscard]] double peak_tflops(const std::string& dtype, const std::string& accumulator) const;
   [[nodiscard]] Bytes l2_effective() const;
 };
 

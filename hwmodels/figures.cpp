@@ -48,6 +48,7 @@ constexpr Figure optional(Figure figure) {
 }
 
 constexpr char kF16[] = "f16";
+constexpr char kF16AccF16[] = "f16_acc_f16";
 constexpr char kBf16[] = "bf16";
 constexpr char kF8[] = "f8";
 constexpr char kF32[] = "f32";
@@ -98,6 +99,7 @@ constexpr std::array kFigures = {
     row<kSm, &SmModel::tmem_bytes_per_clk>("sm.tmem_bytes_per_clk", "B/clk/SM", from_zero(1 << 20), "Tensor memory to registers and back"),
 
     tensor_rate<kF16>("tensor.flop_per_clk_per_sm.f16", "Dense FP16 matrix rate with FP32 accumulation"),
+    tensor_rate<kF16AccF16>("tensor.flop_per_clk_per_sm.f16_acc_f16", "Dense FP16 matrix rate with FP16 accumulation; as with FP32 where absent"),
     tensor_rate<kBf16>("tensor.flop_per_clk_per_sm.bf16", "Dense BF16 matrix rate with FP32 accumulation"),
     tensor_rate<kF8>("tensor.flop_per_clk_per_sm.f8", "Dense FP8 matrix rate with FP32 accumulation"),
     tensor_rate<kF32>("tensor.flop_per_clk_per_sm.f32", "Dense FP32 matrix rate (vector FMA units of a CPU core)"),

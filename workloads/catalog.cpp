@@ -107,7 +107,7 @@ std::vector<Schedule> legal_schedules(const Variant& variant, const Problem& pro
   std::vector<Schedule> legal;
   for (const std::string& name : schedule_names()) {
     Schedule schedule = load_schedule(name);
-    if (schedule.family != variant.family || schedule.pass != problem.pass) continue;
+    if (schedule.family != variant.family || schedule.pass != problem.pass || schedule.accumulates_f16()) continue;
     if (!complaint(variant, problem, schedule, chip)) legal.push_back(std::move(schedule));
   }
   return legal;

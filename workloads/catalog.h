@@ -24,7 +24,7 @@ struct CatalogEntry {
 // Reads and checks a document (workloads/schedule.schema.json and what a schema can't say); all issues at once.
 [[nodiscard]] Schedule parse_schedule(const JsonDocument& document);
 
-// Shipped schedules that lower for this problem on this chip, by name.
+// Shipped schedules that lower for this problem on this chip, by name; not those that accumulate in FP16, whose results are not as exact.
 [[nodiscard]] std::vector<Schedule> legal_schedules(const Variant& variant, const Problem& problem, const Chip& chip);
 // What "auto" means: the public kernel that users of the chip get (FA2, FA3 or FA4, their decode and backward forms), else fused-generic.
 // Throws ConfigError when nothing is legal.

@@ -234,6 +234,8 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.token_tiles = reader.boolean("token_tiles", false);
   s.o_in_memory = reader.boolean("o_in_memory", false);
   s.o_pieces = small(reader, "o_pieces", 1, 16, 1);
+  s.f16_scores = reader.boolean("f16_scores", false);
+  s.f16_output = reader.boolean("f16_output", false);
   s.q_in_registers = reader.boolean("q_in_registers", false);
   s.ping_pong = reader.boolean("ping_pong", false);
   s.exp2_in_turn = reader.boolean("exp2_in_turn", false);

@@ -175,12 +175,15 @@ struct Schedule {
   bool token_tiles = false;           // a row tile is one token, with the heads of a group as its rows where they are packed
   bool o_in_memory = false;           // O is loaded and stored for every KV tile that has fewer keys than O columns
   int o_pieces = 1;                   // in which tile_kv columns of an O in memory are read back, one after the other
-  bool q_in_registers = false;        // Q is read once, not from SMEM for every trip
-  bool ping_pong = false;             // order tokens: consumers take turns at issuing QK^T
-  int ping_pong_head_dim_max = 256;   // up to this padded head_dim_qk
-  bool exp2_in_turn = false;          // order tokens: consumers take turns from the subtraction of the maximum to P
-  bool mma_by_steps = false;          // asynchronous products of consumers that take no turns share the matrix unit by k-steps
-  bool stage_o_in_v = false;          // epilogue writes O through V's SMEM: the next item's V waits for the store
+  bool f16_scores = false;            // Q K^T accumulates in FP16 (mma.sync of FP16 operands)
+  bool f16_output = false;            // so does P V, from zero in each trip; O is kept in FP16 and updated in FP32
+  [[nodiscard]] bool accumulates_f16() const { return f16_scores || f16_output; }
+  bool q_in_registers = false;       // Q is read once, not from SMEM for every trip
+  bool ping_pong = false;            // order tokens: consumers take turns at issuing QK^T
+  int ping_pong_head_dim_max = 256;  // up to this padded head_dim_qk
+  bool exp2_in_turn = false;         // order tokens: consumers take turns from the subtraction of the maximum to P
+  bool mma_by_steps = false;         // asynchronous products of consumers that take no turns share the matrix unit by k-steps
+  bool stage_o_in_v = false;         // epilogue writes O through V's SMEM: the next item's V waits for the store
   MaskPolicy mask = MaskPolicy::partial_tiles;
   double exp2_polynomial = 0;                     // part of the exps that is a polynomial on the FP32 lanes instead of an SFU instruction
   std::vector<std::string> exp2_polynomial_isas;  // only on these; empty: on all

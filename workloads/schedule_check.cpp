@@ -258,6 +258,10 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
   if (s.ping_pong && s.agents.size() == 1) reader.issue("ping_pong", "needs consumers that take turns", "false");
   if (s.exp2_in_turn && (s.agents.size() == 1 || s.mma == ir::MmaKind::tcgen05))
     reader.issue("exp2_in_turn", "needs consumers that take turns, with accumulators in registers", "false");
+  const bool pieces = std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.split_columns; });
+  if (s.accumulates_f16() && (s.mma != ir::MmaKind::mma_sync || !s.fused() || pieces))
+    reader.issue(s.f16_scores ? "f16_scores" : "f16_output", "is for mma_sync in fused kernels whose agents own rows", "false");
+  if (s.f16_output && (splits || s.o_in_memory)) reader.issue("f16_output", "is for kernels that keep O whole in registers", "false");
   if (s.stage_o_in_v && s.agents.size() == 1) reader.issue("stage_o_in_v", "needs a producer that waits for the store", "false");
 }
 

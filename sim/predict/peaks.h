@@ -8,6 +8,7 @@
 
 namespace attnsim {
 
-[[nodiscard]] ChipPeaks peaks_of(const Chip& chip, ir::DType dtype, Megahertz clock);
+// `accumulator`: element type of the products' sums.
+[[nodiscard]] ChipPeaks peaks_of(const Chip& chip, ir::DType dtype, ir::DType accumulator, Megahertz clock);
 
 }  // namespace attnsim

@@ -106,8 +106,9 @@ Result predict(const Request& request) {
   if (simulation.time_us > 0) result.average_power_w = simulation.energy_j * 1e6 / simulation.time_us;
   // Ceilings at the highest clock of the policy, as the rungs have them, so that results of one chip share a chart.
   const bool locked = request.conditions.clock == ClockPolicy::locked;
-  result.peaks =
-      peaks_of(request.chip, request.problem.dtype, Megahertz(locked ? request.conditions.locked_mhz : request.chip.clock.boost_mhz));
+  const ir::DType accumulator = request.schedule.accumulates_f16() ? ir::DType::f16 : ir::DType::f32;
+  result.peaks = peaks_of(request.chip, request.problem.dtype, accumulator,
+                          Megahertz(locked ? request.conditions.locked_mhz : request.chip.clock.boost_mhz));
   result.engine = name_of(simulation.kind);
   result.standing = request.problem.score.plain() ? standing(accuracy_table(), request.chip.name, request.schedule.name,
                                                              validated_phase(*request.variant, request.problem, request.schedule))

@@ -116,6 +116,10 @@ const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Program
     const auto own = table.elementwise.find("integer_" + name);
     if (own != table.elementwise.end()) return &own->second;
   }
+  if (op.kind == ir::OpKind::convert && program.tiles[static_cast<std::size_t>(op.out.front())].dtype == ir::DType::f32) {
+    const auto own = table.elementwise.find("widen");
+    if (own != table.elementwise.end()) return &own->second;
+  }
   if (op.kind == ir::OpKind::reduce_row || op.kind == ir::OpKind::reduce_col) {
     const auto own = table.elementwise.find("reduce_" + name);
     if (own != table.elementwise.end()) return &own->second;

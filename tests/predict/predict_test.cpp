@@ -145,7 +145,7 @@ TEST_CASE("the fastest schedule is the one with the smallest simulated time, and
 
 TEST_CASE("peaks are primitives times clock") {
   // toy-sm80: 4 SMs, 1024 FLOP/clk, 64 FP32 lanes, 16 SFU lanes, 128 SMEM bytes/clk per SM; HBM 100 GB/s
-  const ChipPeaks peaks = peaks_of(load_chip("toy-sm80"), ir::DType::f16, Megahertz(500));
+  const ChipPeaks peaks = peaks_of(load_chip("toy-sm80"), ir::DType::f16, ir::DType::f32, Megahertz(500));
   CHECK(peaks.tensor_tflop_per_s == Approx(4 * 1024 * 500e6 * 1e-12));
   CHECK(peaks.fp32_tflop_per_s == Approx(2 * 4 * 64 * 500e6 * 1e-12));
   CHECK(peaks.sfu_tera_op_per_s == Approx(4 * 16 * 500e6 * 1e-12));

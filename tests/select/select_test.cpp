@@ -164,6 +164,29 @@ TEST_CASE("warps side by side that have few results each wait for their own betw
   CHECK(select_instructions(kernel, c).agents[0].sections[0][0].latency_cycles == Approx(40));
 }
 
+TEST_CASE("products that are summed up in FP16 take the chip's rate for that, and such results are widened one by one") {
+  constexpr double kElements = kRows * kCols;
+  const auto cycles = [](ir::DType sum, std::map<std::string, double> rates) {
+    ir::Kernel kernel = kernel_of({qk(ir::MmaKind::mma_sync)});
+    kernel.program.tiles[3].dtype = kernel.program.tiles[4].dtype = ir::DType::f16;
+    kernel.program.tiles[0].dtype = sum;
+    Chip c = chip();
+    c.isa = "sm_89";
+    c.tensor.flop_per_clk_per_sm = std::move(rates);
+    return at(select_instructions(kernel, c).agents[0].sections[0][0], Pipe::tensor);
+  };
+  CHECK(cycles(ir::DType::f32, {{"f16", 512}}) == Approx(2 * kElements * 64 / 512));
+  CHECK(cycles(ir::DType::f32, {{"f16", 512}, {"f16_acc_f16", 1024}}) == Approx(2 * kElements * 64 / 512));
+  CHECK(cycles(ir::DType::f16, {{"f16", 512}}) == Approx(2 * kElements * 64 / 512));
+  CHECK(cycles(ir::DType::f16, {{"f16", 512}, {"f16_acc_f16", 1024}}) == Approx(2 * kElements * 64 / 1024));
+
+  const auto alu_ops = [](ir::TileId from, ir::TileId to) {
+    return select_instructions(kernel_of({op(ir::OpKind::convert, ir::Fn::none, {from}, {to})}), chip()).agents[0].sections[0][0].alu_ops;
+  };
+  CHECK(alu_ops(0, 2) == Approx(kElements / 2));  // one instruction packs two
+  CHECK(alu_ops(2, 0) == Approx(kElements));
+}
+
 TEST_CASE("numbers that an agent's warps pass on through SMEM take its latency") {
   const ir::TileId exchanged = 5;
   const std::vector<ir::Op> ops{op(ir::OpKind::unary, ir::Fn::copy, {1}, {exchanged}),

@@ -98,6 +98,8 @@ TEST_CASE("what a schema can't say is refused too") {
       {"shared columns without scores that are passed on", set("/tiles/0/split_columns", true), "/tiles/0/split_columns"},
       {"unfused with a producer", set("/form", "unfused"), "/agents"},
       {"eager without rules for softmax", set("/form", "eager"), "/agents"},
+      {"scores in FP16 by wgmma", set("/f16_scores", true), "/f16_scores"},
+      {"O in FP16 by wgmma", set("/f16_output", true), "/f16_output"},
       {"both packings",
        Json::array(
            {{{"op", "add"}, {"path", "/pack_gqa"}, {"value", true}}, {{"op", "add"}, {"path", "/pack_gqa_decode_only"}, {"value", true}}}),
