@@ -92,6 +92,10 @@ std::optional<ir::DType> dtype_of(const std::string& name) {
   return std::nullopt;
 }
 
+ir::DType accumulator_of(const std::string& name) {
+  return name.ends_with("/f16acc") ? ir::DType::f16 : ir::DType::f32;
+}
+
 std::shared_ptr<const Chip> chip_of(const MeasuredRow& row, const KernelMaps& maps, Catalog& catalog) {
   const std::optional<std::string> name = maps.chip_of(row.device);
   return name ? catalog.chip(*name) : nullptr;

@@ -55,8 +55,9 @@ struct MappedRow {
 // nullptr when no chip file describes the device.
 [[nodiscard]] std::shared_ptr<const Chip> chip_of(const MeasuredRow& row, const KernelMaps& maps, Catalog& catalog);
 [[nodiscard]] MapKey map_key(const MeasuredRow& row);
-// "bf16", "fp16" (also with "/f16acc": no chip file gives a rate of its own for FP16 accumulation), "fp8"; absent for types that no chip
-// file gives a rate for.
+// "bf16", "fp16" (also with "/f16acc"), "fp8"; absent for types that no chip file gives a rate for.
 [[nodiscard]] std::optional<ir::DType> dtype_of(const std::string& name);
+// What products are summed up in: FP16 for names with "/f16acc".
+[[nodiscard]] ir::DType accumulator_of(const std::string& name);
 
 }  // namespace attnsim

@@ -85,6 +85,23 @@ TEST_CASE("streamed kernels agree with the reference beyond head_dim 256", "[val
   check({schedule, test::a100(), "causal", problem(1, 2, 1, {150}, {150}, 512)});
 }
 
+TEST_CASE("streamed kernels that accumulate in FP16 agree with the reference beyond head_dim 256", "[value]") {
+  Problem wide = problem(1, 1, 1, {150}, {300}, 512);
+  wide.dtype = ir::DType::f16;
+  check({GENERATE("ffpa-f16-sm80", "ffpa-mixed-sm80"), test::a100(), "causal", wide});
+}
+
+TEST_CASE("kernels that accumulate in FP16 agree with the reference, whose numbers are exact", "[value]") {
+  const std::string schedule = GENERATE("ffpa-f16-sm80", "ffpa-mixed-sm80", "leetcuda-sm80");
+  const auto f16 = [](Problem p) {
+    p.dtype = ir::DType::f16;
+    return p;
+  };
+  check({schedule, test::a100(), "dense", f16(problem(1, 2, 1, {200}, {300}, 128))});
+  check({schedule, test::a100(), "causal", f16(problem(2, 2, 2, {70}, {450}, 128))});
+  check({schedule, test::a100(), "sliding-window", f16(problem(1, 1, 1, {300}, {420}, 128, window(70, 30)))});
+}
+
 TEST_CASE("kernels that keep O in memory only above as many columns as a KV tile has keys agree with the reference", "[value]") {
   const std::int64_t d = GENERATE(32, 64, 96, 128, 256);
   check({"natten-fmha-sm80", test::a100(), "dense", problem(1, 2, 1, {100}, {300}, d)});

@@ -296,12 +296,21 @@ TEST_CASE("SMEM of the tiles is that of the kernels") {
         (192 * 64 + 4 * 192 * 64 + 192 * 192) * 2 / 1024.0);
 }
 
+TEST_CASE("accumulation in FP16 is for FP16 operands, and nothing that chooses by time chooses it") {
+  const Schedule f16 = load_schedule("leetcuda-sm80");
+  Problem p = problem(1, 4, 4, 512, 512, 64);
+  CHECK_THROWS_AS(lower(variant("dense"), p, f16, test::a100()), ConfigError);
+  p.dtype = ir::DType::f16;
+  CHECK_NOTHROW(lower(variant("dense"), p, f16, test::a100()));
+  for (const Schedule& s : legal_schedules(variant("dense"), p, test::a100())) CHECK_FALSE(s.accumulates_f16());
+}
+
 TEST_CASE("a streamed kernel's SMEM does not grow with head_dim") {
   const auto smem = [](std::int64_t d) {
     return kernel(lowered("dense", problem(1, 8, 8, 512, 512, d), "ffpa-sm80", test::a100()), "attention").program.smem_bytes();
   };
-  // A slice of 16 columns in 16 bit: 128 rows of Q, two stages of 64 keys for K and for V.
-  CHECK(smem(320) == (128 + 2 * 2 * 64) * 16 * 2);
+  // A slice of 16 columns in 16 bit: 128 rows of Q, four stages of 128 keys for K and for V.
+  CHECK(smem(320) == (128 + 2 * 4 * 128) * 16 * 2);
   CHECK(smem(1024) == smem(320));
 }
 

@@ -236,15 +236,23 @@ ir::Kernel attention_kernel(const TileListPlan& plan, const Schedule& schedule, 
 }
 
 // Register tiles of the main loop. Row vectors and predicates are small; a 16-bit tile takes over the registers of the tile
-// that it was converted from, unless asynchronous MMAs still read it while the next trip computes.
+// that it was converted from, unless asynchronous MMAs still read it while the next trip computes. A tile that is widened stays as it
+// is, and its numbers are wide one at a time.
 std::int64_t loop_register_bits(const ir::Program& program, int agent, bool async_mma) {
   std::set<ir::TileId> used;
   std::set<ir::TileId> outlive;  // what modifies scores lives for one element at a time
+  std::set<ir::TileId> narrow;
+  std::set<ir::TileId> wide;
+  const auto bits_of = [&](ir::TileId id) { return ir::bits_of(program.tiles[static_cast<std::size_t>(id)].dtype); };
   for (std::size_t s = 0; s < program.sections.size(); ++s) {
     if (program.sections[s].kind != ir::SectionKind::loop || program.sections[s].trips != ir::TripSource::runs) continue;
     for (const ir::Op& op : program.agents[static_cast<std::size_t>(agent)].sections[s]) {
       used.insert(op.in.begin(), op.in.end());
       used.insert(op.out.begin(), op.out.end());
+      if (op.kind == ir::OpKind::convert && bits_of(op.in[0]) < bits_of(op.out[0])) {
+        narrow.insert(op.in[0]);
+        wide.insert(op.out[0]);
+      }
       if (op.role == "modify") continue;
       outlive.insert(op.in.begin(), op.in.end());
       outlive.insert(op.out.begin(), op.out.end());
@@ -254,8 +262,8 @@ std::int64_t loop_register_bits(const ir::Program& program, int agent, bool asyn
   for (const ir::TileId id : used) {
     const ir::Tile& tile = program.tiles[static_cast<std::size_t>(id)];
     // One element at a time.
-    const bool scratch = tile.dtype == ir::DType::pred || tile.dtype == ir::DType::i32 || outlive.count(id) == 0;
-    const bool counted = !scratch && (tile.dtype == ir::DType::f32 || async_mma);
+    const bool scratch = tile.dtype == ir::DType::pred || tile.dtype == ir::DType::i32 || outlive.count(id) == 0 || wide.count(id) > 0;
+    const bool counted = !scratch && (tile.dtype == ir::DType::f32 || async_mma || narrow.count(id) > 0);
     if (tile.space == ir::Space::registers && tile.cols != ir::kUnit && counted)
       bits += program.stored_elements(id) * ir::bits_of(tile.dtype);
   }

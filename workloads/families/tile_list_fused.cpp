@@ -57,9 +57,15 @@ ComputeTiles compute_tiles(ProgramBuilder& b, const FusedContext& c, std::size_t
   }
   if (o_round_trips(c) > 1) t.o_piece = b.registers("o_piece" + suffix, ir::kUnit, ir::kUnit, ir::DType::i32, agent);
   t.s = b.registers("s" + suffix, rows, kv, ir::DType::f32, agent);
+  if (c.schedule.f16_scores) t.s_product = b.registers("s_product" + suffix, rows, kv, ir::DType::f16, agent);
   const ir::DType weights = plan.mma == ir::MmaKind::lanes ? ir::DType::f32 : plan.dtype;
   t.p = plan.rule.p_in_smem ? b.smem("p" + suffix, rows, kv, weights) : b.registers("p" + suffix, rows, kv, weights, agent);
   t.o = b.registers("o" + suffix, rows, dv, ir::DType::f32, agent);
+  if (c.schedule.f16_output) {
+    t.o_half = b.registers("o_half" + suffix, rows, dv, ir::DType::f16, agent);
+    t.o_product = b.registers("o_product" + suffix, rows, dv, ir::DType::f16, agent);
+    t.o_part = b.registers("o_part" + suffix, rows, dv, ir::DType::f32, agent);
+  }
   t.mask = mask_tiles(b, plan, rows, kv, agent, suffix);
   t.score = score_tiles(b, plan, rows, kv, agent, suffix);
   t.m = vector("m");
@@ -264,7 +270,10 @@ ir::Program fused_program(const TileListPlan& plan, const Schedule& schedule, co
   }
 
   if (rule.slice_cols > 0) {
-    for (const ir::TileId tile : {c.shared.k, c.shared.v, c.compute.front().q, c.compute.front().o}) b.slice(tile, rule.slice_cols);
+    const ComputeTiles& t = c.compute.front();
+    for (const ir::TileId tile : {c.shared.k, c.shared.v, t.q, t.o, t.o_half, t.o_product, t.o_part}) {
+      if (tile != ir::kNone) b.slice(tile, rule.slice_cols);
+    }
   }
 
   ops::append(b.ops(0, kPrologue), lookup(c, c.shared.metadata, schedule.item_global_round_trips + plan.search_round_trips));

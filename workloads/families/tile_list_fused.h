@@ -14,9 +14,13 @@ struct ComputeTiles {
   ir::TileId q_registers = ir::kNone;
   ir::TileId k_wide = ir::kNone;  // K and V of an 8-bit cache in Q's type, a fragment at a time
   ir::TileId v_wide = ir::kNone;
-  ir::TileId v = ir::kNone;  // its columns of V; none: all of them
+  ir::TileId v = ir::kNone;          // its columns of V; none: all of them
+  ir::TileId s_product = ir::kNone;  // Q K^T summed up in FP16: what s is widened from
   ir::TileId s = ir::kNone;
   ir::TileId p = ir::kNone;
+  ir::TileId o_half = ir::kNone;     // O between trips, where that is FP16
+  ir::TileId o_product = ir::kNone;  // P V of a trip in FP16, and widened
+  ir::TileId o_part = ir::kNone;
   ir::TileId o = ir::kNone;
   ir::TileId o_piece = ir::kNone;  // stands for the reads of an O in memory that follow the first
   std::vector<ir::TileId> mask;    // one per instruction of the plan's mask code

@@ -147,6 +147,10 @@ TileListPlan plan_problem(const Variant& variant, const Problem& problem, const 
   if (chip.tensor_flop_per_clk(std::string(ir::name_of(problem.dtype))) <= 0) {
     illegal("/dtype", std::string(ir::name_of(problem.dtype)), fmt::format("has no matrix unit on {}", chip.name));
   }
+  if (schedule.accumulates_f16() && problem.dtype != ir::DType::f16) {
+    illegal("/dtype", std::string(ir::name_of(problem.dtype)),
+            fmt::format("can't be accumulated in FP16, as schedule {} does", schedule.name), "f16");
+  }
   TileListPlan plan;
   plan.schedule = schedule.name;
   const auto& polynomial_isas = schedule.exp2_polynomial_isas;

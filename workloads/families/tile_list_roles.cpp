@@ -50,10 +50,12 @@ ops::Ops qk_role(const FusedContext& c, std::size_t index) {
   }
   list.push_back(ops::await(c.tokens.k_full));
   if (!c.tokens.turn.empty()) list.push_back(ops::await(c.tokens.turn[index]));
-  ir::Op mma = ops::mma(q, widened(list, c.shared.k, t.k_wide), t.s, c.plan.mma, true, false);
+  const bool apart = t.s_product != ir::kNone;
+  ir::Op mma = ops::mma(q, widened(list, c.shared.k, t.k_wide), apart ? t.s_product : t.s, c.plan.mma, true, false);
   mma.warp_columns = c.plan.rule.warp_columns;
   if (!shared(c, mma).by_steps) {
     list.push_back(mma);
+    if (apart) list.push_back(ops::convert(t.s_product, t.s));
     return list;
   }
   // The first products are issued in turn, so that the agents start apart.
@@ -117,6 +119,7 @@ ops::Ops rescale_role(const FusedContext& c, std::size_t index) {
     list.push_back(ops::when(When::not_first_trip, ops::load(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain)));
     for (const ir::Op& op : lookup(c, t.o_piece, o_round_trips(c) - 1)) list.push_back(ops::when(When::not_first_trip, op));
   }
+  if (t.o_half != ir::kNone) list.push_back(ops::when(When::not_first_trip, ops::convert(t.o_half, t.o)));
   list.push_back(ops::when(When::not_first_trip, ops::binary(Fn::multiply, t.o, t.alpha, t.o)));
   return list;
 }
@@ -125,9 +128,13 @@ ops::Ops pv_role(const FusedContext& c, const AgentSpec& spec, std::size_t index
   const ComputeTiles& t = c.compute[index];
   ops::Ops list;
   if (!placed(spec, "await_v") && !c.plan.v_is_view()) list.push_back(ops::await(c.tokens.v_full));
-  ir::Op mma = ops::mma(t.p, widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide), t.o, c.plan.mma_pv, false, true);
+  const bool apart = t.o_product != ir::kNone;
+  const ir::TileId v = widened(list, t.v == ir::kNone ? c.shared.v : t.v, t.v_wide);
+  ir::Op mma = ops::mma(t.p, v, apart ? t.o_product : t.o, c.plan.mma_pv, false, !apart);
   mma.warp_columns = c.plan.rule.warp_columns;
   list.push_back(shared(c, mma));
+  if (apart)
+    ops::append(list, {ops::convert(t.o_product, t.o_part), ops::binary(Fn::add, t.o, t.o_part, t.o), ops::convert(t.o, t.o_half)});
   if (c.plan.o_in_memory) {
     list.push_back(ops::store(t.o, rows_access(c.tensors.o_accumulator, 0), ir::CopyKind::plain));
   }
