@@ -181,12 +181,12 @@ OpExtent op_extent(const ir::Program& program, const ir::Section& section, const
   }
   const bool over_runs = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs;
   if (over_runs && row_axes == 1 && columns.size() == 1) {
-    if (item.tile->rows == 0 || valid_rows(*rows, *item.tile) == 0) return {extent.padded, 0};
+    if (item.tile->rows == 0 || valid_rows(*rows, *item.tile) == 0) return {extent.padded / op.parts, 0};
     extent.useful *= kept_pairs(item, section, op.when, acting, columns[0]) / static_cast<double>(item.tile->rows);
   } else {
     extent.useful *= sum_of_valid_columns(acting, item.family->loop_extent, {columns.data(), columns.size()});
   }
-  return extent;
+  return {extent.padded / op.parts, extent.useful / op.parts};
 }
 
 ir::TileId copied_tile(const ir::Op& op) {

@@ -30,6 +30,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   out.when = step.when;
   out.async = step.async;
   out.by_steps = op.by_steps;
+  out.interleaved = step.interleaved;
   out.is_mask = step.kind == StepKind::chain && op.role == "mask";
   out.skew = step.skew;
   out.groups = step.groups;

@@ -17,7 +17,8 @@ struct PlannedStep {
   StepKind kind = StepKind::chain;
   ir::When when = ir::When::always;
   bool async = false;
-  bool by_steps = false;  // Op::by_steps
+  bool by_steps = false;     // Op::by_steps
+  bool interleaved = false;  // Agent::interleaved
   bool is_mask = false;
   bool from_registers = false;  // a store whose tile lies in registers
   bool kernel_scope = false;

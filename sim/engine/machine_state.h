@@ -239,6 +239,8 @@ struct alignas(64) SmState {
     smem_all_free = std::max(now, smem_all_free) + service;
     return smem_free;
   }
+  // Line by line between the operands of MMAs, which reserve SMEM as a whole.
+  std::int64_t use_smem_between(std::int64_t now, std::int64_t service) { return std::min(use_smem(now, service), now + 2 * service); }
   std::int64_t copy_into_smem(std::int64_t now, std::int64_t service) {
     smem_all_free = std::max(now, smem_all_free) + service;
     return smem_all_free;

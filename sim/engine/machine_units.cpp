@@ -20,7 +20,7 @@ std::int64_t chain_group(SmState& sm, const PlannedStep& step, std::int64_t now)
     end = std::max(end, sm.sync_free);
   }
   if (step.group_smem_ticks > 0) {
-    end = std::max(end, sm.use_smem(now, step.group_smem_ticks));
+    end = std::max(end, step.interleaved ? sm.use_smem_between(now, step.group_smem_ticks) : sm.use_smem(now, step.group_smem_ticks));
   }
   if (step.group_tmem_ticks > 0) {
     sm.tmem_free = std::max(now, sm.tmem_free) + step.group_tmem_ticks;

@@ -143,6 +143,8 @@ class Checker {
            "only copies and MMAs complete tokens; use a signal");
     ensure(op.skew >= 0, "negative skew");
     ensure(op.share > 0 && op.share <= 1, "share {} is not in 0..1", op.share);
+    ensure(op.parts >= 1 && op.part >= 0 && op.part < op.parts, "part {} of {}", op.part, op.parts);
+    if (op.parts > 1) check_parts(op);
     ensure(op.tmem_rounds >= 1, "{} reads of tensor memory in turn", op.tmem_rounds);
     ensure(op.polynomial >= 0 && op.polynomial <= 1 && (op.polynomial == 0 || op.fn == Fn::exp2), "only a part of an exp2 is a polynomial");
     const bool loop = section.kind == SectionKind::loop;
@@ -154,6 +156,15 @@ class Checker {
                (valid_id(op.token, program_.tokens) && program_.tokens[static_cast<std::size_t>(op.token)].scope == TokenScope::kernel),
            "last_arriver needs a token of kernel scope");
     check_shapes(op);
+  }
+
+  void check_parts(const Op& op) const {
+    ensure(op.kind == OpKind::mma || op.kind == OpKind::unary || op.kind == OpKind::binary || op.kind == OpKind::convert,
+           "only element-wise ops and MMAs come in parts");
+    const Tile& divided = tile(op.kind == OpKind::mma ? op.in.at(0) : op.out.at(0));
+    const int padded = program_.padded(op.kind == OpKind::mma && op.a_transposed ? divided.rows : divided.cols);
+    ensure(padded % op.parts == 0, "{} parts do not divide {}", op.parts, padded);
+    ensure(op.kind != OpKind::mma || op.accumulate || op.part == 0, "only the first part of an MMA may clear its result");
   }
 
   void count_operands(const Op& op, std::size_t in, std::size_t out) const {

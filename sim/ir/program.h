@@ -173,6 +173,9 @@ struct Op {
   // Element-wise ops on tensor memory: reads of a lane that wait for one another, as its registers hold only some of the columns. Cost
   // only.
   double tmem_rounds = 1;
+  // One of several equal parts, by number: of the columns of an element-wise op's operands and result, of an mma's k.
+  int part = 0;
+  int parts = 1;
   When when = When::always;
   int skew = 0;
   // An asynchronous mma that takes turns with those of other agents by instructions of one k-step; else the matrix unit finishes it before
@@ -209,6 +212,10 @@ struct Agent {
   int warps = 4;
   int registers_per_thread = 128;
   std::vector<std::vector<Op>> sections;  // [section][position]
+  // Its code runs the pipes of a chain beside each other and beside those of the agents that it takes turns with: its chains occupy the
+  // special-function unit, only their own agent waits for what other pipes have left to do, and what they read and write in SMEM passes
+  // between the operands of MMAs. Cost only.
+  bool interleaved = false;
 };
 
 struct Program {

@@ -201,6 +201,7 @@ std::string op_text(const Program& program, const Op& op, const std::vector<Tens
   } else if (op.when != When::always) {
     text += fmt::format(" if {}", name_of(op.when));
   }
+  if (op.parts > 1) text += fmt::format(", part {} of {}", op.part + 1, op.parts);
   if (op.tmem_rounds != 1) text += fmt::format(", {:g} reads of tensor memory in turn", op.tmem_rounds);
   if (op.share != 1) text += fmt::format(", acts in {:g} of all", op.share);
   if (op.by_steps) text += ", by steps";

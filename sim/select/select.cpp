@@ -35,6 +35,7 @@ class Selector {
 
   SelectedAgent select(const ir::Agent& agent) {
     warps_ = agent.warps;
+    interleaved_ = agent.interleaved;
     layout_ = lane_layout(table_, program_, agent);
     mark_exchanged_tiles(agent);
     SelectedAgent out;
@@ -101,6 +102,7 @@ class Selector {
     step.kind = kind;
     step.when = op.when;
     step.skew = op.skew;
+    step.interleaved = interleaved_;
     step.ops = {&op};
     return step;
   }
@@ -164,7 +166,7 @@ class Selector {
     // A pair with 64 rows a CTA spreads them over all lanes, half of the columns each.
     const double m = ceil_to(program_.padded(d.rows), op.pair ? rule->second.m / 2 : rule->second.m);
     const double n = ceil_to(program_.padded(d.cols), rule->second.n);
-    const double k = ceil_to(program_.padded(op.a_transposed ? a.rows : a.cols), rule->second.k);
+    const double k = ceil_to(program_.padded(op.a_transposed ? a.rows : a.cols) / op.parts, rule->second.k);
     const double rate = chip_.tensor_flop_per_clk(std::string(ir::name_of(a.dtype)), std::string(ir::name_of(d.dtype)));
     if (rate <= 0) throw SimError("chip " + chip_.name + " has no matrix unit for " + std::string(ir::name_of(a.dtype)));
 
@@ -310,6 +312,9 @@ class Selector {
     return std::find(next.in.begin(), next.in.end(), multiply.out[0]) != next.in.end();
   }
 
+  // Part of the elements that an execution handles, on average.
+  [[nodiscard]] static double share_of(const Op& op) { return op.share / op.parts; }
+
   void add_vector_cost(Step& step, const Op& op, bool contracted, IntegerPath& path) const {
     if (op.immediate) return;
     const ElementwiseRule* rule = elementwise_rule(table_, program_, op);
@@ -317,21 +322,21 @@ class Selector {
     const bool reduces = op.kind == OpKind::reduce_row || op.kind == OpKind::reduce_col;
     const TileId shape = reduces ? op.in[0] : op.out[0];
     if (op.fn == ir::Fn::exp2 && op.polynomial > 0) {
-      add_polynomial(step, op.polynomial * op.share * lanes(shape));
-      add_instructions(step, *rule, (1 - op.polynomial) * op.share * lanes(shape));
+      add_polynomial(step, op.polynomial * share_of(op) * lanes(shape));
+      add_instructions(step, *rule, (1 - op.polynomial) * share_of(op) * lanes(shape));
     } else if (!contracted) {
       const double before = step.latency_cycles;
       if (divides_by_variable(op) && path.inverted.insert(op.in[1]).second) {
         const auto reciprocal = table_.elementwise.find("reciprocal_of_variable");
-        if (reciprocal != table_.elementwise.end()) add_instructions(step, reciprocal->second, op.share * lanes(op.in[1]));
+        if (reciprocal != table_.elementwise.end()) add_instructions(step, reciprocal->second, share_of(op) * lanes(op.in[1]));
       }
-      add_instructions(step, *rule, op.share * lanes(shape));
+      add_instructions(step, *rule, share_of(op) * lanes(shape));
       if (is_integer(op)) step.latency_cycles = before + path.grown_by(op, step.latency_cycles - before);
     }
-    if (op.fn == ir::Fn::exp2) step.exp_count += op.share * elements(shape);
+    if (op.fn == ir::Fn::exp2) step.exp_count += share_of(op) * elements(shape);
     if (op.kind == OpKind::look_up) return add_look_up(step, op);
     if (reduces) {  // exchanges between the lanes that share a row
-      const double exchanged = op.share * lanes(op.out[0]) * layout_.shuffle_steps;
+      const double exchanged = share_of(op) * lanes(op.out[0]) * layout_.shuffle_steps;
       add_instructions(step, *rule, exchanged);
       step.warp_instructions += exchanged / chip_.sm.lanes_per_warp;
       step.smem_bytes += exchanged * 4;
@@ -339,10 +344,10 @@ class Selector {
     }
     for (const auto* tiles : {&op.in, &op.out}) {
       for (TileId t : *tiles) {
-        if (tile(t).space == Space::smem) step.smem_bytes += op.share * bytes(t);
+        if (tile(t).space == Space::smem) step.smem_bytes += share_of(op) * bytes(t);
         if (tiles == &op.in && exchanged_tiles_.count(t) != 0) step.latency_cycles += chip_.latency.smem_cycles;
         if (tile(t).space != Space::tmem) continue;
-        step.tmem_bytes += op.share * bytes(t);
+        step.tmem_bytes += share_of(op) * bytes(t);
         step.latency_cycles += op.share * chip_.latency.tmem_cycles * (tiles == &op.in ? op.tmem_rounds : 1);
       }
     }
@@ -350,7 +355,7 @@ class Selector {
 
   // A lane reads one element of the row from SMEM; lanes that want the same one, or neighbours, do not conflict.
   void add_look_up(Step& step, const Op& op) const {
-    const double reads = op.share * lanes(op.out[0]);
+    const double reads = share_of(op) * lanes(op.out[0]);
     step.warp_instructions += reads / chip_.sm.lanes_per_warp;
     step.smem_bytes += reads * ir::bits_of(tile(op.in[0]).dtype) / 8;
     step.latency_cycles += chip_.latency.smem_cycles;
@@ -404,7 +409,12 @@ class Selector {
       step.demand[static_cast<std::size_t>(Pipe::tmem)] = step.tmem_bytes / chip_.sm.tmem_bytes_per_clk;
     }
     const double longest = std::max({fp32, alu, sfu});
-    step.occupancy_cycles = std::max(issue, longest + chip_.vector.chain_serialization * (fp32 + alu + sfu - longest));
+    if (interleaved_) {
+      step.occupancy_cycles = sfu;
+      step.latency_cycles += std::max(issue, longest) - sfu;
+    } else {
+      step.occupancy_cycles = std::max(issue, longest + chip_.vector.chain_serialization * (fp32 + alu + sfu - longest));
+    }
     step.groups = std::max(1, static_cast<int>(std::lround(step.occupancy_cycles / chip_.vector.turn_cycles)));
   }
 
@@ -414,7 +424,8 @@ class Selector {
   std::set<TileId> exchanged_tiles_;  // of the agent at hand
   std::set<TileId> async_tiles_;      // register tiles that some asynchronous matrix op reads or writes
   int warps_ = 4;
-  LaneLayout layout_;  // of the agent at hand
+  bool interleaved_ = false;  // Agent::interleaved
+  LaneLayout layout_;         // of the agent at hand
 };
 
 }  // namespace

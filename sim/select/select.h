@@ -35,6 +35,7 @@ struct Step {
   double stall_cycles = 0;         // of a streamed operand between its slices; shrinks where SMEM is the slower, so no part of a bound
   int groups = 1;                  // instruction groups that the pipes serve one by one
   bool async = false;              // agent goes on after issue
+  bool interleaved = false;        // Agent::interleaved
   std::vector<ir::TileId> waits;   // register tiles that must be free of pending asynchronous ops
   std::vector<ir::TileId> writes;  // tiles written
   double fp32_ops = 0;             // lane operations

@@ -118,12 +118,20 @@ class Executor {
   void write(F&& element) {
     auto target = memory_.slot(out(), at_.slot);
     Matrix result = Matrix::Zero(target.rows(), target.cols());
+    if (op_.parts > 1) result = target;
+    const auto [first, last] = part_of(program_.padded(tile(out()).cols), cols(out()));
     const std::int64_t m = rows(out());
-    const std::int64_t n = cols(out());
     for (std::int64_t i = 0; i < m; ++i) {
-      for (std::int64_t j = 0; j < n; ++j) result(i, j) = element(i, j);
+      for (std::int64_t j = first; j < last; ++j) result(i, j) = element(i, j);
     }
     target = result;
+  }
+
+  // The op's part of `padded` columns, of which `valid` hold data: from, to.
+  [[nodiscard]] std::pair<std::int64_t, std::int64_t> part_of(std::int64_t padded, std::int64_t valid) const {
+    const std::int64_t width = padded / op_.parts;
+    const std::int64_t first = std::min(valid, op_.part * width);
+    return {first, std::min(valid, first + width)};
   }
 
   void unary() {
@@ -158,11 +166,13 @@ class Executor {
     const ir::TileId b = op_.in.at(1);
     const std::int64_t m = rows(out());
     const std::int64_t n = cols(out());
-    const std::int64_t k = std::min(op_.a_transposed ? rows(a) : cols(a), op_.b_transposed ? cols(b) : rows(b));
+    const auto [first, last] = part_of(program_.padded(op_.a_transposed ? tile(a).rows : tile(a).cols),
+                                       std::min(op_.a_transposed ? rows(a) : cols(a), op_.b_transposed ? cols(b) : rows(b)));
+    const std::int64_t k = last - first;
     const auto left = memory_.slot(a, at_.slot);
     const auto right = memory_.slot(b, at_.slot);
-    Matrix x = op_.a_transposed ? Matrix(left.topLeftCorner(k, m).transpose()) : Matrix(left.topLeftCorner(m, k));
-    Matrix y = op_.b_transposed ? Matrix(right.topLeftCorner(n, k).transpose()) : Matrix(right.topLeftCorner(k, n));
+    Matrix x = op_.a_transposed ? Matrix(left.block(first, 0, k, m).transpose()) : Matrix(left.block(0, first, m, k));
+    Matrix y = op_.b_transposed ? Matrix(right.block(0, first, n, k).transpose()) : Matrix(right.block(first, 0, k, n));
     auto target = memory_.slot(out(), at_.slot);
     Matrix result = Matrix::Zero(target.rows(), target.cols());
     if (op_.accumulate) result.topLeftCorner(m, n) = target.topLeftCorner(m, n);

@@ -72,6 +72,31 @@ TEST_CASE("check names the place of what is wrong", "[ir]") {
     p.s.add(p.consumer, p.main, mma("bad", MmaKind::mma_sync, p.y, p.x, p.x));
     refuses("agent consumer, section main, op 3 (mma bad): mma shapes do not agree: A [16 x 8], B [16 x 8], D [16 x 16]");
   }
+  SECTION("parts that do not divide the columns") {
+    p.produce();
+    p.consume();
+    ir::Op op = unary("part", Fn::exp2, p.y, p.y);
+    op.parts = 3;
+    p.s.add(p.consumer, p.main, op);
+    refuses("3 parts do not divide 16");
+  }
+  SECTION("a part too many") {
+    p.produce();
+    p.consume();
+    ir::Op op = unary("part", Fn::exp2, p.y, p.y);
+    op.part = op.parts = 2;
+    p.s.add(p.consumer, p.main, op);
+    refuses("part 2 of 2");
+  }
+  SECTION("a second part that clears what the first has added up") {
+    p.produce();
+    p.consume();
+    ir::Op op = mma_bt("part", MmaKind::mma_sync, p.y, p.x, p.x);
+    op.part = 1;
+    op.parts = 2;
+    p.s.add(p.consumer, p.main, op);
+    refuses("only the first part of an MMA may clear its result");
+  }
   SECTION("element-wise shapes that do not agree") {
     p.produce();
     p.consume();

@@ -338,6 +338,35 @@ TEST_CASE("an op that acts in a tenth of all executions costs a tenth") {
   CHECK(at(chain, Pipe::tmem) == Approx(0.1 * 2 * 128 * 128 * 4 / 512));
 }
 
+TEST_CASE("a part of an op costs its part, and its latency once more") {
+  ir::Op exponential = op(ir::OpKind::unary, ir::Fn::exp2, {1}, {0});
+  const Step whole = select_instructions(tmem_kernel({exponential}), blackwell()).agents[0].sections[0][0];
+  exponential.parts = 2;
+  const Step half = select_instructions(tmem_kernel({exponential}), blackwell()).agents[0].sections[0][0];
+  CHECK(at(half, Pipe::sfu) == Approx(128 * 128 / 2 / 16.0));
+  CHECK(at(half, Pipe::tmem) == Approx(at(whole, Pipe::tmem) / 2));
+  CHECK(half.exp_count == Approx(whole.exp_count / 2));
+  CHECK(half.latency_cycles == Approx(whole.latency_cycles));
+
+  ir::Op product = qk(ir::MmaKind::wgmma_ss);
+  product.parts = 4;
+  CHECK(select_instructions(kernel_of({product}), chip()).agents[0].sections[0][0].tensor_flops == Approx(2.0 * kRows * kCols * 64 / 4));
+}
+
+TEST_CASE("chains of interleaved agents hold the special-function unit alone, and take as long as their longest pipe") {
+  Chip c = chip();
+  c.vector.chain_serialization = 0.5;
+  ir::Kernel kernel = kernel_of(softmax());
+  const Step plain = select_instructions(kernel, c).agents[0].sections[0][0];
+  kernel.program.agents[0].interleaved = true;
+  const Step step = select_instructions(kernel, c).agents[0].sections[0][0];
+  const double longest = std::max({at(step, Pipe::sfu), at(step, Pipe::alu), at(step, Pipe::fp32)});
+  CHECK(step.occupancy_cycles == Approx(kRows * kCols / 16.0));
+  CHECK(step.occupancy_cycles + step.latency_cycles - plain.latency_cycles == Approx(longest));
+  CHECK(plain.occupancy_cycles > longest);
+  CHECK(step.demand == plain.demand);
+}
+
 TEST_CASE("each read of tensor memory in turn, and the write after them, adds its latency") {
   const auto latency = [](double rounds, double share, double tmem_cycles) {
     ir::Op rescale = op(ir::OpKind::binary, ir::Fn::multiply, {0, 3}, {0});
