@@ -240,6 +240,8 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.ping_pong = reader.boolean("ping_pong", false);
   s.exp2_in_turn = reader.boolean("exp2_in_turn", false);
   s.holds_factors = reader.boolean("holds_factors", false);
+  s.p_parts = small(reader, "p_parts", 1, 4, 1);
+  s.softmax_interleaved = reader.boolean("softmax_interleaved", false);
   s.mma_by_steps = reader.boolean("mma_by_steps", false);
   s.ping_pong_head_dim_max = small(reader, "ping_pong_head_dim_max", 1, 1024, 256);
   s.stage_o_in_v = reader.boolean("stage_o_in_v", false);

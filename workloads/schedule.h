@@ -190,7 +190,10 @@ struct Schedule {
   // Accumulators in TMEM: the factors of a query tile stay in their buffer until O of the next one is scaled, and softmax waits for the
   // free buffer before it adds up the row (CUTLASS' correction pipelines); else they are free once read.
   bool holds_factors = false;
-  double rescale_share = 1;  // part of the trips in which some row's maximum grows enough to rescale O (accumulators in TMEM)
+  // Parts of P's columns that softmax hands on one by one, and the product with V takes so (accumulators in TMEM).
+  int p_parts = 1;
+  bool softmax_interleaved = false;  // ir::Agent::interleaved of the softmax agents
+  double rescale_share = 1;          // part of the trips in which some row's maximum grows enough to rescale O (accumulators in TMEM)
   // Rows of which a warp looks at the maxima: it leaves O as it is where none of them moved. 0: rescale_share says how often.
   int rescale_rows = 0;
   int rescale_columns = 0;       // of O that a lane reads from TMEM at once to rescale them, one read ahead; 0: all

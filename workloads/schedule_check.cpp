@@ -262,6 +262,11 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
   if (s.accumulates_f16() && (s.mma != ir::MmaKind::mma_sync || !s.fused() || pieces))
     reader.issue(s.f16_scores ? "f16_scores" : "f16_output", "is for mma_sync in fused kernels whose agents own rows", "false");
   if (s.f16_output && (splits || s.o_in_memory)) reader.issue("f16_output", "is for kernels that keep O whole in registers", "false");
+  const bool tmem = s.mma == ir::MmaKind::tcgen05;
+  if (s.p_parts > 1 &&
+      (!tmem || std::any_of(s.tiles.begin(), s.tiles.end(), [&](const TileRule& r) { return r.tile_kv % (16 * s.p_parts) != 0; })))
+    reader.issue("p_parts", "are for tcgen05 and KV tiles that they divide by steps of 16 keys", "1");
+  if (s.softmax_interleaved && !tmem) reader.issue("softmax_interleaved", "is for accumulators in tensor memory", "false");
   if (s.stage_o_in_v && s.agents.size() == 1) reader.issue("stage_o_in_v", "needs a producer that waits for the store", "false");
 }
 

@@ -25,6 +25,7 @@ TEST_CASE("lowered prefill kernels agree with the reference in every order that 
                                                                    {"fa3-sm90-paged", test::h100()},
                                                                    {"fa4-sm100", test::b200()},
                                                                    {"fa4-sm100-varlen", test::b200()},
+                                                                   {"cudnn-918-sm100", test::b200()},
                                                                    {"trtllm-prefill-sm100", test::b200()},
                                                                    {"fused-generic", test::a100()},
                                                                    {"fused-generic", test::systolic()},

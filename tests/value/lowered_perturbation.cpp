@@ -126,6 +126,24 @@ TEST_CASE("a mask shifted by one key changes the values of every causal schedule
   }
 }
 
+TEST_CASE("a product that does not wait for the second half of P, or takes the first one twice, gives wrong values", "[value]") {
+  const ir::Pipeline good = lowered("cudnn-918-sm100", test::b200(), "causal", 250, 650);
+  const auto wanted = output(good, 1);
+  const auto second = [](const ir::Program& p, const ir::Op& op) {
+    return op.kind == ir::OpKind::await && p.tokens[static_cast<std::size_t>(op.token)].name == "p_full0_1";
+  };
+  const auto awaits = test::ops_where(good, second);
+  REQUIRE(awaits.size() == 1);
+  const ir::Pipeline early = test::with_op(good, awaits[0], test::erase_op);
+  bool noticed = false;
+  for (std::uint64_t seed = 1; seed <= 40 && !noticed; ++seed) noticed = wrong(early, wanted, seed);
+  CHECK(noticed);
+  const auto halves =
+      test::ops_where(good, [](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::mma && op.part == 1; });
+  REQUIRE_FALSE(halves.empty());
+  CHECK(wrong(test::with_op(good, halves[0], [](auto& ops, std::size_t i) { ops[i].part = 0; }), wanted, 1));
+}
+
 TEST_CASE("V loaded from K's tensor changes the values of every schedule", "[value]") {
   for (const Kernels& k : causal_kernels()) {
     INFO(k.name);

@@ -100,6 +100,8 @@ TEST_CASE("what a schema can't say is refused too") {
       {"eager without rules for softmax", set("/form", "eager"), "/agents"},
       {"scores in FP16 by wgmma", set("/f16_scores", true), "/f16_scores"},
       {"O in FP16 by wgmma", set("/f16_output", true), "/f16_output"},
+      {"P in parts by wgmma", set("/p_parts", 2), "/p_parts"},
+      {"interleaved softmax beside wgmma", set("/softmax_interleaved", true), "/softmax_interleaved"},
       {"both packings",
        Json::array(
            {{{"op", "add"}, {"path", "/pack_gqa"}, {"value", true}}, {{"op", "add"}, {"path", "/pack_gqa_decode_only"}, {"value", true}}}),

@@ -28,6 +28,7 @@ class ProgramBuilder {
   // Sections before agents: an agent starts with one empty list per section.
   int section(std::string name, ir::SectionKind kind, ir::TripSource trips = ir::TripSource::runs);
   int agent(std::string name, int warps, int registers_per_thread);
+  void interleave(int agent) { program_.agents[static_cast<std::size_t>(agent)].interleaved = true; }
   [[nodiscard]] std::vector<ir::Op>& ops(int agent, int section);
   [[nodiscard]] ir::Program take() { return std::move(program_); }
 

@@ -51,7 +51,7 @@ struct QueryTile {
   ir::TileId max = ir::kNone;
   ir::TileId lse = ir::kNone;
   ir::TokenId s_full = ir::kNone;
-  ir::TokenId p_full = ir::kNone;
+  std::vector<ir::TokenId> p_full;  // one per part
   ir::TokenId stats = ir::kNone;
   ir::TokenId stats_empty = ir::kNone;
   ir::TokenId o_ready = ir::kNone;
@@ -88,6 +88,9 @@ Agents make_agents(ProgramBuilder& b, const Schedule& schedule, const TileRule& 
   agents.issuer = add(AgentKind::issuer);
   for (int w = 0; w < rule.consumers; ++w) {
     agents.softmax.push_back(add(AgentKind::consumer, rule.consumers > 1 ? std::to_string(w) : ""));
+  }
+  for (const int agent : agents.softmax) {
+    if (schedule.softmax_interleaved) b.interleave(agent);
   }
   agents.correction = add(AgentKind::correction);
   agents.epilogue = add(AgentKind::epilogue);
@@ -153,7 +156,9 @@ QueryTile make_query_tile(ProgramBuilder& b, const FusedContext& c, const Agents
   for (const Piece& piece : c.shared.v_pieces) x.outputs.push_back(output("_" + std::to_string(piece.column), piece.columns, piece.column));
   if (x.outputs.empty()) x.outputs.push_back(output("", dv, 0));
   x.s_full = b.token("s_full" + suffix);
-  x.p_full = b.token("p_full" + suffix);
+  for (int i = 0; i < c.schedule.p_parts; ++i) {
+    x.p_full.push_back(b.token("p_full" + suffix + (c.schedule.p_parts > 1 ? "_" + std::to_string(i) : "")));
+  }
   x.stats = b.token("stats" + suffix);
   x.stats_empty = b.token("stats_empty" + suffix);
   x.o_ready = b.token("o_ready" + suffix);
@@ -189,17 +194,28 @@ ops::Ops issuer_loop(const FusedContext& c, const std::vector<QueryTile>& tiles)
   for (std::size_t w = 0; w < tiles.size(); ++w) {
     const QueryTile& x = tiles[w];
     const bool last = w + 1 == tiles.size();
-    ops::Ops pv{ops::await(x.p_full), ops::await(x.o_ready)};
+    ops::Ops pv{ops::await(x.p_full.front()), ops::await(x.o_ready)};
     for (std::size_t i = 0; i < x.outputs.size(); ++i) {
       const bool whole = c.shared.v_pieces.empty();
       const Piece v = whole ? Piece{c.shared.v, c.tokens.v_full, c.tokens.v_empty, 0, ir::kUnit} : c.shared.v_pieces[i];
       if (w == 0) pv.insert(whole ? pv.begin() : pv.end(), ops::await(v.full));
-      for (const bool first_trip : {true, false}) {
-        ir::Op op = ops::mma(x.p, v.tile, x.outputs[i].sum, ir::MmaKind::tcgen05, false, !first_trip);
+      for (int part = 0; part < c.schedule.p_parts; ++part) {
+        const bool last_part = part + 1 == c.schedule.p_parts;
+        if (i == 0 && part > 0) pv.push_back(ops::await(x.p_full[static_cast<std::size_t>(part)]));
+        ir::Op op = ops::mma(x.p, v.tile, x.outputs[i].sum, ir::MmaKind::tcgen05, false, true);
         op.pair = c.schedule.pair;
-        if (i + 1 == x.outputs.size()) op.completes.push_back(x.pv_done);
-        if (last) op.completes.push_back(v.empty);
-        pv.push_back(ops::when(first_trip ? When::first_trip : When::not_first_trip, op));
+        op.part = part;
+        op.parts = c.schedule.p_parts;
+        if (last_part && i + 1 == x.outputs.size()) op.completes.push_back(x.pv_done);
+        if (last_part && last) op.completes.push_back(v.empty);
+        if (part > 0) {
+          pv.push_back(op);
+          continue;
+        }
+        op.accumulate = false;
+        pv.push_back(ops::when(When::first_trip, op));
+        op.accumulate = true;
+        pv.push_back(ops::when(When::not_first_trip, op));
       }
     }
     const std::size_t before = list.size();
@@ -229,10 +245,17 @@ ops::Ops softmax_loop(const FusedContext& c, const QueryTile& x, int row_offset)
   ops::append(list, ops::with_role(top, "softmax"));
   ir::Op exponential = ops::unary(Fn::exp2, t.s, t.s);
   exponential.polynomial = c.plan.exp2_polynomial;
-  ops::append(list,
-              ops::with_role({ops::binary(Fn::multiply, t.s, scale, t.s), ops::binary(Fn::subtract, t.s, t.m_scaled, t.s), exponential},
-                             "softmax"));
-  ops::append(list, ops::with_role({ops::convert(t.s, x.p), ops::signal(x.p_full)}, "convert_p"));
+  for (int part = 0; part < c.schedule.p_parts; ++part) {
+    ops::Ops weights = ops::with_role(
+        {ops::binary(Fn::multiply, t.s, scale, t.s), ops::binary(Fn::subtract, t.s, t.m_scaled, t.s), exponential}, "softmax");
+    ops::append(weights, ops::with_role({ops::convert(t.s, x.p)}, "convert_p"));
+    for (ir::Op& op : weights) {
+      op.part = part;
+      op.parts = c.schedule.p_parts;
+    }
+    ops::append(list, weights);
+    ops::append(list, ops::with_role({ops::signal(x.p_full[static_cast<std::size_t>(part)])}, "convert_p"));
+  }
   // The next trip's factors find their buffer free.
   if (c.schedule.holds_factors) ops::append(list, ops::with_role({ops::await(x.stats_empty)}, "softmax"));
   ops::append(list, ops::with_role({ops::binary(Fn::multiply, t.l, t.alpha, t.l), ops::reduce_row(Fn::add, t.s, t.row_sum),
