@@ -6,6 +6,8 @@
 #include "workloads/reference/attention.h"
 
 using namespace attnsim::reference;
+using attnsim::test::kAll;
+using attnsim::test::kCausal;
 
 namespace {
 
@@ -34,7 +36,7 @@ TEST_CASE("equal scores give the mean of the kept values and log2 of their count
     in.v[static_cast<std::size_t>(k)] = static_cast<double>(k);           // KV head 0, of q_heads 0 and 1
     in.v[static_cast<std::size_t>(6 + k)] = 10 + static_cast<double>(k);  // KV head 1, of q_heads 2 and 3
   }
-  const AttentionOutputs out = attention(in, test::kCausal);
+  const AttentionOutputs out = attention(in, kCausal);
   for (std::int64_t h = 0; h < 4; ++h) {
     for (std::int64_t q = 0; q < 6; ++q) {
       const auto row = static_cast<std::size_t>(h * 6 + q);
@@ -49,7 +51,7 @@ TEST_CASE("scores are scaled by one over the root of head_dim", "[value]") {
   for (double& x : in.q) x = 1;
   for (std::size_t i = 0; i < 4; ++i) in.k[i] = 1;  // key 0 of KV head 0 scores 4 / sqrt(4) = 2, key 1 scores 0
   in.v[0] = 1;
-  const AttentionOutputs out = attention(in, test::kAll);
+  const AttentionOutputs out = attention(in, kAll);
   CHECK(out.o[0] == Approx(std::exp(2.0) / (std::exp(2.0) + 1)));
   CHECK(out.lse_log2[0] == Approx(std::log2(std::exp(2.0) + 1)));
 }
@@ -63,6 +65,6 @@ TEST_CASE("a query that keeps no key gives 0 and minus infinity", "[value]") {
 }
 
 TEST_CASE("brute force counts the pairs of a causal and a ragged batch", "[value]") {
-  CHECK(count_kept({100}, {100}, test::kCausal) == 100 * 101 / 2);
-  CHECK(count_kept({3, 5}, {7, 2}, test::kAll) == 3 * 7 + 5 * 2);
+  CHECK(count_kept({100}, {100}, kCausal) == 100 * 101 / 2);
+  CHECK(count_kept({3, 5}, {7, 2}, kAll) == 3 * 7 + 5 * 2);
 }
