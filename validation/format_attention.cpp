@@ -12,12 +12,6 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 31;
-
-double bytes_per_element(const std::string& dtype) {
-  return dtype.find("fp8") != std::string::npos ? 1.0 : 2.0;
-}
-
 // "vllm-0.14.0" is library vllm, version 0.14.0; "FlashAttention-2" is a name: its suffix has no dot.
 void split_version(MeasuredRow& row) {
   const std::size_t dash = row.library.rfind('-');
@@ -27,11 +21,11 @@ void split_version(MeasuredRow& row) {
 }
 
 void read_shape(CsvReader& reader, MeasuredRow& row) {
-  row.batch = reader.integer("batch", 1, kMost);
-  row.q_heads = reader.integer("q_heads", 1, kMost);
-  row.kv_heads = reader.integer("kv_heads", 1, kMost);
-  row.q_len = reader.integer("q_len", 1, kMost);
-  row.kv_len = reader.integer("kv_len", 1, kMost);
+  row.batch = reader.integer("batch", 1, kMostInShape);
+  row.q_heads = reader.integer("q_heads", 1, kMostInShape);
+  row.kv_heads = reader.integer("kv_heads", 1, kMostInShape);
+  row.q_len = reader.integer("q_len", 1, kMostInShape);
+  row.kv_len = reader.integer("kv_len", 1, kMostInShape);
   if (row.q_heads % row.kv_heads != 0) reader.issue("kv_heads", "does not divide q_heads " + std::to_string(row.q_heads), "");
 }
 
@@ -83,8 +77,8 @@ std::vector<MeasuredRow> read_library_attention(const CsvTable& table) {
     row.phase = reader.text("phase");
     row.dtype = reader.text("dtype");
     read_shape(reader, row);
-    row.head_dim_qk = row.head_dim_v = reader.integer("head_dim", 1, kMost);
-    row.window = reader.integer("window", 0, kMost);
+    row.head_dim_qk = row.head_dim_v = reader.integer("head_dim", 1, kMostInShape);
+    row.window = reader.integer("window", 0, kMostInShape);
     const bool causal = reader.flag("causal");
     row.mask = row.window > 0 ? MaskKind::causal_window : causal ? MaskKind::causal : MaskKind::full;
     row.mask_name = row.window > 0 ? "causal_window" : causal ? "causal" : "full";
@@ -117,14 +111,14 @@ std::vector<MeasuredRow> read_fa3_locked(const CsvTable& table) {
     row.locked_clock_mhz = reader.positive("clock_mhz");
     if (reader.text("l2") != "cold") row.no_mapping = "no harness for L2 state \"" + reader.text("l2") + '"';
     read_shape(reader, row);
-    row.head_dim_qk = row.head_dim_v = reader.integer("head_dim", 1, kMost);
+    row.head_dim_qk = row.head_dim_v = reader.integer("head_dim", 1, kMostInShape);
     row.mask = reader.flag("causal") ? MaskKind::causal : MaskKind::full;
     row.mask_name = row.mask == MaskKind::causal ? "causal" : "full";
     row.density = density_of(row);
     row.paged = false;
     row.measured_us = reader.positive("latency_us");
     row.flops = attention_flops(row, 1.0);
-    row.bytes = attention_bytes(row, bytes_per_element(row.dtype));
+    row.bytes = attention_bytes(row, element_bytes(row.dtype));
     row.shape = shape_label(row);
     rows.push_back(std::move(row));
   }
@@ -154,10 +148,10 @@ std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
     row.dtype = reader.text("dtype");
     row.phase = row.pass = reader.text("pass");
     read_shape(reader, row);
-    row.head_dim_qk = reader.integer("head_dim_qk", 1, kMost);
-    row.head_dim_v = reader.integer("head_dim_v", 1, kMost);
+    row.head_dim_qk = reader.integer("head_dim_qk", 1, kMostInShape);
+    row.head_dim_v = reader.integer("head_dim_v", 1, kMostInShape);
     row.mask_name = reader.text("mask");
-    row.window = reader.text("window").empty() ? 0 : reader.integer("window", 0, kMost);
+    row.window = reader.text("window").empty() ? 0 : reader.integer("window", 0, kMostInShape);
     row.mask = row.mask_name == "full"            ? MaskKind::full
                : row.mask_name == "causal"        ? MaskKind::causal
                : row.mask_name == "causal_window" ? MaskKind::causal_window
@@ -166,7 +160,7 @@ std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
     if (has_density && !reader.text("density").empty()) row.density = reader.non_negative("density");
     row.measured_us = 1e3 * reader.positive("time_ms");
     if (row.mask != MaskKind::other || row.density) row.flops = attention_flops(row, flops_factor(row.pass));
-    row.bytes = attention_bytes(row, bytes_per_element(row.dtype)) * (row.pass == "bwd" ? 2.0 : row.pass == "fwd_bwd" ? 3.0 : 1.0);
+    row.bytes = attention_bytes(row, element_bytes(row.dtype)) * (row.pass == "bwd" ? 2.0 : row.pass == "fwd_bwd" ? 3.0 : 1.0);
     row.shape = shape_label(row);
     if (row.mask == MaskKind::other) row.no_mapping = "no variant for mask \"" + row.mask_name + '"';
     if (row.mask_name == "block_sparse") take_selected_blocks(row);

@@ -12,12 +12,10 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 31;
-
 using Extents = std::vector<std::int64_t>;
 
 // "16x8" as one number per axis, "8" for all of them; the wrong number of axes is an issue of the row.
-Extents extents(CsvReader& reader, const char* column, std::size_t axes) {
+Extents read_extents(CsvReader& reader, const char* column, std::size_t axes) {
   const Extents values = parse_extents(reader.text(column));
   if (values.size() == 1 && axes > 1) return Extents(axes, values.front());
   if (!values.empty() && (axes == 0 || values.size() == axes)) return values;
@@ -32,8 +30,8 @@ bool tests_scores(const Extents& layout, const Extents& window, const Extents& s
 }
 
 void read_neighbourhood(CsvReader& reader, MeasuredRow& row, const Extents& layout) {
-  const Extents window = extents(reader, "window", layout.size());
-  const Extents stride = extents(reader, "stride", layout.size());
+  const Extents window = read_extents(reader, "window", layout.size());
+  const Extents stride = read_extents(reader, "stride", layout.size());
   row.variant = "gna";
   if (row.pass == "bwd") row.params["tokens"] = "boxes";
   for (const char* name : {"layout", "window", "stride", "dilation"}) row.params[name] = reader.text(name);
@@ -43,7 +41,7 @@ void read_neighbourhood(CsvReader& reader, MeasuredRow& row, const Extents& layo
   for (std::size_t a = 0; a < layout.size(); ++a) density *= static_cast<double>(window[a]) / static_cast<double>(layout[a]);
   row.density = density;
   if (reader.text("q_tile").empty()) return;
-  row.tiles = TilePair{extents(reader, "q_tile", layout.size()), extents(reader, "kv_tile", layout.size())};
+  row.tiles = TilePair{read_extents(reader, "q_tile", layout.size()), read_extents(reader, "kv_tile", layout.size())};
   row.masked = tests_scores(layout, window, stride, row.tiles->q, row.tiles->kv);
 }
 
@@ -73,11 +71,11 @@ std::vector<MeasuredRow> read_natten_profiler(const CsvTable& table) {
     row.phase = row.pass = reader.text("pass");
     row.set = reader.text("set");
     row.dtype = reader.text("dtype");
-    row.batch = reader.integer("batch", 1, kMost);
-    row.q_heads = row.kv_heads = reader.integer("heads", 1, kMost);
-    row.head_dim_qk = row.head_dim_v = reader.integer("head_dim", 1, kMost);
+    row.batch = reader.integer("batch", 1, kMostInShape);
+    row.q_heads = row.kv_heads = reader.integer("heads", 1, kMostInShape);
+    row.head_dim_qk = row.head_dim_v = reader.integer("head_dim", 1, kMostInShape);
     row.measured_us = reader.positive("runtime_us");
-    const Extents layout = extents(reader, "layout", 0);
+    const Extents layout = read_extents(reader, "layout", 0);
     row.q_len = 1;
     for (const std::int64_t length : layout) row.q_len *= length;
     row.kv_len = row.q_len;

@@ -11,11 +11,7 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 24;
-
-double bytes_per_element(const std::string& dtype) {
-  return dtype.find("fp8") != std::string::npos ? 1.0 : 2.0;
-}
+constexpr std::int64_t kMostRows = std::int64_t{1} << 24;
 
 // Inputs and outputs once; results of fp8 products are 16 bits wide.
 void set_work(MeasuredRow& row) {
@@ -24,22 +20,22 @@ void set_work(MeasuredRow& row) {
   const auto k = static_cast<double>(row.k);
   if (row.phase == "gemm") {
     row.flops = 2 * m * n * k;
-    row.bytes = (m * k + k * n) * bytes_per_element(row.dtype) + m * n * 2;
+    row.bytes = (m * k + k * n) * element_bytes(row.dtype) + m * n * 2;
     row.shape = fmt::format("m{} n{} k{}", row.m, row.n, row.k);
   } else {
-    row.bytes = 2 * m * n * bytes_per_element(row.dtype);
+    row.bytes = 2 * m * n * element_bytes(row.dtype);
     row.shape = fmt::format("m{} n{}", row.m, row.n);
   }
 }
 
-MeasuredRow start_row(const CsvTable& table, const CsvRecord& record, CsvReader& reader) {
+MeasuredRow start_operator_row(const CsvTable& table, const CsvRecord& record, CsvReader& reader) {
   MeasuredRow row;
   row.file = table.file;
   row.line = record.line;
   row.device = reader.text("device");
   row.dtype = reader.text("dtype");
-  row.m = reader.integer("m", 1, kMost);
-  row.n = reader.integer("n", 1, kMost);
+  row.m = reader.integer("m", 1, kMostRows);
+  row.n = reader.integer("n", 1, kMostRows);
   return row;
 }
 
@@ -60,13 +56,13 @@ std::vector<MeasuredRow> read_gemm(const CsvTable& table) {
   std::vector<MeasuredRow> rows;
   for (const CsvRecord& record : table.records) {
     reader.select(record);
-    MeasuredRow row = start_row(table, record, reader);
+    MeasuredRow row = start_operator_row(table, record, reader);
     row.id = reader.text("row_id");
     row.library = reader.text("library");
     row.version = reader.text("version");
     row.kernel = reader.text("kernel");
     row.phase = "gemm";
-    row.k = reader.integer("k", 1, kMost);
+    row.k = reader.integer("k", 1, kMostRows);
     row.measured_us = 1e3 * reader.positive("time_ms");
     set_work(row);
     if (row.dtype == "fp8") {  // a group of its own, so that what is predicted can be judged by itself
@@ -86,11 +82,11 @@ std::vector<MeasuredRow> read_operators(const CsvTable& table) {
   std::vector<MeasuredRow> rows;
   for (const CsvRecord& record : table.records) {
     reader.select(record);
-    MeasuredRow row = start_row(table, record, reader);
+    MeasuredRow row = start_operator_row(table, record, reader);
     row.id = "line " + std::to_string(record.line);
     row.library = "pytorch";
     row.kernel = row.phase = reader.text("op");
-    if (row.phase == "gemm") row.k = reader.integer("k", 1, kMost);
+    if (row.phase == "gemm") row.k = reader.integer("k", 1, kMostRows);
     if (row.phase != "gemm" && row.phase != "softmax" && row.phase != "layernorm") row.no_mapping = "no variant for operator " + row.phase;
     row.measured_us = reader.positive("latency_us");
     set_work(row);

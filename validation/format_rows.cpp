@@ -13,29 +13,23 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 31;
-
 bool is_operator(const std::string& phase) {
   return phase == "gemm" || phase == "softmax" || phase == "layernorm";
 }
 
-double bytes_per_element(const std::string& dtype) {
-  return dtype.find("fp8") != std::string::npos ? 1.0 : 2.0;
-}
-
 void read_operator(CsvReader& reader, MeasuredRow& row) {
-  row.m = reader.integer("m", 1, kMost);
-  row.n = reader.integer("n", 1, kMost);
-  if (row.phase == "gemm") row.k = reader.integer("k", 1, kMost);
+  row.m = reader.integer("m", 1, kMostInShape);
+  row.n = reader.integer("n", 1, kMostInShape);
+  if (row.phase == "gemm") row.k = reader.integer("k", 1, kMostInShape);
   const auto m = static_cast<double>(row.m), n = static_cast<double>(row.n), k = static_cast<double>(row.k);
   row.flops = 2 * m * n * k;
-  row.bytes = row.k > 0 ? (m * k + k * n) * bytes_per_element(row.dtype) + m * n * 2 : 2 * m * n * bytes_per_element(row.dtype);
+  row.bytes = row.k > 0 ? (m * k + k * n) * element_bytes(row.dtype) + m * n * 2 : 2 * m * n * element_bytes(row.dtype);
   row.shape = row.k > 0 ? fmt::format("m{} n{} k{}", row.m, row.n, row.k) : fmt::format("m{} n{}", row.m, row.n);
 }
 
 void read_mask(CsvReader& reader, MeasuredRow& row) {
   row.mask_name = reader.text("mask");
-  row.window = reader.text("window").empty() ? 0 : reader.integer("window", 0, kMost);
+  row.window = reader.text("window").empty() ? 0 : reader.integer("window", 0, kMostInShape);
   if (row.mask_name == "full")
     row.mask = MaskKind::full;
   else if (row.mask_name == "causal")
@@ -49,20 +43,20 @@ void read_mask(CsvReader& reader, MeasuredRow& row) {
 }
 
 void read_attention(CsvReader& reader, MeasuredRow& row) {
-  row.batch = reader.integer("batch", 1, kMost);
-  row.q_heads = reader.integer("q_heads", 1, kMost);
-  row.kv_heads = reader.integer("kv_heads", 1, kMost);
+  row.batch = reader.integer("batch", 1, kMostInShape);
+  row.q_heads = reader.integer("q_heads", 1, kMostInShape);
+  row.kv_heads = reader.integer("kv_heads", 1, kMostInShape);
   if (row.q_heads % row.kv_heads != 0) reader.issue("kv_heads", "does not divide q_heads " + std::to_string(row.q_heads), "");
-  row.q_len = reader.integer("q_len", 1, kMost);
-  row.kv_len = reader.integer("kv_len", 1, kMost);
-  row.head_dim_qk = reader.integer("head_dim_qk", 1, kMost);
-  row.head_dim_v = reader.integer("head_dim_v", 1, kMost);
+  row.q_len = reader.integer("q_len", 1, kMostInShape);
+  row.kv_len = reader.integer("kv_len", 1, kMostInShape);
+  row.head_dim_qk = reader.integer("head_dim_qk", 1, kMostInShape);
+  row.head_dim_v = reader.integer("head_dim_v", 1, kMostInShape);
   read_mask(reader, row);
   row.density = kept_pairs(row.mask, row.q_len, row.kv_len, row.window) / kept_pairs(MaskKind::full, row.q_len, row.kv_len, 0);
   if (!reader.text("paged").empty()) row.paged = reader.flag("paged");
   const bool backward = row.phase == "bwd";
   row.flops = attention_flops(row, backward ? 2.5 : 1.0);
-  row.bytes = attention_bytes(row, bytes_per_element(row.dtype)) * (backward ? 2.0 : 1.0);
+  row.bytes = attention_bytes(row, element_bytes(row.dtype)) * (backward ? 2.0 : 1.0);
   row.shape = shape_label(row);
   if (backward) row.no_mapping = "no backward pass yet";
 }

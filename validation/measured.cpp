@@ -80,7 +80,7 @@ Json mean_json(const std::vector<double>& values) {
   return value ? Json(std::stod(fmt::format("{:.1f}", *value))) : Json();
 }
 
-Json group_json(const std::string& kernel, const std::vector<const OwnRow*>& rows) {
+Json kernel_json(const std::string& kernel, const std::vector<const OwnRow*>& rows) {
   std::vector<double> all, test, cycles, clocks, speedups;
   std::size_t unmapped = 0;
   for (const OwnRow* row : rows) {
@@ -185,7 +185,7 @@ std::string measured_accuracy(const MeasuredValidation& validation, const std::s
     for (const OwnRow& row : device.rows)
       if (!row.stale) kernels[row.row.kernel.name].push_back(&row);
     Json groups = Json::array();
-    for (const auto& [kernel, rows] : kernels) groups.push_back(group_json(kernel, rows));
+    for (const auto& [kernel, rows] : kernels) groups.push_back(kernel_json(kernel, rows));
     devices.push_back({{"folder", device.folder},
                        {"device", device.device},
                        {"chip", device.chip},

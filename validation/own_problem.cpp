@@ -46,7 +46,7 @@ Problem product_problem(const bench::Shape& shape) {
   return p;
 }
 
-std::string extents(const std::vector<std::int64_t>& values) {
+std::string extents_text(const std::vector<std::int64_t>& values) {
   return fmt::format("{}", fmt::join(values, "x"));
 }
 
@@ -104,10 +104,10 @@ OwnRequest::OwnRequest(const bench::Row& row, const Chip& chip) {
     params = {{"left", s.left}, {"right", s.right}, {"alignment", std::string("bottom-right")}};
   } else if (s.mask == "gna") {
     // gna-mma is timed on tokens that were permuted before.
-    params = {{"layout", extents(s.layout)},
-              {"window", extents(s.window)},
-              {"stride", extents(s.stride)},
-              {"dilation", extents(s.dilation)},
+    params = {{"layout", extents_text(s.layout)},
+              {"window", extents_text(s.window)},
+              {"stride", extents_text(s.stride)},
+              {"dilation", extents_text(s.dilation)},
               {"tokens", std::string(row.kernel.name == "gna-mma" ? "boxes" : "layout")}};
   } else if (s.mask == "block-sparse") {
     static std::atomic<int> number{0};

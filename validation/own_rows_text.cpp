@@ -17,14 +17,15 @@ struct TimeBand {
   double from_us;
   double below_us;
 };
-constexpr std::array kBands{TimeBand{"all", 0, std::numeric_limits<double>::infinity()}, TimeBand{"below 20 us", 0, 20},
-                            TimeBand{"20 us to 1 ms", 20, 1000}, TimeBand{"1 ms and above", 1000, std::numeric_limits<double>::infinity()}};
+constexpr std::array kTimeBands{TimeBand{"all", 0, std::numeric_limits<double>::infinity()}, TimeBand{"below 20 us", 0, 20},
+                                TimeBand{"20 us to 1 ms", 20, 1000},
+                                TimeBand{"1 ms and above", 1000, std::numeric_limits<double>::infinity()}};
 
-std::string percent(const std::optional<double>& value, const char* format = "{:.1f} %") {
+std::string percent_or_dash(const std::optional<double>& value, const char* format = "{:.1f} %") {
   return value ? fmt::format(fmt::runtime(format), *value) : "-";
 }
 
-std::string ratio(const std::optional<double>& value) {
+std::string ratio_text(const std::optional<double>& value) {
   return value ? fmt::format("{:.2f}x", *value) : "-";
 }
 
@@ -45,8 +46,9 @@ std::string band_line(std::span<const OwnRow> rows, const TimeBand& band, std::o
   const ErrorSummary e = summarise(timings);
   const char* side = !split ? "all" : *split == Split::test ? "test" : "calibration";
   return fmt::format("  {:<15} {:<12} {:>5} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>8}\n", band.name, side, e.rows, e.unmapped,
-                     percent(e.mape), percent(e.bias, "{:+.1f} %"), percent(mean(cycle_errors)), percent(mean(clock_errors)),
-                     percent(mean(speedup_errors)), e.kendall_tau ? fmt::format("{:.3f}", *e.kendall_tau) : "-");
+                     percent_or_dash(e.mape), percent_or_dash(e.bias, "{:+.1f} %"), percent_or_dash(mean(cycle_errors)),
+                     percent_or_dash(mean(clock_errors)), percent_or_dash(mean(speedup_errors)),
+                     e.kendall_tau ? fmt::format("{:.3f}", *e.kendall_tau) : "-");
 }
 
 }  // namespace
@@ -60,14 +62,14 @@ std::string own_rows_text(std::span<const OwnRow> rows) {
                         row.half_width_us);
     if (row.predicted_us)
       text += fmt::format("{:>9.1f} us {:>+6.1f} % {:>9} {:>10}\n", *row.predicted_us, 100 * (*row.predicted_us / row.measured_us - 1),
-                          ratio(row.speedup), ratio(row.predicted_speedup));
+                          ratio_text(row.speedup), ratio_text(row.predicted_speedup));
     else
       text += row.unmapped + "\n";
   }
   text += fmt::format("\n  {:<15} {:<12} {:>5} {:>8} {:>9} {:>9} {:>9} {:>9} {:>9} {:>8}\n", "measured time", "rows", "", "unmapped",
                       "error", "bias", "cycles", "clock", "speedup", "tau");
-  for (const TimeBand& band : kBands) text += band_line(rows, band, std::nullopt);
-  for (const Split split : {Split::calibration, Split::test}) text += band_line(rows, kBands[0], split);
+  for (const TimeBand& band : kTimeBands) text += band_line(rows, band, std::nullopt);
+  for (const Split split : {Split::calibration, Split::test}) text += band_line(rows, kTimeBands[0], split);
   text +=
       "  error: mean absolute, an unmapped row counts 100 %; cycles: with the clock that was measured; clock: what the model's own clock\n"
       "  adds; speedup: over the dense problem of the same kernel; tau: Kendall's rank correlation of times\n";

@@ -9,7 +9,7 @@ namespace attnsim {
 
 namespace {
 
-Ratio ratio(RatioKind kind, std::span<const RowOutcome> outcomes, std::size_t row, std::size_t reference) {
+Ratio ratio_of(RatioKind kind, std::span<const RowOutcome> outcomes, std::size_t row, std::size_t reference) {
   const bool speedup = kind == RatioKind::speedup;
   const RowOutcome& over = outcomes[speedup ? reference : row];
   const RowOutcome& under = outcomes[speedup ? row : reference];
@@ -48,10 +48,10 @@ std::vector<Ratio> set_ratios(std::span<const RowOutcome> outcomes) {
   std::vector<Ratio> ratios;
   const std::vector<std::optional<std::size_t>> baselines = speedup_baselines(outcomes);
   for (std::size_t i = 0; i < outcomes.size(); ++i)
-    if (outcomes[i].row.masked && baselines[i]) ratios.push_back(ratio(RatioKind::speedup, outcomes, i, *baselines[i]));
+    if (outcomes[i].row.masked && baselines[i]) ratios.push_back(ratio_of(RatioKind::speedup, outcomes, i, *baselines[i]));
   for (std::size_t i = 0; i < outcomes.size(); ++i)
     for (std::size_t j = 0; j < outcomes.size(); ++j)
-      if (is_masking_pair(outcomes[i].row, outcomes[j].row)) ratios.push_back(ratio(RatioKind::masking, outcomes, i, j));
+      if (is_masking_pair(outcomes[i].row, outcomes[j].row)) ratios.push_back(ratio_of(RatioKind::masking, outcomes, i, j));
   return ratios;
 }
 

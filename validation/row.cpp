@@ -21,6 +21,10 @@ std::uint64_t mixed_hash(const std::string& text) {
 
 }  // namespace
 
+double element_bytes(const std::string& dtype) {
+  return dtype.find("fp8") != std::string::npos ? 1.0 : 2.0;
+}
+
 double kept_pairs(MaskKind mask, std::int64_t q_len, std::int64_t kv_len, std::int64_t window) {
   const auto q = static_cast<double>(q_len);
   const auto kv = static_cast<double>(kv_len);

@@ -47,6 +47,8 @@ struct MeasuredRow {
   std::string no_mapping;                  // why no pipeline can stand for this row, whatever the kernel map says
 };
 
+inline constexpr std::int64_t kMostInShape = std::int64_t{1} << 31;  // of a length or a count in a file
+[[nodiscard]] double element_bytes(const std::string& dtype);
 // Kept (query, key) pairs of one head; queries are aligned to the end of the keys.
 [[nodiscard]] double kept_pairs(MaskKind mask, std::int64_t q_len, std::int64_t kv_len, std::int64_t window);
 // 4 d FLOPs a kept pair, and every input and output once (of a window only the keys that some query keeps). `factor`: 1 forward,

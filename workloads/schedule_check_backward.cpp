@@ -12,7 +12,7 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::array kOrders{
+constexpr std::array kBackwardOrders{
     RoleOrder{"load_q", "qk", 0, "reads Q"},
     RoleOrder{"load_do", "dov", 0, "reads dO"},
     RoleOrder{"qk", "mask", 0, "reads S"},
@@ -33,16 +33,16 @@ constexpr std::array kOrders{
     RoleOrder{"add_dq", "dq", 1, "overwrites dQ"},
 };
 
-const std::vector<std::string>& load_roles() {
+const std::vector<std::string>& backward_load_roles() {
   static const std::vector<std::string> roles{"load_q", "load_do"};
   return roles;
 }
 
 bool is_load(const std::string& role) {
-  return std::find(load_roles().begin(), load_roles().end(), role) != load_roles().end();
+  return std::find(backward_load_roles().begin(), backward_load_roles().end(), role) != backward_load_roles().end();
 }
 
-void check_placement(const AgentSpec& agent, FieldReader reader) {
+void check_backward_placement(const AgentSpec& agent, FieldReader reader) {
   const bool loads = agent.kind == AgentKind::producer || agent.kind == AgentKind::all;
   const bool computes = agent.kind == AgentKind::consumer || agent.kind == AgentKind::all;
   for (const std::string& role : backward_roles()) {
@@ -57,10 +57,10 @@ void check_placement(const AgentSpec& agent, FieldReader reader) {
     if (position(agent, agent.loop[i].role) != static_cast<int>(i))
       reader.issue("loop", fmt::format("places {} twice on agent {}", agent.loop[i].role, agent.name));
   }
-  check_orders(agent, kOrders, "loop", reader);
+  check_orders(agent, kBackwardOrders, "loop", reader);
 }
 
-void check_agents(const Schedule& s, FieldReader& reader) {
+void check_backward_agents(const Schedule& s, FieldReader& reader) {
   const auto count = [&](AgentKind kind) {
     return std::count_if(s.agents.begin(), s.agents.end(), [&](const AgentSpec& a) { return a.kind == kind; });
   };
@@ -80,7 +80,7 @@ void check_agents(const Schedule& s, FieldReader& reader) {
     reader.issue("agents", "do not make a kernel", "one agent of kind all, or one producer, one consumer, maybe a reducer");
   const std::vector<FieldReader> readers = reader.children("agents");
   for (std::size_t i = 0; i < s.agents.size(); ++i) {
-    if (s.agents[i].kind != AgentKind::reducer) check_placement(s.agents[i], readers.at(i));
+    if (s.agents[i].kind != AgentKind::reducer) check_backward_placement(s.agents[i], readers.at(i));
   }
 }
 
@@ -97,7 +97,7 @@ void check_backward(const Schedule& s, FieldReader& reader) {
   if (!std::is_sorted(s.head_dims.begin(), s.head_dims.end())) reader.issue("head_dims", "are not in order", "ascending sizes");
   check_row_rules(s, reader);
   if (s.fused())
-    check_agents(s, reader);
+    check_backward_agents(s, reader);
   else if (s.agents.size() != 1 || s.agents.front().kind != AgentKind::all)
     reader.issue("agents", "do not fit the eager form", "one agent of kind all");
   if (s.tiles.empty()) reader.issue("tiles", "is missing", "at least one rule");

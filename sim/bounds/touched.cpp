@@ -13,7 +13,7 @@ namespace attnsim::bounds {
 namespace {
 
 // Adds an interval; one that meets the last grows it (row tiles come in order, so most do).
-void append(std::vector<Interval>& intervals, Interval next) {
+void append_interval(std::vector<Interval>& intervals, Interval next) {
   if (!intervals.empty() && next.begin <= intervals.back().end && intervals.back().begin <= next.end) {
     intervals.back().begin = std::min(intervals.back().begin, next.begin);
     intervals.back().end = std::max(intervals.back().end, next.end);
@@ -32,7 +32,7 @@ class VisitedTiles {
     const std::int64_t high = std::max(run.first, last);
     const std::int64_t stride = run.step < 0 ? -run.step : run.step;
     if (stride <= 1 || run.count == 1) {
-      append(spans_, {low, high + 1});
+      append_interval(spans_, {low, high + 1});
     } else if (seen_.insert({low, run.count, stride}).second) {
       for (std::int64_t v = low; v <= high; v += stride) spans_.push_back({v, v + 1});
     }
@@ -146,7 +146,7 @@ class Collector {
       }
       if (!trip_rows) {
         const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
-        append(intervals, {begin, begin + valid(rows, family, *tile, acting.front().first)});
+        append_interval(intervals, {begin, begin + valid(rows, family, *tile, acting.front().first)});
       }
     }
     if (trip_rows && !tiles.empty()) {
@@ -176,7 +176,7 @@ class Collector {
     std::vector<Interval> intervals;
     for (const ir::RowTile* tile : tiles) {
       const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
-      append(intervals, {begin, begin + valid(axis(rows), family, *tile, 0)});
+      append_interval(intervals, {begin, begin + valid(axis(rows), family, *tile, 0)});
     }
     once_rows_ = merged(std::move(intervals));
     return once_rows_;
@@ -197,7 +197,7 @@ class Collector {
     for (const Interval& interval : places) {
       for (std::int64_t place = interval.begin; place < interval.end; ++place) {
         const std::int64_t row = order.row(place);
-        if (row != ir::RowOrder::kPadding) append(rows, {row, row + 1});
+        if (row != ir::RowOrder::kPadding) append_interval(rows, {row, row + 1});
       }
     }
     return merged(std::move(rows));

@@ -12,7 +12,7 @@ namespace attnsim::ir {
 
 namespace {
 
-using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS>;
+using FlowGraph = boost::adjacency_list<boost::vecS, boost::vecS, boost::directedS>;
 
 // A definition that reaches a use, `lag` steps (of the modulo-scheduled loop) before it.
 struct Reach {
@@ -127,7 +127,7 @@ class Builder {
 
 // Within one trip, program order, values and tokens of distance 0 must not run in a circle.
 void check_acyclic(const Program& program, const Dataflow& flow) {
-  Graph graph(flow.ops.size());
+  FlowGraph graph(flow.ops.size());
   for (const FlowEdge& e : flow.edges) {
     const OpPlace& from = flow.ops[static_cast<std::size_t>(e.from)];
     const OpPlace& to = flow.ops[static_cast<std::size_t>(e.to)];

@@ -12,10 +12,10 @@ namespace attnsim::ir {
 
 namespace {
 
-using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS>;
+using NodeGraph = boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS>;
 
 // Topological order that takes the earliest declared node among the ready ones.
-std::vector<int> stable_order(const Graph& graph, const std::string& name) {
+std::vector<int> stable_order(const NodeGraph& graph, const std::string& name) {
   std::vector<std::size_t> missing;
   std::priority_queue<int, std::vector<int>, std::greater<>> ready;
   for (std::size_t v = 0; v < boost::num_vertices(graph); ++v) {
@@ -107,7 +107,7 @@ Pipeline PipelineBuilder::build() {
   const auto same = [](const Edge& a, const Edge& b) { return a.from == b.from && a.to == b.to; };
   std::sort(p.edges_.begin(), p.edges_.end(), before);
   p.edges_.erase(std::unique(p.edges_.begin(), p.edges_.end(), same), p.edges_.end());
-  Graph graph(static_cast<std::size_t>(count));
+  NodeGraph graph(static_cast<std::size_t>(count));
   for (const Edge& e : p.edges_) {
     if (e.from < 0 || e.from >= count || e.to < 0 || e.to >= count) throw Invariant("pipeline " + p.name_ + ": edge to an unknown node");
     boost::add_edge(static_cast<std::size_t>(e.from), static_cast<std::size_t>(e.to), graph);

@@ -78,10 +78,6 @@ std::vector<std::string> read_schedules(FieldReader& root, const Chip& chip) {
   return names;
 }
 
-ir::DType dtype_named(const std::string& name) {
-  return name == "f16" ? ir::DType::f16 : ir::DType::bf16;
-}
-
 // Windows, dilation and causal axes as the variant checks them.
 void check_shapes(const TuneConfig& config) {
   std::vector<ConfigIssue> issues;
@@ -134,7 +130,7 @@ TuneConfig parse_tune_config(const JsonDocument& document) {
   problem.q_heads = problem.kv_heads = root.integer("heads", {.min = 1, .max = 1 << 20}, 1);
   problem.q_len = problem.kv_len = {tokens};
   problem.head_dim_qk = problem.head_dim_v = root.integer("head_dim", {.min = 1, .max = 256}, 128);
-  problem.dtype = dtype_named(root.text("dtype", {"bf16", "f16"}, "bf16"));
+  problem.dtype = root.text("dtype", {"bf16", "f16"}, "bf16") == "f16" ? ir::DType::f16 : ir::DType::bf16;
   for (const ParamSpec& spec : variant("gna").params) problem.params[std::string(spec.name)] = spec.default_value;
   problem.params["layout"] = text(config.layout);
   problem.params["dilation"] = text(config.dilation);

@@ -4,21 +4,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
+#include "sim/result/ratio.h"
 #include "sim/result/result.h"
 
 namespace attnsim {
 namespace {
 
-constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
 constexpr double kLanesPerWarp = 32;
 constexpr double kSectorBytes = 32;
 constexpr int kThreadsPerWarp = 32;
-
-double ratio(double a, double b) {
-  return b > 0 ? a / b : kAbsent;
-}
 
 double percent_busy(const KernelResult& k, Resource resource) {
   const auto use = std::ranges::find(k.resources, resource, &ResourceUse::resource);
@@ -26,7 +21,7 @@ double percent_busy(const KernelResult& k, Resource resource) {
 }
 
 template <Resource R>
-double busy(const KernelResult& k) {
+double percent_busy_of(const KernelResult& k) {
   return percent_busy(k, R);
 }
 
@@ -64,11 +59,11 @@ constexpr std::array kCounters = std::to_array<CounterInfo>({
     {"sm__cycles_elapsed.max", "cycle", "SM cycles of the kernel", [](const KernelResult& k) { return ratio(k.cycles, 1); }},
     {"sm__throughput.avg.pct_of_peak_sustained_elapsed", "%", "busiest of the SM's pipes and its issue slots", sm_throughput},
     {"gpu__compute_memory_throughput.avg.pct_of_peak_sustained_elapsed", "%", "busiest of SMEM, the SM's port, L2, HBM", memory_throughput},
-    {"sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_elapsed", "%", "matrix unit busy", busy<Resource::tensor>},
-    {"sm__pipe_fma_cycles_active.avg.pct_of_peak_sustained_elapsed", "%", "FP32 lanes busy", busy<Resource::fp32>},
-    {"sm__pipe_alu_cycles_active.avg.pct_of_peak_sustained_elapsed", "%", "integer, compare and select lanes busy", busy<Resource::alu>},
-    {"sm__pipe_xu_cycles_active.avg.pct_of_peak_sustained_elapsed", "%", "special-function unit busy", busy<Resource::sfu>},
-    {"sm__issue_active.avg.pct_of_peak_sustained_elapsed", "%", "issue slots busy", busy<Resource::issue>},
+    {"sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_elapsed", "%", "matrix unit busy", percent_busy_of<Resource::tensor>},
+    {"sm__pipe_fma_cycles_active.avg.pct_of_peak_sustained_elapsed", "%", "FP32 lanes busy", percent_busy_of<Resource::fp32>},
+    {"sm__pipe_alu_cycles_active.avg.pct_of_peak_sustained_elapsed", "%", "integer, compare and select lanes busy", percent_busy_of<Resource::alu>},
+    {"sm__pipe_xu_cycles_active.avg.pct_of_peak_sustained_elapsed", "%", "special-function unit busy", percent_busy_of<Resource::sfu>},
+    {"sm__issue_active.avg.pct_of_peak_sustained_elapsed", "%", "issue slots busy", percent_busy_of<Resource::issue>},
     {"sm__inst_executed.sum", "inst", "warp instructions", [](const KernelResult& k) { return k.counts.warp_instructions; }},
     {"smsp__inst_executed_pipe_fma.sum", "inst", "warp instructions on the FP32 lanes", warp_instructions<&WorkCounts::fp32_ops>},
     {"smsp__inst_executed_pipe_alu.sum", "inst", "warp instructions on the integer lanes", warp_instructions<&WorkCounts::alu_ops>},
@@ -77,10 +72,10 @@ constexpr std::array kCounters = std::to_array<CounterInfo>({
     {"l1tex__m_l1tex2xbar_write_bytes.sum", "byte", "bytes from the SMs into L2", [](const KernelResult& k) { return k.l2_written_bytes; }},
     {"lts__t_sectors.sum", "sector", "32-byte sectors that L2 served to the SMs", [](const KernelResult& k) { return k.counts.l2_bytes / kSectorBytes; }},
     {"lts__t_sector_hit_rate.pct", "%", "loaded bytes that hit L2", [](const KernelResult& k) { return 100 * k.l2_hit_rate; }},
-    {"lts__throughput.avg.pct_of_peak_sustained_elapsed", "%", "L2 bandwidth busy", busy<Resource::l2>},
+    {"lts__throughput.avg.pct_of_peak_sustained_elapsed", "%", "L2 bandwidth busy", percent_busy_of<Resource::l2>},
     {"dram__bytes_read.sum", "byte", "bytes from HBM into L2", [](const KernelResult& k) { return k.counts.hbm_bytes - k.hbm_written_bytes; }},
     {"dram__bytes_write.sum", "byte", "bytes written back from L2 to HBM", [](const KernelResult& k) { return k.hbm_written_bytes; }},
-    {"dram__throughput.avg.pct_of_peak_sustained_elapsed", "%", "HBM's sustained bandwidth busy (ncu: of the peak)", busy<Resource::hbm>},
+    {"dram__throughput.avg.pct_of_peak_sustained_elapsed", "%", "HBM's sustained bandwidth busy (ncu: of the peak)", percent_busy_of<Resource::hbm>},
     {"sm__warps_active.avg.pct_of_peak_sustained_active", "%", "achieved occupancy", [](const KernelResult& k) { return warps(k, k.resident_ctas); }},
     {"sm__maximum_warps_per_active_cycle_pct", "%", "theoretical occupancy", [](const KernelResult& k) { return warps(k, k.ctas_per_sm); }},
     {"launch__grid_size", "1", "CTAs", [](const KernelResult& k) { return static_cast<double>(k.ctas); }},

@@ -2,19 +2,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
+#include "sim/result/ratio.h"
 #include "sim/result/result.h"
 
 namespace attnsim {
 namespace {
 
-constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
 constexpr double kMicroPerSecond = 1e6;
-
-double ratio(double a, double b) {
-  return b > 0 ? a / b : kAbsent;
-}
 
 template <Rung R>
 double time_of(const Result& r) {

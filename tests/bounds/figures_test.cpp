@@ -7,10 +7,14 @@
 
 #include "sim/bounds/bounds.h"
 #include "tests/agreement/corpus.h"
+#include "tests/bounds/rungs.h"
 
 using namespace attnsim;
 
 namespace {
+
+using test::kClosedForm;
+using test::kRounding;
 
 enum class Better { more, less, neither };
 
@@ -48,9 +52,6 @@ Better better(const std::string& path) {
   }
   return Better::neither;
 }
-
-constexpr Rung kClosedForm[] = {Rung::flops, Rung::roofline, Rung::tile, Rung::schedule};
-constexpr double kRounding = 1e-9;
 
 void check_not_raised(const Ladder& before, const Ladder& after) {
   for (const Rung rung : kClosedForm) {

@@ -4,15 +4,15 @@
 #include <catch2/catch.hpp>
 
 #include "sim/bounds/bounds.h"
+#include "tests/bounds/rungs.h"
 #include "tests/support/random_pipeline.h"
 
 namespace attnsim {
 
 namespace {
 
-double at(const Ladder& ladder, Rung rung) {
-  return ladder.at(rung).value();
-}
+using test::at;
+
 std::string limiter(const Ladder& ladder, Rung rung) {
   return ladder.limiter[static_cast<std::size_t>(rung)];
 }

@@ -4,19 +4,18 @@
 #include <functional>
 
 #include "sim/bounds/bounds.h"
+#include "tests/bounds/rungs.h"
 #include "tests/support/random_pipeline.h"
 
 namespace attnsim {
 
 namespace {
 
-constexpr std::uint64_t kSeeds = 300;
-constexpr double kRounding = 1e-9;
-constexpr Rung kClosedForm[] = {Rung::flops, Rung::roofline, Rung::tile, Rung::schedule};
+using test::at;
+using test::kClosedForm;
+using test::kRounding;
 
-double at(const Ladder& ladder, Rung rung) {
-  return ladder.at(rung).value();
-}
+constexpr std::uint64_t kSeeds = 300;
 
 Conditions random_conditions(test::Draw& draw) {
   Conditions c;

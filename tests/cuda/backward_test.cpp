@@ -19,7 +19,7 @@ void take_forward_results(Case& c, const Reference& r) {
 }
 
 // P and dS are rounded to the element type before they are multiplied, gradients per query head again before they are summed.
-void check(const Case& c, const Reference& r, const Gradients& g) {
+void check_gradients(const Case& c, const Reference& r, const Gradients& g) {
   const double most = 1.5 * tolerance(c.dtype);
   CHECK(worst_error(r.dq, [&](std::size_t i) { return c.value(g.dq[i]); }) < most);
   CHECK(worst_error(r.dk, [&](std::size_t i) { return c.value(g.dk[i]); }) < most);
@@ -47,7 +47,7 @@ TEST_CASE("gradients equal the reference under masks and ragged lengths and head
   take_forward_results(c, r);
   emulate::take_counts();
   REQUIRE(backward_fused(c.args, s.d, s.dtype, {}) == kSuccess);
-  check(c, r, g);
+  check_gradients(c, r, g);
   const emulate::Counts counts = emulate::take_counts();
   CHECK(counts.shared_wavefronts == counts.shared_wavefronts_ideal);
 }
@@ -76,7 +76,7 @@ TEST_CASE("the backward kernel is right whenever its copies arrive and however i
       const Gradients g(c);
       take_forward_results(c, r);
       REQUIRE(backward_fused(c.args, 64, c.dtype, {}) == kSuccess);
-      check(c, r, g);
+      check_gradients(c, r, g);
     }
   }
   emulate::set_options({});

@@ -14,7 +14,7 @@ using namespace attnsim::cuda::test;
 
 namespace {
 
-struct Setting {
+struct DecodeSetting {
   int batch, q_heads, kv_heads, q_len, kv_len, d, pieces;  // splits, or CTAs of stream-K
   Dtype dtype = Dtype::bf16;
 };
@@ -60,10 +60,10 @@ struct Paged {
   }
 };
 
-const std::vector<Setting> kSettings{
+const std::vector<DecodeSetting> kDecodeSettings{
     {2, 8, 2, 1, 700, 64, 3}, {1, 4, 1, 3, 300, 128, 2}, {1, 2, 2, 1, 513, 128, 1}, {1, 4, 2, 1, 100, 128, 5}};
 
-void check(const Case& c, const Reference& r) {
+void check_decode(const Case& c, const Reference& r) {
   CHECK(worst_output_error(c, r) < tolerance(c.dtype));
   CHECK(worst_error(r.lse, [&](std::size_t i) { return c.lse[i]; }) < 1e-3);
 }
@@ -71,20 +71,20 @@ void check(const Case& c, const Reference& r) {
 }  // namespace
 
 TEST_CASE("split decode equals the reference whatever the number of splits") {
-  for (const Setting& s : kSettings) {
+  for (const DecodeSetting& s : kDecodeSettings) {
     CAPTURE(s.kv_len, s.d, s.pieces);
     Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 5);
     c.args.right = 0;
     c.args.splits = s.pieces;
     const Partials partials(c, s.pieces);
     REQUIRE(decode_split(c.args, s.d, c.dtype, {}) == kSuccess);
-    check(c, c.reference(interval(s.q_len, s.kv_len, -1, 0)));
+    check_decode(c, c.reference(interval(s.q_len, s.kv_len, -1, 0)));
   }
 }
 
 TEST_CASE("paged decode finds its tokens through the block table") {
   for (const int page : {16, 64}) {
-    for (const Setting& s : kSettings) {
+    for (const DecodeSetting& s : kDecodeSettings) {
       CAPTURE(s.kv_len, s.d, s.pieces, page);
       Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 6);
       c.args.right = 0;
@@ -92,13 +92,13 @@ TEST_CASE("paged decode finds its tokens through the block table") {
       const Paged paged(c, page);
       const Partials partials(c, s.pieces);
       REQUIRE(decode_paged(c.args, s.d, c.dtype, {}) == kSuccess);
-      check(c, c.reference(interval(s.q_len, s.kv_len, -1, 0)));
+      check_decode(c, c.reference(interval(s.q_len, s.kv_len, -1, 0)));
     }
   }
 }
 
 TEST_CASE("stream-K decode merges what its cuts split and leaves its counters at zero") {
-  for (const Setting& s : kSettings) {
+  for (const DecodeSetting& s : kDecodeSettings) {
     for (const int ctas : {1, 3, 7}) {
       CAPTURE(s.kv_len, s.d, ctas);
       Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 8);
@@ -106,7 +106,7 @@ TEST_CASE("stream-K decode merges what its cuts split and leaves its counters at
       const int tile_kv = s.d == 64 ? 256 : 128;
       const Partials partials(c, lean_pieces(s.batch * s.kv_heads, (s.kv_len + tile_kv - 1) / tile_kv, ctas));
       REQUIRE(decode_lean(c.args, s.d, c.dtype, ctas, {}) == kSuccess);
-      check(c, c.reference(interval(s.q_len, s.kv_len, -1, 0)));
+      check_decode(c, c.reference(interval(s.q_len, s.kv_len, -1, 0)));
       CHECK(std::count(partials.counters.begin(), partials.counters.end(), 0) == static_cast<std::ptrdiff_t>(partials.counters.size()));
     }
   }

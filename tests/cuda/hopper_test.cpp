@@ -12,12 +12,12 @@ using namespace attnsim::cuda::test;
 
 namespace {
 
-struct Setting {
+struct HopperSetting {
   int batch, q_heads, kv_heads, q_len, kv_len, d, left, right, ctas;
   Dtype dtype;
 };
 
-void run(Case& c, const Setting& s) {
+void run(Case& c, const HopperSetting& s) {
   std::vector<int> counters(2, 0);
   c.args.counters = counters.data();
   c.args.left = s.left;
@@ -32,10 +32,10 @@ void run(Case& c, const Setting& s) {
 }  // namespace
 
 TEST_CASE("the Hopper forward kernel equals the reference under masks and ragged lengths and heads in groups") {
-  const Setting s = GENERATE(Setting{1, 2, 1, 130, 300, 64, -1, -1, 2, Dtype::bf16},  //
-                             Setting{2, 2, 2, 150, 150, 128, -1, 0, 1, Dtype::bf16},  //
-                             Setting{1, 1, 1, 200, 500, 64, 130, 10, 1, Dtype::f16},  //
-                             Setting{1, 1, 1, 257, 130, 128, -1, 0, 3, Dtype::bf16});
+  const HopperSetting s = GENERATE(HopperSetting{1, 2, 1, 130, 300, 64, -1, -1, 2, Dtype::bf16},  //
+                                   HopperSetting{2, 2, 2, 150, 150, 128, -1, 0, 1, Dtype::bf16},  //
+                                   HopperSetting{1, 1, 1, 200, 500, 64, 130, 10, 1, Dtype::f16},  //
+                                   HopperSetting{1, 1, 1, 257, 130, 128, -1, 0, 3, Dtype::bf16});
   CAPTURE(s.q_len, s.kv_len, s.d, s.left, s.right, s.ctas);
   Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 21);
   emulate::take_counts();
@@ -53,7 +53,7 @@ TEST_CASE("the Hopper forward kernel is right whenever its copies and products c
   for (const std::uint64_t seed : {1, 2, 3}) {
     for (const bool late : {false, true}) {
       emulate::set_options({late, seed});
-      const Setting s{1, 2, 1, 256, 520, 64, -1, 0, 1, Dtype::bf16};
+      const HopperSetting s{1, 2, 1, 256, 520, 64, -1, 0, 1, Dtype::bf16};
       Case c(s.batch, s.q_heads, s.kv_heads, s.q_len, s.kv_len, s.d, s.dtype, 22);
       run(c, s);
       CHECK(worst_output_error(c, c.reference(interval(s.q_len, s.kv_len, -1, 0))) < tolerance(s.dtype));

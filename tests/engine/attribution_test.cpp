@@ -19,8 +19,6 @@ using namespace attnsim::test;
 
 namespace {
 
-constexpr double kExpCycles = 64 * 64 / 16.0;  // 64 x 64 exponentials on 16 lanes
-
 // An asynchronous copy of the trip's tile that completes a token.
 ir::Op load_of(ir::TileId tile, ir::TokenId token) {
   ir::Op op = copy_of(ir::OpKind::load, tile, ir::CopyKind::cp_async);

@@ -46,9 +46,6 @@ Approx about(double cycles) {
   return Approx(cycles).margin(0.01);
 }
 
-// 64 x 64 exponentials on 16 lanes.
-constexpr double kExpCycles = 64 * 64 / 16.0;
-
 }  // namespace
 
 TEST_CASE("an await names the signal that ended it, the step before it, and since when it waited") {

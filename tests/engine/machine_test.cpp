@@ -16,9 +16,6 @@ double cycles(const ir::Kernel& kernel, const Chip& chip, const MachineConfig& c
   return to_cycles(Ticks(play(selected, tensors, chip, config).ticks)).count();
 }
 
-// 64 x 64 exponentials on 16 lanes.
-constexpr double kExpCycles = 64 * 64 / 16.0;
-
 }  // namespace
 
 TEST_CASE("a chain takes its work over the lanes, plus its latency") {

@@ -40,8 +40,8 @@ struct Played {
   std::map<std::string, NodeStart> starts;
   double end_us = 0;
 };
-Played played(const ir::Pipeline& pipeline, const std::map<std::string, double>& duration_us, const std::vector<double>& drains_us = {},
-              const Conditions& conditions = {}) {
+Played played_nodes(const ir::Pipeline& pipeline, const std::map<std::string, double>& duration_us,
+                    const std::vector<double>& drains_us = {}, const Conditions& conditions = {}) {
   const Chip chip = launching_chip();
   NodeSchedule schedule(pipeline, chip, conditions, 1000);
   Played out;
@@ -60,7 +60,7 @@ TEST_CASE("kernels of one stream follow one another with launch gaps") {
   ir::PipelineBuilder builder("one stream");
   builder.add(named("a"));
   builder.add(named("b"));
-  const Played p = played(builder.build(), {{"a", 10}, {"b", 20}});
+  const Played p = played_nodes(builder.build(), {{"a", 10}, {"b", 20}});
   CHECK(p.starts.at("a").start_us == 5);
   CHECK(p.starts.at("b").start_us == 5 + 10 + 2);
   CHECK(p.starts.at("b").gap_us == 2);
@@ -76,7 +76,7 @@ TEST_CASE("a transfer of another stream runs beside a kernel, and what needs bot
   builder.depend(a, send);
   builder.depend(send, c);
   // a 5-15; send 15-45 beside b 17-27; c waits for send: 45 + 2.
-  const Played p = played(builder.build(), {{"a", 10}, {"send", 30}, {"b", 10}, {"c", 10}});
+  const Played p = played_nodes(builder.build(), {{"a", 10}, {"send", 30}, {"b", 10}, {"c", 10}});
   CHECK(p.starts.at("send").start_us == 15);
   CHECK(p.starts.at("b").start_us == 17);
   CHECK(p.starts.at("c").start_us == 47);
@@ -90,7 +90,7 @@ TEST_CASE("kernels of two streams share the chip one after the other, and hide e
   builder.add(named("b0"), 1);
   builder.add(named("b1"), 1);
   // a0 5-15; b0 is ready at 5, gets the chip at 15, 15-25; a1 (ready 17) 25-35; b1 (ready 27) 35-45: no gap shows but the first.
-  const Played p = played(builder.build(), {{"a0", 10}, {"a1", 10}, {"b0", 10}, {"b1", 10}});
+  const Played p = played_nodes(builder.build(), {{"a0", 10}, {"a1", 10}, {"b0", 10}, {"b1", 10}});
   CHECK(p.starts.at("b0").start_us == 15);
   CHECK(p.starts.at("a1").start_us == 25);
   CHECK(p.starts.at("a1").gap_us == 0);
@@ -102,7 +102,7 @@ TEST_CASE("transfers share the link one after the other and host gaps hold nothi
   builder.add(transfer("x"), 0);
   builder.add(transfer("y"), 1);
   builder.add(ir::HostGap{"sleep", Nanoseconds(7000)}, 2);
-  const Played p = played(builder.build(), {{"x", 10}, {"y", 10}, {"sleep", 7}});
+  const Played p = played_nodes(builder.build(), {{"x", 10}, {"y", 10}, {"sleep", 7}});
   CHECK(p.starts.at("y").start_us == 10);
   CHECK(p.starts.at("sleep").start_us == 0);
   CHECK(p.end_us == 20);
@@ -117,7 +117,7 @@ TEST_CASE("a programmatic launch hides its CTA start where its predecessor has l
     ir::Kernel b = named("b", true);
     b.families[0].slab_count = ctas;
     builder.add(b);
-    return played(builder.build(), {{"a", 10}, {"b", 20}}, drains, conditions);
+    return played_nodes(builder.build(), {{"a", 10}, {"b", 20}}, drains, conditions);
   };
   CHECK(start_with(1).starts.at("b").start_us == 14);
   CHECK(start_with(1).starts.at("b").gap_us == -1);
@@ -135,7 +135,7 @@ TEST_CASE("a kernel without programmatic launch waits for its predecessor's end,
   ir::PipelineBuilder builder("plain");
   builder.add(named("a"));
   builder.add(named("b"));
-  CHECK(played(builder.build(), {{"a", 10}, {"b", 20}}, {3, 3}).starts.at("b").start_us == 17);
+  CHECK(played_nodes(builder.build(), {{"a", 10}, {"b", 20}}, {3, 3}).starts.at("b").start_us == 17);
 }
 
 TEST_CASE("plain launches take the stream's gap, graph launches the node's, programmatic ones none") {
@@ -147,8 +147,8 @@ TEST_CASE("plain launches take the stream's gap, graph launches the node's, prog
   Conditions plain;
   plain.launches = LaunchKind::plain;
   const std::map<std::string, double> durations{{"a", 10}, {"b", 20}, {"c", 30}};
-  CHECK(played(pipeline, durations).end_us == 5 + 10 + 2 + 20 + 30);
-  CHECK(played(pipeline, durations, {}, plain).end_us == 5 + 10 + 3 + 20 + 30);
+  CHECK(played_nodes(pipeline, durations).end_us == 5 + 10 + 2 + 20 + 30);
+  CHECK(played_nodes(pipeline, durations, {}, plain).end_us == 5 + 10 + 3 + 20 + 30);
 }
 
 TEST_CASE("a launch that the harness does not count costs nothing, the gaps between kernels still do") {
@@ -157,7 +157,7 @@ TEST_CASE("a launch that the harness does not count costs nothing, the gaps betw
   builder.add(named("b"));
   Conditions conditions;
   conditions.include_launch = false;
-  CHECK(played(builder.build(), {{"a", 10}, {"b", 20}}, {}, conditions).end_us == 10 + 2 + 20);
+  CHECK(played_nodes(builder.build(), {{"a", 10}, {"b", 20}}, {}, conditions).end_us == 10 + 2 + 20);
 }
 
 TEST_CASE("in a chain of calls the first kernel has the gap of one behind another, unless the host comes between") {
@@ -166,5 +166,5 @@ TEST_CASE("in a chain of calls the first kernel has the gap of one behind anothe
   builder.add(named("b"));
   Conditions conditions;
   conditions.chained = true;
-  CHECK(played(builder.build(), {{"a", 10}, {"b", 20}}, {}, conditions).end_us == 2 + 10 + 2 + 20);
+  CHECK(played_nodes(builder.build(), {{"a", 10}, {"b", 20}}, {}, conditions).end_us == 2 + 10 + 2 + 20);
 }

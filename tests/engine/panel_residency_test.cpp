@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kAmple = 1e12;
 
-double total(const std::vector<double>& by_tensor) {
+double total_of(const std::vector<double>& by_tensor) {
   return std::accumulate(by_tensor.begin(), by_tensor.end(), 0.0);
 }
 
@@ -31,8 +31,8 @@ TEST_CASE("an ample L2 fetches each matrix of a product once") {
   const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
   REQUIRE(walks_panels(kernel));
   const PanelTraffic traffic = panel_traffic(kernel, pipeline.tensors(), 8, kAmple);
-  CHECK(total(traffic.loaded) == Approx(2.0 * (1024.0 * 512 * 8 + 512.0 * 2048 * 8)));  // A once per panel, B once per row tile
-  CHECK(total(traffic.fetched) == Approx(2.0 * (1024.0 * 512 + 512.0 * 2048)));
+  CHECK(total_of(traffic.loaded) == Approx(2.0 * (1024.0 * 512 * 8 + 512.0 * 2048 * 8)));  // A once per panel, B once per row tile
+  CHECK(total_of(traffic.fetched) == Approx(2.0 * (1024.0 * 512 + 512.0 * 2048)));
   CHECK(traffic.stored == Approx(2.0 * 1024 * 2048));
 }
 
@@ -44,7 +44,7 @@ TEST_CASE("without L2, what the items of one wave share is still fetched once a 
   const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
   // 8 panels stand next to each other: a wave of 8 is one row tile by all panels.
   const PanelTraffic traffic = panel_traffic(kernel, pipeline.tensors(), 8, 0);
-  CHECK(total(traffic.fetched) == Approx(2.0 * (1024.0 * 512 + 512.0 * 2048 * 8)));
+  CHECK(total_of(traffic.fetched) == Approx(2.0 * (1024.0 * 512 + 512.0 * 2048 * 8)));
 }
 
 TEST_CASE("a second pass over a row comes from L2 while the rows in flight fit, else from memory") {
@@ -53,8 +53,8 @@ TEST_CASE("a second pass over a row comes from L2 while the rows in flight fit, 
   const auto& kernel = std::get<ir::Kernel>(pipeline.nodes().front().work);
   const double matrix = 2.0 * 64 * 4096;
   const double in_flight = 2.0 * 16 * 4096;
-  CHECK(total(panel_traffic(kernel, pipeline.tensors(), 16, in_flight).fetched) == Approx(matrix));
-  CHECK(total(panel_traffic(kernel, pipeline.tensors(), 16, in_flight - 1).fetched) == Approx(2 * matrix));
+  CHECK(total_of(panel_traffic(kernel, pipeline.tensors(), 16, in_flight).fetched) == Approx(matrix));
+  CHECK(total_of(panel_traffic(kernel, pipeline.tensors(), 16, in_flight - 1).fetched) == Approx(2 * matrix));
 }
 
 TEST_CASE("rows that an item reads in every trip come from memory once") {

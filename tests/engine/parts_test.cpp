@@ -16,9 +16,6 @@ using namespace attnsim::test;
 
 namespace {
 
-// 64 x 64 exponentials on 16 lanes.
-constexpr double kExpCycles = 64 * 64 / 16.0;
-
 ir::Pipeline pipeline_of(ir::Kernel kernel) {
   ir::PipelineBuilder builder("toy");
   builder.add(std::move(kernel));

@@ -8,7 +8,7 @@ using namespace attnsim;
 namespace {
 
 // 1 pJ per FLOP at 1000 MHz, 100 W idle, 300 W cap, steps of 10 MHz.
-Chip toy_chip() {
+Chip capped_chip() {
   Chip chip;
   chip.clock.boost_mhz = 1000;
   chip.clock.min_mhz = 100;
@@ -23,7 +23,7 @@ Chip toy_chip() {
 }  // namespace
 
 TEST_CASE("a call shorter than the control's time spends its energy over that time") {
-  const Chip chip = toy_chip();
+  const Chip chip = capped_chip();
   WorkCounts counts;
   counts.useful_tensor_flops = 400e12 * 1e-3;  // 400 W at 1000 MHz over 1 ms
   // Energy goes with the square of the clock, time with its inverse: 400 W (f / 1000)^3 <= 200 W at 793 MHz, so the step 790.

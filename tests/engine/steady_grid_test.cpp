@@ -12,7 +12,7 @@ using namespace attnsim::test;
 
 namespace {
 
-MachineResult played(const ir::Kernel& kernel, int sms, bool leave_out) {
+MachineResult played_grid(const ir::Kernel& kernel, int sms, bool leave_out) {
   const Chip chip = toy_chip();
   MachineConfig config = toy_config();
   config.sms = sms;
@@ -73,8 +73,8 @@ TEST_CASE("a grid of many equal items takes as long with some of them left out, 
                                       {ir::GridPolicy::one_item_per_cta, 160}}) {
     ir::Kernel kernel = kernel_of({{exp_of(0)}}, 2, items);
     kernel.grid.policy = policy;
-    const MachineResult all = played(kernel, 4, false);
-    const MachineResult part = played(kernel, 4, true);
+    const MachineResult all = played_grid(kernel, 4, false);
+    const MachineResult part = played_grid(kernel, 4, true);
     CAPTURE(items, static_cast<int>(policy));
     CHECK(part.ticks == all.ticks);
     CHECK(part.ctas == all.ctas);

@@ -14,7 +14,7 @@ double counted(const std::string& kernel, const Shape& shape, const std::string&
   TimingPolicy policy;
   policy.min_samples = policy.max_samples = 3;
   policy.seconds = 0;
-  for (const Counter& counter : backend->time(kernel, shape, policy).counters)
+  for (const auto& counter : backend->time(kernel, shape, policy).counters)
     if (counter.name == name) return counter.value;
   FAIL("no counter " << name);
   return 0;

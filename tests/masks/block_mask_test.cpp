@@ -66,7 +66,7 @@ std::string npy(const Grid& grid, std::int64_t heads) {
   return text;
 }
 
-void refused(const std::string& path, const std::string& what) {
+void file_refused(const std::string& path, const std::string& what) {
   try {
     (void)load_patterns(path, "/params/file");
     FAIL("accepted");
@@ -155,16 +155,16 @@ TEST_CASE("a pattern reads the same from JSON, NumPy and run lists", "[masks]") 
 }
 
 TEST_CASE("what is wrong in a pattern file is told with its place", "[masks]") {
-  refused("/nowhere/at/all.npy", "can't be read");
-  refused(written("b.json", R"({"rows": 1, "columns": 3, "heads": [[[[2, 2]]]]})"), "/heads/0/0/0: blocks 2 to 3");
-  refused(written("c.json", R"({"rows": 1, "columns": 3, "heads": [[]]})"), "/heads/0: has 0 block rows");
-  refused(written("d.json", R"({"rows": 1, "heads": [[]]})"), "/columns");
-  refused(written("e.txt", "2 3 1\n0 1 0 1\n0 0 0 1\n"), "line 3");
-  refused(written("f.txt", "2 3 1\n0 1 0 x\n"), "line 2: `x` is no number");
-  refused(written("g.txt", "2 3 1\n0 1 3 1\n"), "line 2: blocks 3 to 3");
-  refused(written("h.txt", ""), "is empty");
-  refused(written("i.npy", "hello"), "is no NumPy file");
-  refused(written("j.npy", npy({{true, false}}, 2).substr(0, 130)), "the file ends before its last element");
+  file_refused("/nowhere/at/all.npy", "can't be read");
+  file_refused(written("b.json", R"({"rows": 1, "columns": 3, "heads": [[[[2, 2]]]]})"), "/heads/0/0/0: blocks 2 to 3");
+  file_refused(written("c.json", R"({"rows": 1, "columns": 3, "heads": [[]]})"), "/heads/0: has 0 block rows");
+  file_refused(written("d.json", R"({"rows": 1, "heads": [[]]})"), "/columns");
+  file_refused(written("e.txt", "2 3 1\n0 1 0 1\n0 0 0 1\n"), "line 3");
+  file_refused(written("f.txt", "2 3 1\n0 1 0 x\n"), "line 2: `x` is no number");
+  file_refused(written("g.txt", "2 3 1\n0 1 3 1\n"), "line 2: blocks 3 to 3");
+  file_refused(written("h.txt", ""), "is empty");
+  file_refused(written("i.npy", "hello"), "is no NumPy file");
+  file_refused(written("j.npy", npy({{true, false}}, 2).substr(0, 130)), "the file ends before its last element");
 }
 
 TEST_CASE("the patterns of 32 heads over a million tokens take less than 200 MB", "[masks]") {

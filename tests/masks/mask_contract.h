@@ -7,13 +7,10 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "tests/support/draw.h"
 #include "workloads/masks/mask.h"
 
 namespace attnsim::test {
-
-inline std::int64_t draw(std::mt19937& rng, std::int64_t low, std::int64_t high) {
-  return low + static_cast<std::int64_t>(rng() % static_cast<std::uint64_t>(high - low + 1));
-}
 
 inline std::int64_t count_pairs(const Mask& mask, Range queries, Range keys) {
   std::int64_t n = 0;

@@ -14,7 +14,7 @@ using namespace attnsim;
 
 namespace {
 
-Request toy(const char* variant_name, std::int64_t q_len, std::int64_t kv_len) {
+Request effects_request(const char* variant_name, std::int64_t q_len, std::int64_t kv_len) {
   Request request;
   request.variant = &variant(variant_name);
   request.problem.q_heads = 4;
@@ -117,7 +117,7 @@ const std::vector<Case> kCases{
 TEST_CASE("every effect changes the time in its direction where its figure decides") {
   std::set<std::string> covered{"start_offsets", "multicast"};  // tests/engine/cluster_test.cpp has the latter
   for (const Case& c : kCases) {
-    Request request = toy("dense", 512, 512);
+    Request request = effects_request("dense", 512, 512);
     c.set(request);
     const std::optional<double> with = what_if_us(request);
     request.conditions.without = {c.effect};
@@ -139,7 +139,7 @@ TEST_CASE("every effect changes the time in its direction where its figure decid
 }
 
 TEST_CASE("without start offsets the SMs of a kernel have one phase, so no spread") {
-  Request request = toy("dense", 512, 512);
+  Request request = effects_request("dense", 512, 512);
   const auto spread = [&] {
     const ir::Pipeline pipeline = lower(*request.variant, request.problem, request.schedule, request.chip);
     return simulate(pipeline, request.chip, request.conditions, {.kind = EngineKind::detailed}).kernels.front().spread;

@@ -11,7 +11,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-TuneConfig config_of(const std::string& json) {
+TuneConfig tune_config_of(const std::string& json) {
   return parse_tune_config(parse_json(json, "tune.json"));
 }
 
@@ -28,7 +28,7 @@ Extents smallest_block_sparse(const Tuning& tuning) {
 
 TEST_CASE("of 32768 tokens and a window of 2048, stride 256 is the smallest that is fully block-sparse, on Hopper and Blackwell") {
   const std::string chip = GENERATE("h100-sxm", "b200");
-  const TuneConfig config = config_of(R"({"chip": ")" + chip + R"(", "layout": "32768", "windows": ["2048"], "tokens": "boxes"})");
+  const TuneConfig config = tune_config_of(R"({"chip": ")" + chip + R"(", "layout": "32768", "windows": ["2048"], "tokens": "boxes"})");
   const Tuning tuning = tune(config, 1);
   CHECK(smallest_block_sparse(tuning) == Extents{256});
   // 12 powers of two up to 2048; those that are fully block-sparse do equal work per tile only where they visit the same tiles.
@@ -40,7 +40,7 @@ TEST_CASE("of 32768 tokens and a window of 2048, stride 256 is the smallest that
 TEST_CASE("leaving candidates out by their bounds changes neither the first places nor the front") {
   const std::string json =
       R"({"chip": "h100-sxm", "layout": "24x32", "windows": ["8x12", "16x16"], "head_dim": 64, "tokens": "boxes", "top": )";
-  const Tuning few = tune(config_of(json + "2}"), 2), all = tune(config_of(json + "10000}"), 1);
+  const Tuning few = tune(tune_config_of(json + "2}"), 2), all = tune(tune_config_of(json + "10000}"), 1);
   REQUIRE(few.candidates.size() == all.candidates.size());
   for (std::size_t i = 0; i < 2; ++i) {
     CHECK(few.candidates[i].time_us == all.candidates[i].time_us);
@@ -61,7 +61,7 @@ TEST_CASE("leaving candidates out by their bounds changes neither the first plac
 
 TEST_CASE("strides that are joined visit the same tiles") {
   const Tuning tuning =
-      tune(config_of(R"({"chip": "h100-sxm", "layout": "1024", "windows": ["256"], "strides": ["1", "2", "3", "4", "128", "256"],
+      tune(tune_config_of(R"({"chip": "h100-sxm", "layout": "1024", "windows": ["256"], "strides": ["1", "2", "3", "4", "128", "256"],
                                            "tokens": "boxes"})"),
            1);
   std::int64_t strides = 0;
@@ -81,5 +81,5 @@ TEST_CASE("mistakes of a tune config are named with their place") {
       {R"({"chip": "h100-sxm", "layout": "1024", "windows": ["256"], "head_dims": 64})", "head_dim"},
       {R"({"chip": "h100-sxm", "layout": "1024"})", "windows"},
   }));
-  CHECK_THROWS_WITH(config_of(json), Contains(expected));
+  CHECK_THROWS_WITH(tune_config_of(json), Contains(expected));
 }

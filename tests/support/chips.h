@@ -40,4 +40,10 @@ inline Chip systolic() {
   return lowering_chip("systolic", "generic", 8, 128, {"systolic"});
 }
 
+// Few, so that splits have several trips and rings wrap.
+inline Chip with_sms(Chip chip, int sms) {
+  chip.sm.count = sms;
+  return chip;
+}
+
 }  // namespace attnsim::test

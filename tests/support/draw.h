@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <random>
 #include <vector>
 
 namespace attnsim::test {
@@ -30,5 +31,10 @@ class Draw {
   std::uint64_t seed_;
   std::uint64_t counter_ = 0;
 };
+
+// Both ends included, from a generator that is the same on every machine too.
+inline std::int64_t draw(std::mt19937& rng, std::int64_t low, std::int64_t high) {
+  return low + static_cast<std::int64_t>(rng() % static_cast<std::uint64_t>(high - low + 1));
+}
 
 }  // namespace attnsim::test

@@ -29,6 +29,20 @@ namespace attnsim::test {
   return builder.build();
 }
 
+// Without the tokens by which agents take turns.
+[[nodiscard]] inline ir::Pipeline without_turns(const ir::Pipeline& pipeline) {
+  return rebuilt(pipeline, [](ir::Kernel& kernel) {
+    const ir::Program& p = kernel.program;
+    for (ir::Agent& agent : kernel.program.agents) {
+      for (auto& section : agent.sections) {
+        std::erase_if(section, [&](const ir::Op& op) {
+          return op.token != ir::kNone && p.tokens[static_cast<std::size_t>(op.token)].name.rfind("turn", 0) == 0;
+        });
+      }
+    }
+  });
+}
+
 struct OpAt {
   std::size_t node, agent, section, position;
 };

@@ -28,4 +28,8 @@ inline Problem problem(std::int64_t batch, std::int64_t q_heads, std::int64_t kv
   return problem(batch, q_heads, kv_heads, std::vector{q_len}, std::vector{kv_len}, d, std::move(params));
 }
 
+inline Params window(std::int64_t left, std::int64_t right) {
+  return {{"left", left}, {"right", right}};
+}
+
 }  // namespace attnsim::test

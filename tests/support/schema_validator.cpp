@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// GCC 12 with sanitizers takes std::regex, which valijson uses, for uninitialised.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
 #include "tests/support/schema_validator.h"
 
 #include <valijson/adapters/nlohmann_json_adapter.hpp>

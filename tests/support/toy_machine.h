@@ -33,6 +33,8 @@ inline Chip toy_chip() {
   return chip;
 }
 
+inline constexpr double kExpCycles = 64 * 64 / 16.0;  // 64 x 64 exponentials on 16 lanes
+
 inline MachineConfig toy_config() {
   MachineConfig config;
   config.clock_mhz = 1000;

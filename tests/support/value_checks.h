@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random inputs, and the largest error of an output against a reference relative to its row's largest value.
+// Random inputs, tensors by name, and the largest error of an output against a reference relative to its row's largest value.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "sim/core/error.h"
 #include "sim/ir/pipeline.h"
 #include "sim/value/counter_rng.h"
 #include "sim/value/tensor_data.h"
@@ -24,6 +26,21 @@ inline std::vector<value::TensorData> random_inputs(const ir::Pipeline& pipeline
     inputs.push_back(std::move(data));
   }
   return inputs;
+}
+
+[[nodiscard]] inline ir::TensorId id_of(const ir::Pipeline& pipeline, const std::string& name) {
+  const auto& tensors = pipeline.tensors();
+  const auto at = std::find_if(tensors.begin(), tensors.end(), [&](const ir::Tensor& t) { return t.name == name; });
+  if (at == tensors.end()) throw Invariant("no tensor " + name);
+  return static_cast<ir::TensorId>(at - tensors.begin());
+}
+
+// The first of them.
+[[nodiscard]] inline ir::TensorId output_of(const ir::Pipeline& pipeline) {
+  const auto& tensors = pipeline.tensors();
+  const auto at = std::find_if(tensors.begin(), tensors.end(), [](const ir::Tensor& t) { return t.role == ir::TensorRole::output; });
+  if (at == tensors.end()) throw Invariant("no output");
+  return static_cast<ir::TensorId>(at - tensors.begin());
 }
 
 // Infinity when a value is NaN.

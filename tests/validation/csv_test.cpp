@@ -21,7 +21,7 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   return text.replace(at, from.size(), to);
 }
 
-std::string error_of(const std::string& text) {
+std::string csv_error(const std::string& text) {
   try {
     (void)read_library_attention(parse_csv(text, "library_attention.csv"));
   } catch (const ConfigError& error) {
@@ -60,7 +60,7 @@ TEST_CASE("broken CSV text names file and line") {
 }
 
 TEST_CASE("a missing column is named with the nearest present one") {
-  CHECK_THAT(error_of(replaced(kHeader, "latency_us", "latency_ms") + kRow),
+  CHECK_THAT(csv_error(replaced(kHeader, "latency_us", "latency_ms") + kRow),
              Contains("library_attention.csv: line 1, column latency_us") && Contains("missing") && Contains("latency_ms"));
 }
 
@@ -80,12 +80,12 @@ TEST_CASE("a malformed field is named by file, line, column and value") {
       {"128,0,1,bf16", "128,0,yes,bf16", "causal", "no integer"},
       {"128,0,1,bf16", "128,9,0,bf16", "causal", "window"},
   }));
-  CHECK_THAT(error_of(kHeader + kRow + replaced(kRow, from, to)),
+  CHECK_THAT(csv_error(kHeader + kRow + replaced(kRow, from, to)),
              Contains("library_attention.csv: line 3, column " + column) && Contains(complaint));
 }
 
 TEST_CASE("all bad fields of a file are reported at once") {
-  const std::string text = error_of(kHeader + replaced(kRow, "12.5", "x") + replaced(kRow, "98304", "y"));
+  const std::string text = csv_error(kHeader + replaced(kRow, "12.5", "x") + replaced(kRow, "98304", "y"));
   CHECK_THAT(text, Contains("line 2, column latency_us") && Contains("line 3, column flops"));
 }
 

@@ -12,7 +12,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-std::string error_of(const std::string& text) {
+std::string harness_error(const std::string& text) {
   try {
     (void)parse_harness(parse_json(text, "harness.json"));
   } catch (const ConfigError& error) {
@@ -70,23 +70,23 @@ TEST_CASE("an unknown harness is refused with the nearest name") {
 
 TEST_CASE("a malformed harness is refused with file, pointer and what is allowed") {
   const std::string good = R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "cold")";
-  REQUIRE(error_of(good + "}").empty());
-  CHECK_THAT(error_of(R"({"name": "n", "l2_start": "cold"})"), Contains("harness.json: /clock") && Contains("missing"));
-  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "fast"}, "l2_start": "cold"})"),
+  REQUIRE(harness_error(good + "}").empty());
+  CHECK_THAT(harness_error(R"({"name": "n", "l2_start": "cold"})"), Contains("harness.json: /clock") && Contains("missing"));
+  CHECK_THAT(harness_error(R"({"name": "n", "clock": {"policy": "fast"}, "l2_start": "cold"})"),
              Contains("/clock/policy") && Contains("sustained"));
-  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "locked"}, "l2_start": "cold"})"), Contains("/clock/locked_mhz"));
-  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "locked", "locked_mhz": 1.5e9}, "l2_start": "cold"})"),
+  CHECK_THAT(harness_error(R"({"name": "n", "clock": {"policy": "locked"}, "l2_start": "cold"})"), Contains("/clock/locked_mhz"));
+  CHECK_THAT(harness_error(R"({"name": "n", "clock": {"policy": "locked", "locked_mhz": 1.5e9}, "l2_start": "cold"})"),
              Contains("/clock/locked_mhz"));
-  CHECK_THAT(error_of(R"({"name": "n", "clock": {"policy": "boost", "locked_mhz": 1500}, "l2_start": "cold"})"),
+  CHECK_THAT(harness_error(R"({"name": "n", "clock": {"policy": "boost", "locked_mhz": 1500}, "l2_start": "cold"})"),
              Contains("/clock/locked_mhz"));
-  CHECK_THAT(error_of(good + R"(, "constant_us": -1})"), Contains("/constant_us"));
-  CHECK_THAT(error_of(good + R"(, "operand_sets": 6})"), Contains("/operand_sets") && Contains("warm"));
-  CHECK_THAT(error_of(good + R"(, "constant_ms": 1})"), Contains("constant_ms") && Contains("constant_us"));
-  CHECK_THAT(error_of(good + R"(, "kv_cache_write_phases": ["prefil"]})"), Contains("prefil") && Contains("nearest: \"prefill\""));
-  CHECK_THAT(error_of(good + R"(, "fitted": ["clock"]})"), Contains("/fitted"));
-  CHECK_THAT(error_of(good + R"(, "fitted": "constant_us"})"), Contains("/fitted"));
-  CHECK_THAT(error_of(good + R"(, "include_launch": 1})"), Contains("/include_launch"));
-  CHECK_THAT(error_of(good + R"(, "launches": "grap"})"), Contains("/launches") && Contains("nearest: \"graph\""));
+  CHECK_THAT(harness_error(good + R"(, "constant_us": -1})"), Contains("/constant_us"));
+  CHECK_THAT(harness_error(good + R"(, "operand_sets": 6})"), Contains("/operand_sets") && Contains("warm"));
+  CHECK_THAT(harness_error(good + R"(, "constant_ms": 1})"), Contains("constant_ms") && Contains("constant_us"));
+  CHECK_THAT(harness_error(good + R"(, "kv_cache_write_phases": ["prefil"]})"), Contains("prefil") && Contains("nearest: \"prefill\""));
+  CHECK_THAT(harness_error(good + R"(, "fitted": ["clock"]})"), Contains("/fitted"));
+  CHECK_THAT(harness_error(good + R"(, "fitted": "constant_us"})"), Contains("/fitted"));
+  CHECK_THAT(harness_error(good + R"(, "include_launch": 1})"), Contains("/include_launch"));
+  CHECK_THAT(harness_error(good + R"(, "launches": "grap"})"), Contains("/launches") && Contains("nearest: \"graph\""));
 }
 
 TEST_CASE("a loop that keeps gradients has the kernels that add them up in its backward rows alone") {

@@ -31,7 +31,7 @@ MapKey key(const std::string& kernel, std::int64_t head_dim = 64) {
 
 const std::string kEntry = R"({"kernel": "k*", "devices": ["dev_*"], "schedule": "s", "harness": "h", "source": "x")";
 
-std::string error_of(const std::string& entries) {
+std::string map_error(const std::string& entries) {
   try {
     (void)maps_of(entries);
   } catch (const ConfigError& error) {
@@ -55,7 +55,7 @@ TEST_CASE("a star stands for any text, also none") {
 
 TEST_CASE("a backward pass follows the whole call of a forward one") {
   CHECK(maps_of(kEntry + R"(, "then_backward": "b"})").entries().front().then_backward == "b");
-  CHECK_THAT(error_of(kEntry + R"(, "then_backward": "b", "timed": {"attention": 1}})"), Contains("then_backward"));
+  CHECK_THAT(map_error(kEntry + R"(, "then_backward": "b", "timed": {"attention": 1}})"), Contains("then_backward"));
 }
 
 TEST_CASE("the first entry that matches decides, also when it says unmapped") {
@@ -94,13 +94,13 @@ TEST_CASE("each condition of an entry is checked on both sides") {
 }
 
 TEST_CASE("a malformed kernel map is refused with file and pointer") {
-  CHECK_THAT(error_of(R"({"kernel": "k", "devices": ["d"]})"), Contains("map.json") && Contains("/entries/0/schedule"));
-  CHECK_THAT(error_of(kEntry + R"(, "unmapped": "why"})"), Contains("/entries/0/schedule"));
-  CHECK_THAT(error_of(R"({"kernel": "k", "devices": ["d"], "schedule": "s", "source": "x"})"), Contains("/entries/0/harness"));
-  CHECK_THAT(error_of(R"({"kernel": "k", "devices": ["d"], "schedule": "s", "harness": "h"})"), Contains("/entries/0/source"));
-  CHECK_THAT(error_of(kEntry + R"(, "head_dims": 64})"), Contains("head_dims") && Contains("head_dim"));
-  CHECK_THAT(error_of(kEntry + R"(, "head_dim": {"min": 128, "max": 64}})"), Contains("/entries/0/head_dim/min"));
-  CHECK_THAT(error_of(kEntry + R"(, "phases": [1]})"), Contains("/entries/0/phases"));
+  CHECK_THAT(map_error(R"({"kernel": "k", "devices": ["d"]})"), Contains("map.json") && Contains("/entries/0/schedule"));
+  CHECK_THAT(map_error(kEntry + R"(, "unmapped": "why"})"), Contains("/entries/0/schedule"));
+  CHECK_THAT(map_error(R"({"kernel": "k", "devices": ["d"], "schedule": "s", "source": "x"})"), Contains("/entries/0/harness"));
+  CHECK_THAT(map_error(R"({"kernel": "k", "devices": ["d"], "schedule": "s", "harness": "h"})"), Contains("/entries/0/source"));
+  CHECK_THAT(map_error(kEntry + R"(, "head_dims": 64})"), Contains("head_dims") && Contains("head_dim"));
+  CHECK_THAT(map_error(kEntry + R"(, "head_dim": {"min": 128, "max": 64}})"), Contains("/entries/0/head_dim/min"));
+  CHECK_THAT(map_error(kEntry + R"(, "phases": [1]})"), Contains("/entries/0/phases"));
 }
 
 TEST_CASE("the shipped maps serve every library kernel that has a schedule, and say why for the others") {

@@ -13,11 +13,11 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::string kHeader =
+const std::string kNattenHeader =
     "run,gpu,dtype,batch,heads,head_dim,layout,window,stride,dilation,causal,backend,q_tile,kv_tile,pass,operation,calls,runtime_us,set\n";
 
 std::vector<MeasuredRow> rows_of(const std::string& lines) {
-  return read_natten_profiler(parse_csv(kHeader + lines, "natten_profiler.csv"));
+  return read_natten_profiler(parse_csv(kNattenHeader + lines, "natten_profiler.csv"));
 }
 
 // Dense, a window of a sixteenth with stride 1 and with stride 256, on 32768 tokens.

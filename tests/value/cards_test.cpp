@@ -5,6 +5,7 @@
 
 #include "sim/core/error.h"
 #include "tests/support/chips.h"
+#include "tests/value/keeps.h"
 #include "tests/value/lowered_attention.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
@@ -14,14 +15,11 @@ using attnsim::test::problem;
 
 namespace {
 
-const reference::Keep kAll = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t) { return true; };
-const reference::Keep kCausal = [](std::int64_t, std::int64_t, std::int64_t q, std::int64_t k) { return k <= q; };
-
-struct Shape {
+struct CardShape {
   std::int64_t batch, q_heads, kv_heads, tokens, d, dv;
 };
 
-void check(const std::string& name, const Problem& asked, const Shape& wanted, const reference::Keep& keep) {
+void check_card(const std::string& name, const Problem& asked, const CardShape& wanted, const reference::Keep& keep) {
   const Variant& v = variant(name);
   const Problem p = kernel_problem(v, asked);
   INFO(name);
@@ -42,35 +40,36 @@ void check(const std::string& name, const Problem& asked, const Shape& wanted, c
 }  // namespace
 
 TEST_CASE("MindEye's prior attends densely over 257 + 1 + 257 tokens with 12 heads of 64 and one key head", "[value][cards]") {
-  check("mindeye-prior", problem(1, 1, 1, {1}, {1}, 64), {1, 12, 1, 515, 64, 64}, kAll);
+  check_card("mindeye-prior", problem(1, 1, 1, {1}, {1}, 64), {1, 12, 1, 515, 64, 64}, test::kAll);
 }
 
 TEST_CASE("SHViT attends with one head of 16 over part of the channels", "[value][cards]") {
-  check("shvit", problem(2, 3, 3, {49}, {49}, 16, {{"qk_dim", std::int64_t{16}}, {"channels", std::int64_t{96}}}), {2, 1, 1, 49, 16, 96},
-        kAll);
+  check_card("shvit", problem(2, 3, 3, {49}, {49}, 16, {{"qk_dim", std::int64_t{16}}, {"channels", std::int64_t{96}}}),
+             {2, 1, 1, 49, 16, 96}, test::kAll);
 }
 
 TEST_CASE("FALCON's registers attend with the patches of their crop, or with those of all crops", "[value][cards]") {
   const Params crops{{"part", std::string("crops")}, {"crops", std::int64_t{3}}, {"registers", std::int64_t{7}}};
-  check("falcon", problem(1, 2, 2, {100}, {100}, 32, crops), {3, 2, 2, 107, 32, 32}, kAll);
+  check_card("falcon", problem(1, 2, 2, {100}, {100}, 32, crops), {3, 2, 2, 107, 32, 32}, test::kAll);
   const Params registers{{"part", std::string("registers")}, {"crops", std::int64_t{3}}, {"registers", std::int64_t{7}}};
-  check("falcon", problem(1, 2, 2, {100}, {100}, 32, registers), {1, 2, 2, 21, 32, 32}, kAll);
+  check_card("falcon", problem(1, 2, 2, {100}, {100}, 32, registers), {1, 2, 2, 21, 32, 32}, test::kAll);
 }
 
 TEST_CASE("the block transformer's two decoders are causal over blocks, and over a block's tokens and prefix", "[value][cards]") {
   const Params blocks{{"part", std::string("blocks")}, {"block", std::int64_t{4}}, {"prefix", std::int64_t{2}}};
-  check("block-transformer", problem(1, 2, 1, {240}, {240}, 32, blocks), {1, 2, 1, 60, 32, 32}, kCausal);
+  check_card("block-transformer", problem(1, 2, 1, {240}, {240}, 32, blocks), {1, 2, 1, 60, 32, 32}, test::kCausal);
   const Params tokens{{"part", std::string("tokens")}, {"block", std::int64_t{4}}, {"prefix", std::int64_t{2}}};
-  check("block-transformer", problem(1, 2, 1, {40}, {40}, 32, tokens), {10, 2, 1, 6, 32, 32}, kCausal);
+  check_card("block-transformer", problem(1, 2, 1, {40}, {40}, 32, tokens), {10, 2, 1, 6, 32, 32}, test::kCausal);
 }
 
 TEST_CASE("pruned heads are absent heads", "[value][cards]") {
-  check("pruned-heads", problem(1, 6, 6, {90}, {90}, 32, {{"kept_heads", std::int64_t{4}}}), {1, 4, 4, 90, 32, 32}, kAll);
+  check_card("pruned-heads", problem(1, 6, 6, {90}, {90}, 32, {{"kept_heads", std::int64_t{4}}}), {1, 4, 4, 90, 32, 32}, test::kAll);
 }
 
 TEST_CASE("the minimum transformer's merged keys are as wide as the model", "[value][cards]") {
-  check("minimum-transformer", problem(1, 4, 4, {70}, {70}, 16, {{"form", std::string("merged")}}), {1, 4, 4, 70, 64, 16}, kAll);
-  check("minimum-transformer", problem(1, 4, 4, {70}, {70}, 16, {{"form", std::string("separate")}}), {1, 4, 4, 70, 16, 16}, kAll);
+  check_card("minimum-transformer", problem(1, 4, 4, {70}, {70}, 16, {{"form", std::string("merged")}}), {1, 4, 4, 70, 64, 16}, test::kAll);
+  check_card("minimum-transformer", problem(1, 4, 4, {70}, {70}, 16, {{"form", std::string("separate")}}), {1, 4, 4, 70, 16, 16},
+             test::kAll);
 }
 
 // X (Wq Wk^T) X^T = (X Wq)(X Wk)^T, but for the scales of the two widths.
@@ -111,8 +110,8 @@ TEST_CASE("one merged matrix gives the attention of two", "[value][cards]") {
     }
   }
   merged.v = two.v;
-  const auto a = reference::attention(two, kAll);
-  const auto b = reference::attention(merged, kAll);
+  const auto a = reference::attention(two, test::kAll);
+  const auto b = reference::attention(merged, test::kAll);
   for (std::size_t i = 0; i < a.o.size(); ++i) CHECK(a.o[i] == Approx(b.o[i]).margin(1e-12));
 }
 
@@ -125,7 +124,7 @@ TEST_CASE("a symmetric similarity is attention whose keys are its queries, from 
     const ir::Pipeline pipeline = lower(v, p, load_schedule(hopper ? "fa3-sm90" : "fa2-sm80"), hopper ? test::h100() : test::a100());
     for (const ir::Tensor& t : pipeline.tensors()) CHECK(t.name != "k");
     INFO(tokens << " tokens");
-    CHECK(test::largest_error(pipeline, v, p, kAll, static_cast<std::uint64_t>(i)) < 1e-9);
+    CHECK(test::largest_error(pipeline, v, p, test::kAll, static_cast<std::uint64_t>(i)) < 1e-9);
   }
   CHECK_THROWS_AS(lower(v, problem(1, 2, 1, {64}, {64}, 64), load_schedule("fa2-sm80"), test::a100()), ConfigError);
 }

@@ -6,6 +6,8 @@
 
 #include "sim/value/value_run.h"
 #include "tests/support/draw.h"
+#include "tests/support/value_checks.h"
+#include "tests/value/place.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 #include "workloads/reference/attention.h"
@@ -50,22 +52,6 @@ reference::AttentionInputs draw_inputs(const DecodeCase& c) {
   return in;
 }
 
-// Rows of a packed tensor are (query, head of the group).
-struct Place {
-  std::int64_t slab;
-  std::int64_t row;
-};
-Place place(const Problem& p, std::int64_t slabs, std::int64_t b, std::int64_t h, std::int64_t q) {
-  if (slabs == p.batch * p.q_heads) return {b * p.q_heads + h, q};
-  return {b * p.kv_heads + h / p.group(), q * p.group() + h % p.group()};
-}
-
-ir::TensorId id_of(const ir::Pipeline& pipeline, const std::string& name) {
-  const auto& tensors = pipeline.tensors();
-  const auto at = std::find_if(tensors.begin(), tensors.end(), [&](const ir::Tensor& t) { return t.name == name; });
-  return static_cast<ir::TensorId>(at - tensors.begin());
-}
-
 // Calls visit(b, h, q, row of the reference's query tensors).
 template <class F>
 void each_query(const Problem& p, std::int64_t max_q_len, F visit) {
@@ -76,7 +62,7 @@ void each_query(const Problem& p, std::int64_t max_q_len, F visit) {
   }
 }
 
-std::vector<value::TensorData> pipeline_inputs(const ir::Pipeline& pipeline, const Problem& p, const reference::AttentionInputs& in) {
+std::vector<value::TensorData> decode_inputs(const ir::Pipeline& pipeline, const Problem& p, const reference::AttentionInputs& in) {
   std::vector<value::TensorData> inputs;
   for (const ir::Tensor& t : pipeline.tensors()) {
     if (t.role != ir::TensorRole::input) continue;
@@ -112,7 +98,7 @@ double decode_error(const DecodeCase& c, const ir::Pipeline& pipeline, std::uint
     const std::int64_t behind = q + p.kv_len_of(b) - p.q_len_of(b) - k;
     return dense || (behind >= 0 && (c.left < 0 || behind <= c.left));
   });
-  value::ValueRun run(pipeline, pipeline_inputs(pipeline, p, in));
+  value::ValueRun run(pipeline, decode_inputs(pipeline, p, in));
   run.run_random({.seed = seed});
   const ir::TensorId o = id_of(pipeline, "o");
   const ir::TensorId lse = id_of(pipeline, "lse");

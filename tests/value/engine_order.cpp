@@ -49,13 +49,6 @@ struct Recorder : EngineListener {
   }
 };
 
-ir::TensorId output_of(const ir::Pipeline& pipeline) {
-  for (std::size_t t = 0; t < pipeline.tensors().size(); ++t) {
-    if (pipeline.tensors()[t].role == ir::TensorRole::output) return static_cast<ir::TensorId>(t);
-  }
-  return ir::kNone;
-}
-
 std::vector<double> values_in_engine_order(const ir::Pipeline& pipeline, const std::string& chip) {
   Recorder recorder;
   EngineOptions options;
@@ -64,17 +57,17 @@ std::vector<double> values_in_engine_order(const ir::Pipeline& pipeline, const s
   static_cast<void>(simulate(pipeline, load_chip(chip), {}, options));
   value::ValueRun run(pipeline, test::random_inputs(pipeline, 5));
   for (const int node : pipeline.order()) run.replay(node, recorder.by_node[node]);
-  return run.tensor(output_of(pipeline)).values;
+  return run.tensor(test::output_of(pipeline)).values;
 }
 
 std::vector<double> values_in_random_order(const ir::Pipeline& pipeline) {
   value::ValueRun run(pipeline, test::random_inputs(pipeline, 5));
   run.run_random({.seed = 1});
-  return run.tensor(output_of(pipeline)).values;
+  return run.tensor(test::output_of(pipeline)).values;
 }
 
 double difference(const ir::Pipeline& pipeline, const std::string& chip) {
-  const auto cols = pipeline.tensors()[static_cast<std::size_t>(output_of(pipeline))].cols;
+  const auto cols = pipeline.tensors()[static_cast<std::size_t>(test::output_of(pipeline))].cols;
   return test::largest_row_error(values_in_engine_order(pipeline, chip), values_in_random_order(pipeline), cols);
 }
 

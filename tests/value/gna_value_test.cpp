@@ -6,11 +6,13 @@
 #include <random>
 
 #include "tests/support/chips.h"
+#include "tests/support/draw.h"
 #include "tests/value/lowered_attention.h"
 #include "workloads/variants/gna.h"
 
 using namespace attnsim;
 using attnsim::test::check;
+using attnsim::test::draw;
 using attnsim::test::largest_error;
 
 namespace {
@@ -65,10 +67,6 @@ test::Case case_of(const std::string& schedule, const Chip& chip, const std::vec
   test::Case c{schedule, chip, "gna", test::problem(1, q_heads, kv_heads, {tokens}, {tokens + extra}, d, params), nullptr, nullptr};
   c.keep = [axes, tokens](std::int64_t, std::int64_t, std::int64_t q, std::int64_t k) { return k >= tokens || keeps(axes, q, k); };
   return c;
-}
-
-std::int64_t draw(std::mt19937& rng, std::int64_t low, std::int64_t high) {
-  return low + static_cast<std::int64_t>(rng() % static_cast<unsigned>(high - low + 1));
 }
 
 std::vector<AxisChoice> random_axes(std::mt19937& rng) {

@@ -7,6 +7,8 @@
 
 #include "sim/value/value_run.h"
 #include "tests/support/chips.h"
+#include "tests/support/value_checks.h"
+#include "tests/value/place.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 
@@ -102,24 +104,6 @@ reference::AttentionInputs reference_inputs(const Problem& p) {
   return in;
 }
 
-// Where (batch entry, head, query) lies in a query tensor of the pipeline: rows of a packed one hold the heads of a group.
-struct Place {
-  std::int64_t slab;
-  std::int64_t row;
-};
-Place place(const Problem& p, const ir::Tensor& t, std::int64_t b, std::int64_t h, std::int64_t q) {
-  if (t.slabs == p.batch * p.q_heads) return {b * p.q_heads + h, q};
-  return {b * p.kv_heads + h / p.group(), q * p.group() + h % p.group()};
-}
-
-ir::TensorId id_of(const ir::Pipeline& pipeline, const std::string& name) {
-  for (std::size_t i = 0; i < pipeline.tensors().size(); ++i) {
-    if (pipeline.tensors()[i].name == name) return static_cast<ir::TensorId>(i);
-  }
-  FAIL("no tensor " << name);
-  return ir::kNone;
-}
-
 // One bit per pair, a block of [rows x columns] per slab and KV tile.
 void fill_pairs(value::TensorData& data, const ir::Tensor& t, const Problem& p, const Variant& v) {
   const reference::Keep keep = definition(v, p);
@@ -177,7 +161,7 @@ std::vector<value::TensorData> pipeline_inputs(const ir::Pipeline& pipeline, con
       for (std::int64_t b = 0; b < p.batch; ++b) {
         for (std::int64_t h = 0; h < p.q_heads; ++h) {
           for (std::int64_t q = 0; q < in.max_q_len; ++q) {
-            const Place at = place(p, t, b, h, q);
+            const Place at = place(p, t.slabs, b, h, q);
             const std::int64_t from = ((b * p.q_heads + h) * in.max_q_len + q) * p.head_dim_qk;
             for (std::int64_t d = 0; d < p.head_dim_qk; ++d) data.at(at.slab, at.row, d) = in.q[static_cast<std::size_t>(from + d)];
           }
@@ -229,7 +213,7 @@ double largest_error(const ir::Pipeline& pipeline, const Variant& v, const Probl
   for (std::int64_t b = 0; b < p.batch; ++b) {
     for (std::int64_t h = 0; h < p.q_heads; ++h) {
       for (std::int64_t q = 0; q < p.q_len_of(b); ++q) {
-        const Place at = place(p, pipeline.tensors()[static_cast<std::size_t>(o)], b, h, q);
+        const Place at = place(p, pipeline.tensors()[static_cast<std::size_t>(o)].slabs, b, h, q);
         const auto row = static_cast<std::size_t>((b * p.q_heads + h) * in.max_q_len + q);
         double largest = 0;
         double error = 0;

@@ -23,6 +23,11 @@ struct Case {
   reference::Keep keep = nullptr;  // the variant's masks by their definition where none is given
 };
 
+struct KernelOn {
+  std::string schedule;
+  Chip chip;
+};
+
 // The problem's score modifiers by their definition, with slopes and tables that depend on head and offset alone.
 [[nodiscard]] double alibi_slope(std::int64_t head);
 [[nodiscard]] double bias_number(std::int64_t head, std::int64_t element);

@@ -12,10 +12,6 @@ using attnsim::test::problem;
 namespace {
 
 const Params kTopLeft{{"alignment", std::string("top-left")}};
-Params window(std::int64_t left, std::int64_t right) {
-  return {{"left", left}, {"right", right}};
-}
-
 }  // namespace
 
 TEST_CASE("lowered prefill kernels agree with the reference in every order that their tokens allow", "[value]") {
@@ -35,10 +31,10 @@ TEST_CASE("lowered prefill kernels agree with the reference in every order that 
   check({schedule, chip, "causal", problem(2, 2, 1, {70}, {450}, 64)});
   check({schedule, chip, "causal", problem(1, 1, 1, {260}, {100}, 64)});
   check({schedule, chip, "causal", problem(1, 1, 1, {200}, {330}, 64, kTopLeft)});
-  check({schedule, chip, "sliding-window", problem(1, 2, 1, {400}, {400}, 64, window(50, 0))});
-  check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
+  check({schedule, chip, "sliding-window", problem(1, 2, 1, {400}, {400}, 64, test::window(50, 0))});
+  check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, test::window(70, 30))});
   check({schedule, chip, "causal", problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
-  check({schedule, chip, "sliding-window", problem(2, 2, 2, {130, 40}, {200, 90}, 64, window(33, 5))});
+  check({schedule, chip, "sliding-window", problem(2, 2, 2, {130, 40}, {200, 90}, 64, test::window(33, 5))});
 }
 
 TEST_CASE("attention written out kernel by kernel agrees with the reference", "[value]") {
@@ -46,7 +42,7 @@ TEST_CASE("attention written out kernel by kernel agrees with the reference", "[
     check({schedule, chip, "dense", problem(1, 2, 1, {200}, {300}, 64)});
     check({schedule, chip, "causal", problem(2, 2, 2, {300}, {300}, 40)});
     check({schedule, chip, "causal", problem(1, 1, 1, {260}, {100}, 64)});  // rows without keys
-    check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
+    check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, test::window(70, 30))});
     check({schedule, chip, "dense", problem(1, 1, 1, {20}, {1100}, 16)});  // a CTA per row
   }
   Chip tf32 = test::b200();
@@ -77,7 +73,7 @@ TEST_CASE("lowered kernels of further libraries agree with the reference", "[val
                                          {"fa2-cdna", test::lowering_chip("cdna", "cdna3", 304, 63, {"mma_sync"})}}));
   check({schedule, chip, "dense", problem(1, 2, 1, {200}, {300}, 64)});
   check({schedule, chip, "causal", problem(2, 2, 1, {70}, {450}, 64)});
-  check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
+  check({schedule, chip, "sliding-window", problem(1, 1, 1, {300}, {420}, 64, test::window(70, 30))});
 }
 
 TEST_CASE("streamed kernels agree with the reference beyond head_dim 256", "[value]") {
@@ -128,6 +124,6 @@ TEST_CASE("lowered decode kernels agree with the reference, split or not", "[val
   check({schedule, chip, "causal", problem(2, 8, 2, {1}, {1500}, 128)});
   check({schedule, chip, "causal", problem(1, 4, 1, {1}, {3000}, 64)});
   check({schedule, chip, "causal", problem(1, 4, 2, {3}, {700}, 64)});
-  check({schedule, chip, "sliding-window", problem(1, 4, 1, {1}, {1200}, 64, window(100, 0))});
+  check({schedule, chip, "sliding-window", problem(1, 4, 1, {1}, {1200}, 64, test::window(100, 0))});
   check({schedule, chip, "causal", problem(3, 4, 2, {1}, {1100, 90, 600}, 128)});
 }

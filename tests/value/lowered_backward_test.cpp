@@ -13,12 +13,14 @@
 #include "sim/value/value_run.h"
 #include "tests/support/chips.h"
 #include "tests/support/mutate.h"
+#include "tests/support/value_checks.h"
 #include "tests/value/lowered_attention.h"
 #include "workloads/catalog.h"
 #include "workloads/lower.h"
 #include "workloads/reference/attention_backward.h"
 
 using namespace attnsim;
+using attnsim::test::KernelOn;
 
 namespace {
 
@@ -34,17 +36,6 @@ Problem backward_problem(std::int64_t batch, std::int64_t q_heads, std::int64_t 
   Problem p = test::problem(batch, q_heads, kv_heads, std::move(q_len), std::move(kv_len), d, std::move(params));
   p.pass = Pass::backward;
   return p;
-}
-
-Params window(std::int64_t left, std::int64_t right) {
-  return {{"left", left}, {"right", right}};
-}
-
-ir::TensorId id_of(const ir::Pipeline& pipeline, const std::string& name) {
-  for (std::size_t t = 0; t < pipeline.tensors().size(); ++t) {
-    if (pipeline.tensors()[t].name == name) return static_cast<ir::TensorId>(t);
-  }
-  return ir::kNone;
 }
 
 // Inputs and outputs of a case by straight loops.
@@ -103,7 +94,7 @@ bool begins(const std::string& text, const std::string& with) {
 }
 
 // Numbers per token and bits per pair that masks test, for items of keys ("key_...") or of queries, as their tensors lay them out.
-void fill_table(value::TensorData& data, const ir::Tensor& t, const Expected& e) {
+void fill_backward_table(value::TensorData& data, const ir::Tensor& t, const Expected& e) {
   const bool by_key = begins(t.name, "key_");
   const std::string what = t.name.substr(by_key ? 4 : 6);
   const Problem& p = e.problem;
@@ -169,7 +160,7 @@ void fill_operand(value::TensorData& data, const std::string& name, const Expect
     data.values[static_cast<std::size_t>(i)] = factor * from[static_cast<std::size_t>(i / slab / repeats * slab + i % slab)];
 }
 
-std::vector<value::TensorData> inputs(const ir::Pipeline& pipeline, const Expected& e) {
+std::vector<value::TensorData> backward_inputs(const ir::Pipeline& pipeline, const Expected& e) {
   const auto& in = e.in;
   std::vector<double> lse = e.out.lse_log2;
   for (double& x : lse) x *= std::log(2.0);
@@ -188,7 +179,7 @@ std::vector<value::TensorData> inputs(const ir::Pipeline& pipeline, const Expect
     else if (t.name == "alibi_slopes")
       test::fill_score_input(to, t, e.problem);
     else
-      fill_table(to, t, e);
+      fill_backward_table(to, t, e);
   }
   return list;
 }
@@ -214,14 +205,14 @@ double error_of(const value::TensorData& got, const std::vector<double>& wanted,
 }
 
 double error_of_run(const ir::Pipeline& pipeline, const Expected& e, std::uint64_t seed) {
-  value::ValueRun run(pipeline, inputs(pipeline, e));
+  value::ValueRun run(pipeline, backward_inputs(pipeline, e));
   run.run_random({.seed = seed});
-  return std::max({error_of(run.tensor(id_of(pipeline, "dq")), e.gradients.q, e.in.q_heads, e.in.q_len),
-                   error_of(run.tensor(id_of(pipeline, "dk")), e.gradients.k, e.in.kv_heads, e.in.kv_len),
-                   error_of(run.tensor(id_of(pipeline, "dv")), e.gradients.v, e.in.kv_heads, e.in.kv_len)});
+  return std::max({error_of(run.tensor(test::id_of(pipeline, "dq")), e.gradients.q, e.in.q_heads, e.in.q_len),
+                   error_of(run.tensor(test::id_of(pipeline, "dk")), e.gradients.k, e.in.kv_heads, e.in.kv_len),
+                   error_of(run.tensor(test::id_of(pipeline, "dv")), e.gradients.v, e.in.kv_heads, e.in.kv_len)});
 }
 
-void check(const Case& c, int seeds = 1) {
+void check_gradients(const Case& c, int seeds = 1) {
   INFO(c.schedule << " on " << c.chip.name << ", " << c.variant << ", batch " << c.problem.batch << " q " << c.problem.q_len[0] << " kv "
                   << c.problem.kv_len[0] << " d " << c.problem.head_dim_qk << "/" << c.problem.head_dim_v << " heads " << c.problem.q_heads
                   << "/" << c.problem.kv_heads);
@@ -234,11 +225,7 @@ void check(const Case& c, int seeds = 1) {
   }
 }
 
-struct Kernel {
-  std::string schedule;
-  Chip chip;
-};
-std::vector<Kernel> kernels() {
+std::vector<KernelOn> gradient_kernels() {
   return {{"fa2-bwd-sm80", test::a100()},          {"fa3-bwd-sm90", test::h100()},       {"cudnn-bwd-sm90", test::h100()},
           {"fa4-bwd-sm100", test::b200()},         {"fa4-bwd-2cta-sm100", test::b200()}, {"cudnn-bwd-sm100", test::b200()},
           {"natten-fmha-bwd-sm100", test::b200()}, {"triton-bwd", test::a100()},         {"triton-bwd-sm90", test::h100()},
@@ -250,7 +237,7 @@ std::vector<Kernel> kernels() {
 }  // namespace
 
 TEST_CASE("the reference's gradients are those of its own forward pass", "[value]") {
-  const Case c{"", {}, "sliding-window", backward_problem(1, 4, 2, {7}, {9}, 4, window(3, 1))};
+  const Case c{"", {}, "sliding-window", backward_problem(1, 4, 2, {7}, {9}, 4, test::window(3, 1))};
   Expected e = expected(c);
   const auto keep = [&](std::int64_t, std::int64_t, std::int64_t q, std::int64_t k) { return -3 <= k - (q + 2) && k - (q + 2) <= 1; };
   const auto loss = [&] {
@@ -300,22 +287,22 @@ TEST_CASE("the reference's gradients with modified scores are those of its own f
 }
 
 TEST_CASE("gradients with soft-cap and ALiBi agree with the reference by every kernel", "[value][backward][score]") {
-  const Kernel k = GENERATE(from_range(kernels()));
+  const KernelOn k = GENERATE(from_range(gradient_kernels()));
   for (const bool softcap : {true, false}) {
     Problem p = backward_problem(1, 4, 2, {180}, {260}, 64);
     p.score.softcap = softcap ? 1.5 : 0;
     p.score.alibi = true;
-    check({k.schedule, k.chip, "causal", p});
+    check_gradients({k.schedule, k.chip, "causal", p});
     p.score.alibi = !softcap;
-    check({k.schedule, k.chip, "sliding-window", [&] {
-             Problem windowed = p;
-             windowed.params = window(70, 30);
-             return windowed;
-           }()});
+    check_gradients({k.schedule, k.chip, "sliding-window", [&] {
+                       Problem windowed = p;
+                       windowed.params = test::window(70, 30);
+                       return windowed;
+                     }()});
   }
   Problem ragged = backward_problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64);
   ragged.score.alibi = true;
-  check({k.schedule, k.chip, "causal", ragged});
+  check_gradients({k.schedule, k.chip, "causal", ragged});
 }
 
 TEST_CASE("random shapes: gradients with modified scores agree with the reference", "[value][backward][score]") {
@@ -328,7 +315,7 @@ TEST_CASE("random shapes: gradients with modified scores agree with the referenc
     Problem p = backward_problem(1, kv_heads * draw(1, 2), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 48));
     p.score.alibi = draw(0, 1) == 1;
     if (!p.score.alibi || draw(0, 1) == 1) p.score.softcap = 0.1 * static_cast<double>(draw(2, 50));
-    check({i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100(), i % 3 == 0 ? "dense" : "causal", p});
+    check_gradients({i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100(), i % 3 == 0 ? "dense" : "causal", p});
   }
 }
 
@@ -347,15 +334,15 @@ TEST_CASE("a backward pass without tanh's derivative has wrong gradients", "[val
 }
 
 TEST_CASE("lowered backward kernels agree with the reference in every order that their tokens allow", "[value][backward]") {
-  const Kernel k = GENERATE(from_range(kernels()));
-  check({k.schedule, k.chip, "dense", backward_problem(1, 2, 1, {200}, {300}, 64)}, 2);
-  check({k.schedule, k.chip, "causal", backward_problem(1, 2, 2, {300}, {300}, 40)}, 2);
-  check({k.schedule, k.chip, "causal", backward_problem(1, 1, 1, {260}, {100}, 64)});
-  check({k.schedule, k.chip, "causal", backward_problem(2, 4, 2, {70}, {450}, 128)});
-  check({k.schedule, k.chip, "causal", backward_problem(1, 1, 1, {200}, {330}, 64, {{"alignment", std::string("top-left")}})});
-  check({k.schedule, k.chip, "sliding-window", backward_problem(1, 2, 1, {400}, {400}, 64, window(50, 0))});
-  check({k.schedule, k.chip, "sliding-window", backward_problem(1, 1, 1, {300}, {420}, 64, window(70, 30))});
-  check({k.schedule, k.chip, "causal", backward_problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
+  const KernelOn k = GENERATE(from_range(gradient_kernels()));
+  check_gradients({k.schedule, k.chip, "dense", backward_problem(1, 2, 1, {200}, {300}, 64)}, 2);
+  check_gradients({k.schedule, k.chip, "causal", backward_problem(1, 2, 2, {300}, {300}, 40)}, 2);
+  check_gradients({k.schedule, k.chip, "causal", backward_problem(1, 1, 1, {260}, {100}, 64)});
+  check_gradients({k.schedule, k.chip, "causal", backward_problem(2, 4, 2, {70}, {450}, 128)});
+  check_gradients({k.schedule, k.chip, "causal", backward_problem(1, 1, 1, {200}, {330}, 64, {{"alignment", std::string("top-left")}})});
+  check_gradients({k.schedule, k.chip, "sliding-window", backward_problem(1, 2, 1, {400}, {400}, 64, test::window(50, 0))});
+  check_gradients({k.schedule, k.chip, "sliding-window", backward_problem(1, 1, 1, {300}, {420}, 64, test::window(70, 30))});
+  check_gradients({k.schedule, k.chip, "causal", backward_problem(3, 2, 1, {130, 40, 130}, {200, 90, 340}, 64)});
 }
 
 TEST_CASE("gradients of the calls before are added to by kernels of their own", "[value][backward]") {
@@ -368,7 +355,7 @@ TEST_CASE("gradients of the calls before are added to by kernels of their own", 
     if (t.role == ir::TensorRole::input)
       in.push_back(begins(t.name, "held_") ? value::TensorData(t.slabs, t.rows, t.cols) : value::TensorData{});
   }
-  std::vector<value::TensorData> others = inputs(lower(variant(c.variant), p, load_schedule(c.schedule), c.chip), e);
+  std::vector<value::TensorData> others = backward_inputs(lower(variant(c.variant), p, load_schedule(c.schedule), c.chip), e);
   std::size_t next = 0;
   for (value::TensorData& data : in) {
     if (data.values.empty()) {
@@ -380,8 +367,8 @@ TEST_CASE("gradients of the calls before are added to by kernels of their own", 
   value::ValueRun run(pipeline, std::move(in));
   run.run_random({.seed = 3});
   for (const char* name : {"dq", "dk", "dv"}) {
-    const value::TensorData& fresh = run.tensor(id_of(pipeline, name));
-    const value::TensorData& total = run.tensor(id_of(pipeline, std::string("total_") + name));
+    const value::TensorData& fresh = run.tensor(test::id_of(pipeline, name));
+    const value::TensorData& total = run.tensor(test::id_of(pipeline, std::string("total_") + name));
     const std::vector<std::int64_t>& lengths = std::string(name) == "dq" ? e.in.q_len : e.in.kv_len;
     const std::int64_t heads = std::string(name) == "dq" ? p.q_heads : p.kv_heads;
     for (std::int64_t slab = 0; slab < total.slabs; ++slab) {
@@ -404,22 +391,22 @@ TEST_CASE("gradients of attention written out kernel by kernel agree with the re
     const std::int64_t kv_heads = draw(1, 2);
     const std::int64_t kind = draw(0, 2);
     Problem p = backward_problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 180)}, {draw(1, 300)}, draw(8, 48),
-                                 kind == 2 ? window(draw(0, 100), draw(0, 40)) : Params{});
+                                 kind == 2 ? test::window(draw(0, 100), draw(0, 40)) : Params{});
     p.head_dim_v = draw(8, 48);
-    check({i % 2 == 0 ? "pytorch-eager-bwd" : "pytorch-eager-bwd-sm100", i % 2 == 0 ? test::a100() : test::b200(),
-           kind == 0   ? "dense"
-           : kind == 1 ? "causal"
-                       : "sliding-window",
-           p});
+    check_gradients({i % 2 == 0 ? "pytorch-eager-bwd" : "pytorch-eager-bwd-sm100", i % 2 == 0 ? test::a100() : test::b200(),
+                     kind == 0   ? "dense"
+                     : kind == 1 ? "causal"
+                                 : "sliding-window",
+                     p});
   }
-  check({"pytorch-eager-bwd", test::a100(), "causal", backward_problem(1, 1, 1, {30}, {1100}, 64)}, 2);  // a CTA per row
+  check_gradients({"pytorch-eager-bwd", test::a100(), "causal", backward_problem(1, 1, 1, {30}, {1100}, 64)}, 2);  // a CTA per row
   Chip tf32 = test::b200();
   tf32.tensor.flop_per_clk_per_sm["f32"] = 2048;
   for (int i = 0; i < 8; ++i) {
     const std::int64_t kv_heads = draw(1, 2);
     Problem p = backward_problem(draw(1, 2), kv_heads * draw(1, 3), kv_heads, {draw(1, 150)}, {draw(1, 200)}, draw(8, 128));
     p.head_dim_v = draw(8, 128);
-    check({"pytorch-sdpa-math-bwd-sm100", tf32, i % 2 == 0 ? "dense" : "causal", p});
+    check_gradients({"pytorch-sdpa-math-bwd-sm100", tf32, i % 2 == 0 ? "dense" : "causal", p});
   }
 }
 
@@ -436,12 +423,12 @@ TEST_CASE("a softmax backward pass that takes off too little has wrong gradients
 }
 
 TEST_CASE("lowered backward kernels agree with the reference at other head_dims", "[value][backward]") {
-  check({"fa2-bwd-sm80", test::a100(), "causal", backward_problem(1, 1, 1, {150}, {150}, 256)});
-  check({"fa2-bwd-sm80", test::l40s(), "causal", backward_problem(1, 1, 1, {150}, {150}, 128)});
+  check_gradients({"fa2-bwd-sm80", test::a100(), "causal", backward_problem(1, 1, 1, {150}, {150}, 256)});
+  check_gradients({"fa2-bwd-sm80", test::l40s(), "causal", backward_problem(1, 1, 1, {150}, {150}, 128)});
   Problem unequal = backward_problem(1, 2, 1, {150}, {200}, 192);
   unequal.head_dim_v = 128;
-  check({"cudnn-bwd-sm100", test::b200(), "causal", unequal});
-  check({"fused-generic-bwd", test::a100(), "causal", unequal});
+  check_gradients({"cudnn-bwd-sm100", test::b200(), "causal", unequal});
+  check_gradients({"fused-generic-bwd", test::a100(), "causal", unequal});
 }
 
 TEST_CASE("random shapes: gradients of small tiles agree with the reference", "[value][backward]") {
@@ -461,17 +448,17 @@ TEST_CASE("random shapes: gradients of small tiles agree with the reference", "[
     Problem p = backward_problem(batch, kv_heads * draw(1, 3), kv_heads, q_len, kv_len, draw(8, 48));
     p.head_dim_v = draw(8, 48);
     const std::int64_t kind = draw(0, 2);
-    if (kind == 2) p.params = window(draw(0, 100), draw(0, 40));
-    check({i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100(),
-           kind == 0   ? "dense"
-           : kind == 1 ? "causal"
-                       : "sliding-window",
-           p});
+    if (kind == 2) p.params = test::window(draw(0, 100), draw(0, 40));
+    check_gradients({i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100(),
+                     kind == 0   ? "dense"
+                     : kind == 1 ? "causal"
+                                 : "sliding-window",
+                     p});
   }
 }
 
 // Masks that are no bands, in the variants that have them.
-Case masked_case(std::mt19937& rng, const Kernel& k, int kind) {
+Case masked_case(std::mt19937& rng, const KernelOn& k, int kind) {
   const auto draw = [&](std::int64_t low, std::int64_t high) {
     return low + static_cast<std::int64_t>(rng() % static_cast<std::uint64_t>(high - low + 1));
   };
@@ -505,37 +492,37 @@ Case masked_case(std::mt19937& rng, const Kernel& k, int kind) {
 }
 
 TEST_CASE("gradients under masks that are no bands agree with the reference by every kernel", "[value][backward][masks]") {
-  const Kernel k = GENERATE(from_range(kernels()));
+  const KernelOn k = GENERATE(from_range(gradient_kernels()));
   std::mt19937 rng(5);
-  for (int kind = 0; kind < 6; ++kind) check(masked_case(rng, k, kind));
+  for (int kind = 0; kind < 6; ++kind) check_gradients(masked_case(rng, k, kind));
 }
 
 TEST_CASE("random shapes: gradients under masks that are no bands agree with the reference", "[value][backward][masks]") {
   std::mt19937 rng(6);
   for (int i = 0; i < 60; ++i) {
-    const Kernel k{i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100()};
+    const KernelOn k{i % 2 == 0 ? "fused-generic-bwd" : "triton-bwd", test::a100()};
     Case c = masked_case(rng, k, i / 2 % 6);
     if (i % 5 == 0 && c.variant != "gna") c.problem.score.alibi = true;
-    check(c);
+    check_gradients(c);
   }
 }
 
 TEST_CASE("gradients over tokens that are held in boxes agree with the reference, and others are refused", "[value][backward][masks]") {
-  const Kernel k = GENERATE(Kernel{"natten-fna-bwd-sm90", test::h100()}, Kernel{"natten-fna-bwd-sm100", test::b200()});
+  const KernelOn k = GENERATE(KernelOn{"natten-fna-bwd-sm90", test::h100()}, KernelOn{"natten-fna-bwd-sm100", test::b200()});
   for (const auto& [window, stride] : {std::pair{"96", "1"}, std::pair{"128", "128"}, std::pair{"100", "20"}}) {
     Problem p = backward_problem(1, 1, 1, {256}, {256}, 64);  // of one axis: boxes stand in the layout's order
     p.params = {
         {"layout", std::string("256")}, {"window", std::string(window)}, {"stride", std::string(stride)}, {"tokens", std::string("boxes")}};
     CAPTURE(k.schedule, window, stride);
-    check({k.schedule, k.chip, "gna", p});
+    check_gradients({k.schedule, k.chip, "gna", p});
     p.params["tokens"] = std::string("layout");
     CHECK_THROWS_AS(lower(variant("gna"), p, load_schedule(k.schedule), k.chip), ConfigError);
   }
 }
 
 TEST_CASE("a backward kernel of a mask that is no band with one thing wrong has wrong gradients", "[value][backward][masks]") {
-  for (const Kernel& k : {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-bwd", test::a100()},
-                          Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
+  for (const KernelOn& k : {KernelOn{"fa2-bwd-sm80", test::a100()}, KernelOn{"fa4-bwd-sm100", test::b200()},
+                            KernelOn{"triton-bwd", test::a100()}, KernelOn{"triton-tma-bwd-sm100", test::b200()}}) {
     Case c{k.schedule, k.chip, "masked", backward_problem(1, 1, 1, {300}, {300}, 64)};
     c.problem.params = {{"mask", std::string("k <= q && (q - k < 100 || k % 16 < 3)")}};
     const Expected e = expected(c);
@@ -559,8 +546,9 @@ TEST_CASE("a backward kernel of a mask that is no band with one thing wrong has 
 }
 
 TEST_CASE("a backward pass with one thing wrong has wrong gradients", "[value][backward]") {
-  for (const Kernel& k : {Kernel{"fa2-bwd-sm80", test::a100()}, Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()},
-                          Kernel{"triton-bwd", test::a100()}, Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
+  for (const KernelOn& k :
+       {KernelOn{"fa2-bwd-sm80", test::a100()}, KernelOn{"fa3-bwd-sm90", test::h100()}, KernelOn{"fa4-bwd-sm100", test::b200()},
+        KernelOn{"triton-bwd", test::a100()}, KernelOn{"triton-tma-bwd-sm100", test::b200()}}) {
     INFO(k.schedule);
     const Case c{k.schedule, k.chip, "causal", backward_problem(1, 2, 1, {300}, {300}, 64)};
     const Expected e = expected(c);
@@ -574,7 +562,7 @@ TEST_CASE("a backward pass with one thing wrong has wrong gradients", "[value][b
     const auto mask = first([](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::compare; });
     CHECK(wrong(test::with_op(good, mask, [](auto& ops, std::size_t i) { ops[i].relation.offset += 1; })));
     const auto load = first([](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::load && op.role == "load_v"; });
-    CHECK(wrong(test::with_op(good, load, [&](auto& ops, std::size_t i) { ops[i].access.tensor = id_of(good, "k"); })));
+    CHECK(wrong(test::with_op(good, load, [&](auto& ops, std::size_t i) { ops[i].access.tensor = test::id_of(good, "k"); })));
     CHECK(wrong(test::rebuilt(good, [](ir::Kernel& kernel) {
       ir::RowTile& tile = kernel.families.front().tiles.front();
       if (!tile.runs.empty()) tile.runs.back().count -= 1;
@@ -599,8 +587,8 @@ TEST_CASE("a dropped await of the backward kernels is a wrong value or a deadloc
     return !(other_slot_later || token == "written" || token == "staged" || token == "dv_done" || token == "dk_done" ||
              (token == "dq_done" && op.role == "recompute_ds") || (token == "ds_full" && op.role == "add_dq"));
   };
-  for (const Kernel& k :
-       {Kernel{"fa3-bwd-sm90", test::h100()}, Kernel{"fa4-bwd-sm100", test::b200()}, Kernel{"triton-tma-bwd-sm100", test::b200()}}) {
+  for (const KernelOn& k :
+       {KernelOn{"fa3-bwd-sm90", test::h100()}, KernelOn{"fa4-bwd-sm100", test::b200()}, KernelOn{"triton-tma-bwd-sm100", test::b200()}}) {
     const std::int64_t keys = k.schedule == "triton-tma-bwd-sm100" ? 300 : 128;  // trips of dQ's kernel
     const Case c{k.schedule, k.chip, "dense", backward_problem(1, 1, 1, {600}, {keys}, 32)};
     const Expected e = expected(c);

@@ -16,11 +16,6 @@ using test::lowered;
 
 namespace {
 
-Chip with_sms(Chip chip, int sms) {
-  chip.sm.count = sms;  // few, so that ranges have several tiles and rings wrap
-  return chip;
-}
-
 std::vector<std::int64_t> lengths(test::Draw& draw, std::int64_t n, std::int64_t most) {
   std::vector<std::int64_t> list;
   for (std::int64_t i = 0; i < n; ++i) list.push_back(draw.integer(1, most));
@@ -29,7 +24,7 @@ std::vector<std::int64_t> lengths(test::Draw& draw, std::int64_t n, std::int64_t
 
 // Heads, lengths (half of the time one per entry), windows, head_dims with padding, an 8-bit cache.
 DecodeCase draw_gqa(test::Draw& draw, const std::string& schedule, const Chip& chip) {
-  DecodeCase c{schedule, with_sms(chip, draw.pick<int>({2, 5, 16})), "", {}, -1};
+  DecodeCase c{schedule, test::with_sms(chip, draw.pick<int>({2, 5, 16})), "", {}, -1};
   Problem& p = c.problem;
   p.batch = draw.integer(1, 3);
   p.kv_heads = draw.integer(1, 2);
@@ -58,7 +53,7 @@ DecodeCase draw_wide(test::Draw& draw, const std::string& schedule, const Chip& 
 }
 
 DecodeCase draw_mla(test::Draw& draw, const std::string& schedule, const Chip& chip) {
-  DecodeCase c{schedule, with_sms(chip, draw.pick<int>({2, 5, 16})), "mla-decode", {}, -1};
+  DecodeCase c{schedule, test::with_sms(chip, draw.pick<int>({2, 5, 16})), "mla-decode", {}, -1};
   Problem& p = c.problem;
   p.batch = draw.integer(1, 3);
   p.kv_heads = 1;
@@ -96,7 +91,7 @@ void check_random(const std::string& schedule, const Chip& chip, DecodeCase (*dr
 }
 
 DecodeCase lean_case() {
-  DecodeCase c{"lean-streamk-sm80", with_sms(test::a100(), 2), "causal", {}, -1};
+  DecodeCase c{"lean-streamk-sm80", test::with_sms(test::a100(), 2), "causal", {}, -1};
   c.problem.batch = 2;
   c.problem.q_heads = 4;
   c.problem.kv_heads = 2;
@@ -107,7 +102,7 @@ DecodeCase lean_case() {
 }
 
 DecodeCase mla_case(const std::string& schedule, const Chip& chip) {
-  DecodeCase c{schedule, with_sms(chip, 4), "mla-decode", {}, -1};
+  DecodeCase c{schedule, test::with_sms(chip, 4), "mla-decode", {}, -1};
   c.problem.batch = 2;
   c.problem.q_heads = 16;
   c.problem.kv_heads = 1;
@@ -263,7 +258,7 @@ TEST_CASE("MLA with a view moved, or a wait between its agents dropped, gives wr
 }
 
 TEST_CASE("an 8-bit cache has half the bytes and is converted before it is multiplied", "[value]") {
-  DecodeCase c{"flashinfer-decode", with_sms(test::a100(), 8), "causal", {}, -1};
+  DecodeCase c{"flashinfer-decode", test::with_sms(test::a100(), 8), "causal", {}, -1};
   c.problem.q_heads = 8;
   c.problem.kv_heads = 2;
   c.problem.q_len = {1};

@@ -47,14 +47,6 @@ std::vector<double> transposed(const std::vector<double>& matrix, std::int64_t r
   return out;
 }
 
-ir::TensorId output_of(const ir::Pipeline& pipeline) {
-  for (std::size_t i = 0; i < pipeline.tensors().size(); ++i) {
-    if (pipeline.tensors()[i].role == ir::TensorRole::output) return static_cast<ir::TensorId>(i);
-  }
-  FAIL("no output");
-  return ir::kNone;
-}
-
 Schedule only_tile(const std::string& name, std::size_t tile, int splits) {
   Schedule schedule = load_schedule(name);
   schedule.gemm.tiles = {schedule.gemm.tiles.at(tile)};
@@ -72,7 +64,7 @@ double gemm_error(const Problem& p, const Schedule& schedule, const Chip& chip, 
   value::ValueRun run(pipeline,
                       {in_panels(pipeline.tensors()[0], first, p.k), in_panels(pipeline.tensors()[1], second, swapped ? p.m : p.n)});
   run.run_random({.seed = seed});
-  const ir::TensorId c = output_of(pipeline);
+  const ir::TensorId c = test::output_of(pipeline);
   std::vector<double> got = from_panels(pipeline.tensors()[static_cast<std::size_t>(c)], run.tensor(c), swapped ? p.m : p.n);
   if (swapped) got = transposed(got, p.n, p.m);
   return test::largest_row_error(got, reference::gemm(a, b, p.m, p.n, p.k), p.n);
@@ -127,7 +119,7 @@ TEST_CASE("softmax and layer norm agree with their definitions for kept and for 
       const std::vector<double> x = random_matrix(p.m, p.n, static_cast<std::uint64_t>(columns));
       value::ValueRun run(pipeline, {in_panels(pipeline.tensors()[0], x, p.n)});
       run.run_random({.seed = 5});
-      const ir::TensorId y = output_of(pipeline);
+      const ir::TensorId y = test::output_of(pipeline);
       const std::vector<double> got = from_panels(pipeline.tensors()[static_cast<std::size_t>(y)], run.tensor(y), p.n);
       const std::vector<double> wanted =
           std::string(name) == "softmax" ? reference::softmax(x, p.m, p.n) : reference::layernorm(x, p.m, p.n);

@@ -16,8 +16,8 @@ using namespace attnsim;
 
 namespace {
 
-ir::Pipeline lowered(const std::string& schedule, const Chip& chip, const std::string& variant_name, std::int64_t q_len,
-                     std::int64_t kv_len) {
+ir::Pipeline lowered_small(const std::string& schedule, const Chip& chip, const std::string& variant_name, std::int64_t q_len,
+                           std::int64_t kv_len) {
   Problem p;
   p.q_heads = 4;
   p.kv_heads = 2;
@@ -31,34 +31,16 @@ struct Kernels {
   std::string name;
   ir::Pipeline pipeline;
 };
-Chip with_sms(Chip chip, int sms) {
-  chip.sm.count = sms;  // few, so that splits have several trips and rings wrap
-  return chip;
-}
-
 std::vector<Kernels> causal_kernels() {
-  return {{"fa2-sm80", lowered("fa2-sm80", test::a100(), "causal", 150, 520)},
-          {"fa3-sm90", lowered("fa3-sm90", test::h100(), "causal", 250, 650)},
-          {"naive-unfused", lowered("naive-unfused", test::a100(), "causal", 150, 300)},
-          {"splitkv-decode", lowered("splitkv-decode", with_sms(test::a100(), 2), "causal", 3, 1500)},
-          {"splitkv-decode-sm90", lowered("splitkv-decode-sm90", with_sms(test::h100(), 12), "causal", 150, 1500)},
-          {"splitkv-decode-lastcta", lowered("splitkv-decode-lastcta", with_sms(test::b200(), 6), "causal", 3, 1500)}};
+  return {{"fa2-sm80", lowered_small("fa2-sm80", test::a100(), "causal", 150, 520)},
+          {"fa3-sm90", lowered_small("fa3-sm90", test::h100(), "causal", 250, 650)},
+          {"naive-unfused", lowered_small("naive-unfused", test::a100(), "causal", 150, 300)},
+          {"splitkv-decode", lowered_small("splitkv-decode", test::with_sms(test::a100(), 2), "causal", 3, 1500)},
+          {"splitkv-decode-sm90", lowered_small("splitkv-decode-sm90", test::with_sms(test::h100(), 12), "causal", 150, 1500)},
+          {"splitkv-decode-lastcta", lowered_small("splitkv-decode-lastcta", test::with_sms(test::b200(), 6), "causal", 3, 1500)}};
 }
 
 // With turns, later consumers need no awaits of their own for Q and K: the consumer before them has waited.
-ir::Pipeline without_turns(const ir::Pipeline& pipeline) {
-  return test::rebuilt(pipeline, [](ir::Kernel& kernel) {
-    const ir::Program& p = kernel.program;
-    for (ir::Agent& agent : kernel.program.agents) {
-      for (auto& section : agent.sections) {
-        std::erase_if(section, [&](const ir::Op& op) {
-          return op.token != ir::kNone && p.tokens[static_cast<std::size_t>(op.token)].name.rfind("turn", 0) == 0;
-        });
-      }
-    }
-  });
-}
-
 const ir::Agent& agent_of(const ir::Program& p, const ir::Op& op) {
   const auto has = [&](const ir::Agent& agent) {
     return std::any_of(agent.sections.begin(), agent.sections.end(),
@@ -89,7 +71,7 @@ bool is_needed(const ir::Program& p, const ir::Op& await) {
   return (await.distance == 0 || !frees_its_own_slot(p, await)) && await.when != ir::When::item_flag;
 }
 
-std::vector<double> output(const ir::Pipeline& pipeline, std::uint64_t seed) {
+std::vector<double> output_in_order(const ir::Pipeline& pipeline, std::uint64_t seed) {
   value::ValueRun run(pipeline, test::random_inputs(pipeline, 5));
   run.run_random({.seed = seed, .persistent_ctas = 1});
   for (std::size_t t = 0; t < pipeline.tensors().size(); ++t) {
@@ -99,7 +81,7 @@ std::vector<double> output(const ir::Pipeline& pipeline, std::uint64_t seed) {
 }
 
 bool wrong(const ir::Pipeline& bad, const std::vector<double>& wanted, std::uint64_t seed) {
-  return !(test::largest_row_error(output(bad, seed), wanted, 64) < 1e-9);
+  return !(test::largest_row_error(output_in_order(bad, seed), wanted, 64) < 1e-9);
 }
 
 std::string text_at(const ir::Pipeline& pipeline, const test::OpAt& at) {
@@ -120,7 +102,7 @@ TEST_CASE("a mask shifted by one key changes the values of every causal schedule
     INFO(k.name);
     const auto masks = test::ops_where(k.pipeline, [](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::compare; });
     REQUIRE_FALSE(masks.empty());
-    const auto wanted = output(k.pipeline, 1);
+    const auto wanted = output_in_order(k.pipeline, 1);
     const auto bad = test::with_op(k.pipeline, masks[0], [](auto& ops, std::size_t i) { ops[i].relation.offset -= 1; });
     CHECK(wrong(bad, wanted, 1));
   }
@@ -154,7 +136,7 @@ TEST_CASE("V loaded from K's tensor changes the values of every schedule", "[val
     for (std::size_t t = 0; t < k.pipeline.tensors().size(); ++t) {
       if (k.pipeline.tensors()[t].name == "k") k_tensor = static_cast<ir::TensorId>(t);
     }
-    const auto wanted = output(k.pipeline, 1);
+    const auto wanted = output_in_order(k.pipeline, 1);
     CHECK(wrong(test::with_op(k.pipeline, loads[0], [&](auto& ops, std::size_t i) { ops[i].access.tensor = k_tensor; }), wanted, 1));
   }
 }
@@ -162,7 +144,7 @@ TEST_CASE("V loaded from K's tensor changes the values of every schedule", "[val
 TEST_CASE("a KV tile too few in one item changes the values of every schedule", "[value]") {
   for (const Kernels& k : causal_kernels()) {
     INFO(k.name);
-    const auto wanted = output(k.pipeline, 1);
+    const auto wanted = output_in_order(k.pipeline, 1);
     bool first = true;
     const auto bad = test::rebuilt(k.pipeline, [&](ir::Kernel& kernel) {
       ir::RowTile& tile = kernel.families.front().tiles.front();
@@ -176,8 +158,8 @@ TEST_CASE("a KV tile too few in one item changes the values of every schedule", 
 TEST_CASE("a dropped await of the lowered kernels is a wrong value, a deadlock or refused", "[value]") {
   const auto is_await = [](const ir::Program& p, const ir::Op& op) { return op.kind == ir::OpKind::await && is_needed(p, op); };
   for (const Kernels& k : causal_kernels()) {
-    const ir::Pipeline good = without_turns(k.pipeline);
-    const auto wanted = output(k.pipeline, 1);
+    const ir::Pipeline good = test::without_turns(k.pipeline);
+    const auto wanted = output_in_order(k.pipeline, 1);
     for (const test::OpAt& at : test::ops_where(good, is_await)) {
       INFO(k.name << ", " << text_at(good, at));
       bool noticed = false;

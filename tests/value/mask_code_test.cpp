@@ -38,7 +38,7 @@ std::vector<HeadMask> strided(const Problem& p, std::int64_t entry) {
 }
 
 // Documents of uneven length, by a number per token; heads of the upper half see no diagonal neighbour either.
-std::vector<HeadMask> documents(const Problem& p, std::int64_t entry) {
+std::vector<HeadMask> document_masks(const Problem& p, std::int64_t entry) {
   MaskTest test;
   test.query_values.emplace_back();
   test.key_values.emplace_back();
@@ -64,7 +64,7 @@ std::vector<HeadMask> holes(const Problem& p, std::int64_t entry) {
   return {{0, p.q_heads, brute({{e}, {}, {}}, p, entry)}};
 }
 
-struct Named {
+struct NamedMasks {
   const char* name;
   std::vector<HeadMask> (*masks)(const Problem&, std::int64_t);
 };
@@ -80,7 +80,8 @@ TEST_CASE("kernels test masks that are no bands as they are defined, in every or
                                                                    {"splitkv-decode-sm90", test::h100()},
                                                                    {"fused-generic", test::systolic()},
                                                                    {"naive-unfused", test::a100()}}));
-  for (const Named& n : {Named{"strided", strided}, Named{"documents", documents}, Named{"by head", by_head}, Named{"holes", holes}}) {
+  for (const NamedMasks& n : {NamedMasks{"strided", strided}, NamedMasks{"documents", document_masks}, NamedMasks{"by head", by_head},
+                              NamedMasks{"holes", holes}}) {
     const Variant v = variant_of(n.masks);
     check({schedule, chip, n.name, problem(1, 2, 1, {150}, {230}, 32), &v});
     check({schedule, chip, n.name, problem(2, 4, 2, {130, 40}, {200, 90}, 32), &v});

@@ -15,13 +15,13 @@ using namespace attnsim;
 
 namespace {
 
-struct Kernel {
+struct MaskedKernel {
   std::string name;
   Params params;
 };
 
-const std::vector<Kernel>& kernels() {
-  static const std::vector<Kernel> list{
+const std::vector<MaskedKernel>& masked_kernels() {
+  static const std::vector<MaskedKernel> list{
       {"attention-sinks", {{"sinks", std::int64_t{5}}, {"window", std::int64_t{40}}}},
       {"dilated-window", {{"keys", std::int64_t{20}}, {"dilation", std::int64_t{3}}}},
       {"global-window", {{"global", std::int64_t{9}}, {"window", std::int64_t{70}}}},
@@ -31,13 +31,13 @@ const std::vector<Kernel>& kernels() {
   return list;
 }
 
-ir::Pipeline lowered(const Kernel& k) {
+ir::Pipeline lowered_masked(const MaskedKernel& k) {
   const Problem p = test::problem(1, 2, 2, {300}, {300}, 64, k.params);
   return lower(variant(k.name), p, load_schedule("fa3-sm90"), test::h100());
 }
 
 // O under inputs that depend on the tensor alone; empty when the run fails.
-std::vector<double> output(const ir::Pipeline& pipeline, std::uint64_t seed) {
+std::vector<double> output_of_masked(const ir::Pipeline& pipeline, std::uint64_t seed) {
   std::vector<value::TensorData> inputs;
   std::size_t o = 0;
   for (std::size_t t = 0; t < pipeline.tensors().size(); ++t) {
@@ -64,10 +64,10 @@ bool differ(const std::vector<double>& a, const std::vector<double>& b) {
 }  // namespace
 
 TEST_CASE("any comparison of a mask test that is widened changes values", "[masks]") {
-  for (const Kernel& k : kernels()) {
-    const ir::Pipeline good = lowered(k);
-    const auto wanted = output(good, 1);
-    CHECK_FALSE(differ(output(good, 2), wanted));
+  for (const MaskedKernel& k : masked_kernels()) {
+    const ir::Pipeline good = lowered_masked(k);
+    const auto wanted = output_of_masked(good, 1);
+    CHECK_FALSE(differ(output_of_masked(good, 2), wanted));
     const auto masks = test::ops_where(good, [](const ir::Program&, const ir::Op& op) {
       return op.role == "mask" && (op.kind == ir::OpKind::compare || op.kind == ir::OpKind::iota);
     });
@@ -75,7 +75,7 @@ TEST_CASE("any comparison of a mask test that is widened changes values", "[mask
     bool noticed = false;
     for (const test::OpAt& at : masks) {
       const auto bad = test::with_op(good, at, [](auto& ops, std::size_t i) { ops[i].relation.offset += 7; });
-      noticed = noticed || differ(output(bad, 1), wanted);
+      noticed = noticed || differ(output_of_masked(bad, 1), wanted);
     }
     INFO(k.name);
     CHECK(noticed);
@@ -83,15 +83,15 @@ TEST_CASE("any comparison of a mask test that is widened changes values", "[mask
 }
 
 TEST_CASE("a mask test that is left out changes values", "[masks]") {
-  for (const Kernel& k : kernels()) {
-    const ir::Pipeline good = lowered(k);
-    const auto wanted = output(good, 1);
+  for (const MaskedKernel& k : masked_kernels()) {
+    const ir::Pipeline good = lowered_masked(k);
+    const auto wanted = output_of_masked(good, 1);
     const auto selects = test::ops_where(good, [](const ir::Program&, const ir::Op& op) { return op.kind == ir::OpKind::select; });
     REQUIRE_FALSE(selects.empty());
     INFO(k.name);
     bool noticed = false;  // of the first; the last tests the end of the keys, behind which the interpreter holds nothing
     try {
-      noticed = differ(output(test::with_op(good, selects.front(), test::erase_op), 1), wanted);
+      noticed = differ(output_of_masked(test::with_op(good, selects.front(), test::erase_op), 1), wanted);
     } catch (const std::exception&) {
       noticed = true;
     }
@@ -100,9 +100,9 @@ TEST_CASE("a mask test that is left out changes values", "[masks]") {
 }
 
 TEST_CASE("a KV tile swapped for its neighbour, or dropped, changes values", "[masks]") {
-  for (const Kernel& k : kernels()) {
-    const ir::Pipeline good = lowered(k);
-    const auto wanted = output(good, 1);
+  for (const MaskedKernel& k : masked_kernels()) {
+    const ir::Pipeline good = lowered_masked(k);
+    const auto wanted = output_of_masked(good, 1);
     for (const bool drop : {false, true}) {
       bool done = false;
       const auto bad = test::rebuilt(good, [&](ir::Kernel& kernel) {
@@ -119,7 +119,7 @@ TEST_CASE("a KV tile swapped for its neighbour, or dropped, changes values", "[m
       INFO(k.name << (drop ? ", dropped" : ", swapped"));
       bool noticed = !done;
       try {
-        noticed = noticed || differ(output(bad, 1), wanted);
+        noticed = noticed || differ(output_of_masked(bad, 1), wanted);
       } catch (const std::exception&) {
         noticed = true;
       }

@@ -15,7 +15,7 @@ namespace {
 
 enum class Noticed { no, value, deadlock, refused };
 
-std::vector<double> output(const ir::Pipeline& pipeline, std::uint64_t seed) {
+std::vector<double> toy_output(const ir::Pipeline& pipeline, std::uint64_t seed) {
   value::ValueRun run(pipeline, test::random_inputs(pipeline, 5));
   run.run_random({.seed = seed});
   for (std::size_t t = 0; t < pipeline.tensors().size(); ++t) {
@@ -25,11 +25,11 @@ std::vector<double> output(const ir::Pipeline& pipeline, std::uint64_t seed) {
 }
 
 Noticed notice(const ir::Pipeline& good, const test::OpAt& at) {
-  const std::vector<double> wanted = output(good, 1);
+  const std::vector<double> wanted = toy_output(good, 1);
   try {
     const ir::Pipeline bad = test::with_op(good, at, test::erase_op);
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
-      if (!(test::largest_row_error(output(bad, seed), wanted, 4) < 1e-9)) return Noticed::value;
+      if (!(test::largest_row_error(toy_output(bad, seed), wanted, 4) < 1e-9)) return Noticed::value;
     }
   } catch (const Invariant&) {
     return Noticed::refused;
@@ -40,7 +40,7 @@ Noticed notice(const ir::Pipeline& good, const test::OpAt& at) {
   return Noticed::no;
 }
 
-std::string text_at(const ir::Pipeline& pipeline, const test::OpAt& at) {
+std::string toy_text_at(const ir::Pipeline& pipeline, const test::OpAt& at) {
   const auto& program = std::get<ir::Kernel>(pipeline.nodes()[at.node].work).program;
   return program.agents[at.agent].name + ": " + op_text(program, program.agents[at.agent].sections[at.section][at.position], {});
 }
@@ -50,19 +50,6 @@ bool is_await(const ir::Program&, const ir::Op& op) {
 }
 
 // With turns, consumer 1 needs no await of its own for Q and K: consumer 0, whose turn comes first, has waited for them.
-ir::Pipeline without_turns(const ir::Pipeline& pipeline) {
-  return test::rebuilt(pipeline, [](ir::Kernel& kernel) {
-    ir::Program& p = kernel.program;
-    for (ir::Agent& agent : p.agents) {
-      for (auto& section : agent.sections) {
-        std::erase_if(section, [&](const ir::Op& op) {
-          return op.token != ir::kNone && p.tokens[static_cast<std::size_t>(op.token)].name.rfind("turn", 0) == 0;
-        });
-      }
-    }
-  });
-}
-
 }  // namespace
 
 TEST_CASE("a double-buffered GEMM whose producer doesn't wait for empty slots shows wrong values", "[value]") {
@@ -86,12 +73,12 @@ TEST_CASE("a GEMM whose consumer never frees its slots stops in a deadlock that 
 TEST_CASE("dropping any await is noticed in every hand-written program", "[value]") {
   const test::ToyAttention shape{2, 20, 61, 16, false};
   const test::ToyAttention decode{2, 5, 61, 16, false};
-  const std::vector<ir::Pipeline> programs{test::toy_fa2(shape, 16, 8),          without_turns(test::toy_fa3(shape, 16, 8, 2)),
+  const std::vector<ir::Pipeline> programs{test::toy_fa2(shape, 16, 8),          test::without_turns(test::toy_fa3(shape, 16, 8, 2)),
                                            test::toy_split_kv(decode, 16, 8, 3), test::toy_split_kv_last(decode, 16, 8, 3),
                                            test::toy_stream_k(decode, 16, 8, 5), test::toy_linear(2, 29, 12, 20, 8)};
   for (const ir::Pipeline& good : programs) {
     for (const test::OpAt& at : test::ops_where(good, is_await)) {
-      INFO(good.name() << ": without " << text_at(good, at));
+      INFO(good.name() << ": without " << toy_text_at(good, at));
       CHECK(notice(good, at) != Noticed::no);
     }
   }
@@ -104,6 +91,6 @@ TEST_CASE("a ring with one slot fewer than its tokens promise shows wrong values
   });
   bool wrong = false;
   for (std::uint64_t seed = 1; seed <= 60 && !wrong; ++seed)
-    wrong = !(test::largest_row_error(output(bad, seed), output(good, 1), 8) < 1e-9);
+    wrong = !(test::largest_row_error(toy_output(bad, seed), toy_output(good, 1), 8) < 1e-9);
   CHECK(wrong);
 }

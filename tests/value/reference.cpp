@@ -2,13 +2,16 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "tests/value/keeps.h"
 #include "workloads/reference/attention.h"
 
 using namespace attnsim::reference;
+using attnsim::test::kAll;
+using attnsim::test::kCausal;
 
 namespace {
 
-AttentionInputs inputs(std::int64_t q_len, std::int64_t kv_len, std::int64_t d) {
+AttentionInputs zero_inputs(std::int64_t q_len, std::int64_t kv_len, std::int64_t d) {
   AttentionInputs in;
   in.q_heads = 4;
   in.kv_heads = 2;
@@ -23,14 +26,12 @@ AttentionInputs inputs(std::int64_t q_len, std::int64_t kv_len, std::int64_t d) 
   return in;
 }
 
-const Keep kAll = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t) { return true; };
-const Keep kCausal = [](std::int64_t, std::int64_t, std::int64_t q, std::int64_t k) { return k <= q; };
 const Keep kNothing = [](std::int64_t, std::int64_t, std::int64_t, std::int64_t) { return false; };
 
 }  // namespace
 
 TEST_CASE("equal scores give the mean of the kept values and log2 of their count", "[value]") {
-  AttentionInputs in = inputs(6, 6, 1);
+  AttentionInputs in = zero_inputs(6, 6, 1);
   for (std::int64_t k = 0; k < 6; ++k) {
     in.v[static_cast<std::size_t>(k)] = static_cast<double>(k);           // KV head 0, of q_heads 0 and 1
     in.v[static_cast<std::size_t>(6 + k)] = 10 + static_cast<double>(k);  // KV head 1, of q_heads 2 and 3
@@ -46,7 +47,7 @@ TEST_CASE("equal scores give the mean of the kept values and log2 of their count
 }
 
 TEST_CASE("scores are scaled by one over the root of head_dim", "[value]") {
-  AttentionInputs in = inputs(1, 2, 4);
+  AttentionInputs in = zero_inputs(1, 2, 4);
   for (double& x : in.q) x = 1;
   for (std::size_t i = 0; i < 4; ++i) in.k[i] = 1;  // key 0 of KV head 0 scores 4 / sqrt(4) = 2, key 1 scores 0
   in.v[0] = 1;
@@ -56,7 +57,7 @@ TEST_CASE("scores are scaled by one over the root of head_dim", "[value]") {
 }
 
 TEST_CASE("a query that keeps no key gives 0 and minus infinity", "[value]") {
-  AttentionInputs in = inputs(2, 3, 2);
+  AttentionInputs in = zero_inputs(2, 3, 2);
   for (double& x : in.v) x = 7;
   const AttentionOutputs out = attention(in, kNothing);
   for (const double o : out.o) CHECK(o == 0);

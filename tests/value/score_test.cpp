@@ -15,15 +15,11 @@
 
 using namespace attnsim;
 using attnsim::test::draw;
+using attnsim::test::KernelOn;
 
 namespace {
 
-struct Kernel {
-  std::string schedule;
-  Chip chip;
-};
-
-std::vector<Kernel> kernels() {
+std::vector<KernelOn> score_kernels() {
   return {{"fa2-sm80", test::a100()},         {"fa3-sm90", test::h100()},          {"fa4-sm100", test::b200()},
           {"naive-unfused", test::a100()},    {"fused-generic", test::systolic()}, {"splitkv-decode", test::a100()},
           {"lean-streamk-sm80", test::a100()}};
@@ -40,10 +36,10 @@ Score drawn_score(std::mt19937& rng, std::int64_t kind) {
 }  // namespace
 
 TEST_CASE("modified scores agree with the reference on random shapes, by every program form", "[value][score]") {
-  const std::vector<Kernel> list = kernels();
+  const std::vector<KernelOn> list = score_kernels();
   std::mt19937 rng(41);
   for (int i = 0; i < 105; ++i) {
-    const Kernel& k = list[static_cast<std::size_t>(i) % list.size()];
+    const KernelOn& k = list[static_cast<std::size_t>(i) % list.size()];
     const std::int64_t kv_heads = draw(rng, 1, 2);
     const std::int64_t batch = draw(rng, 1, 2);
     const bool few = k.schedule == "splitkv-decode" || k.schedule == "lean-streamk-sm80";
@@ -65,7 +61,7 @@ TEST_CASE("modified scores agree with the reference on random shapes, by every p
 TEST_CASE("relative biases on grids agree with the reference, clipped and not", "[value][score]") {
   std::mt19937 rng(43);
   for (int i = 0; i < 50; ++i) {
-    const Kernel k = kernels()[static_cast<std::size_t>(i) % 4];
+    const KernelOn k = score_kernels()[static_cast<std::size_t>(i) % 4];
     Score score;
     std::int64_t tokens = 1;
     for (std::int64_t a = draw(rng, 1, 3); a > 0; --a) {
@@ -83,7 +79,8 @@ TEST_CASE("relative biases on grids agree with the reference, clipped and not", 
 TEST_CASE("modified scores go with masks that are no bands", "[value][score]") {
   Problem p = test::problem(1, 2, 2, {300}, {300}, 32, {{"mask", std::string("k <= q && (q - k < 40 || k % 7 < 2)")}});
   p.score = {2.5, true, {33}, {}};
-  for (const Kernel& k : {kernels()[0], kernels()[1], kernels()[2], kernels()[3]}) test::check({k.schedule, k.chip, "masked", p});
+  for (const KernelOn& k : {score_kernels()[0], score_kernels()[1], score_kernels()[2], score_kernels()[3]})
+    test::check({k.schedule, k.chip, "masked", p});
 }
 
 TEST_CASE("MLA decode with a soft-cap and ALiBi agrees with the reference", "[value][score]") {
@@ -96,7 +93,7 @@ TEST_CASE("MLA decode with a soft-cap and ALiBi agrees with the reference", "[va
 }
 
 TEST_CASE("a kernel that modifies scores with one thing wrong has wrong values", "[value][score]") {
-  for (const Kernel& k : {kernels()[0], kernels()[1], kernels()[2], kernels()[3]}) {
+  for (const KernelOn& k : {score_kernels()[0], score_kernels()[1], score_kernels()[2], score_kernels()[3]}) {
     Problem p = test::problem(1, 4, 4, {200}, {260}, 32);
     p.score = {1.5, true, {40}, {}};
     const auto& v = variant("causal");

@@ -19,18 +19,14 @@
 
 using namespace attnsim;
 using attnsim::test::draw;
+using attnsim::test::KernelOn;
 
 namespace {
 
-struct Kernel {
-  std::string schedule;
-  Chip chip;
-};
-
-std::vector<Kernel> forward_kernels() {
+std::vector<KernelOn> forward_kernels() {
   return {{"nsa-selected-sm80", test::a100()}, {"nsa-selected-sm90", test::h100()}, {"fa2-sm80", test::a100()}, {"fa3-sm90", test::h100()}};
 }
-std::vector<Kernel> backward_kernels() {
+std::vector<KernelOn> backward_kernels() {
   return {{"nsa-selected-bwd-sm80", test::a100()},
           {"nsa-selected-bwd-sm90", test::h100()},
           {"fa2-bwd-sm80", test::a100()},
@@ -108,7 +104,7 @@ TEST_CASE("kernels of selected blocks agree with the reference on random shapes"
   const auto kernels = forward_kernels();
   std::mt19937 rng(31);
   for (std::size_t i = 0; i < 56; ++i) {
-    const Kernel& k = kernels[i % kernels.size()];
+    const KernelOn& k = kernels[i % kernels.size()];
     Problem p = random_problem(rng);
     if (i % 3 == 2 && k.schedule.rfind("nsa", 0) != 0) p.params["block"] = draw(rng, 1, 90);  // blocks that tiles cut
     INFO("sample " << i << " by " << k.schedule << ", " << p.q_len[0] << " x " << p.kv_len[0] << ", heads " << p.q_heads << "/"
@@ -225,7 +221,7 @@ TEST_CASE("gradients of selected blocks agree with the reference on random shape
   const auto kernels = backward_kernels();
   std::mt19937 rng(37);
   for (std::size_t i = 0; i < 52; ++i) {
-    const Kernel& k = kernels[i % kernels.size()];
+    const KernelOn& k = kernels[i % kernels.size()];
     const Backward b(random_problem(rng));
     INFO("sample " << i << " by " << k.schedule << ", " << b.p.q_len[0] << " x " << b.p.kv_len[0] << ", heads " << b.p.q_heads << "/"
                    << b.p.kv_heads << ", d " << b.p.head_dim_qk << ", batch " << b.p.batch);
@@ -243,7 +239,7 @@ Problem one_problem() {
 
 // Whether values tell, or the run fails.
 template <class Error>
-bool noticed(const Error& error) {
+bool error_noticed(const Error& error) {
   try {
     return !(error() < 1e-9);
   } catch (const std::exception&) {
@@ -273,13 +269,13 @@ ir::Pipeline with_wrong_tile(const ir::Pipeline& good, const std::string& name, 
 }  // namespace
 
 TEST_CASE("a kernel of selected blocks with one thing wrong changes values", "[value]") {
-  for (const Kernel& k : {Kernel{"nsa-selected-sm80", test::a100()}, Kernel{"nsa-selected-sm90", test::h100()}}) {
+  for (const KernelOn& k : {KernelOn{"nsa-selected-sm80", test::a100()}, KernelOn{"nsa-selected-sm90", test::h100()}}) {
     INFO(k.schedule);
     const Problem p = one_problem();
     const Variant& v = variant("selected-blocks");
     const ir::Pipeline good = lower(v, p, load_schedule(k.schedule), k.chip);
     const auto error = [&](const ir::Pipeline& pipeline) {
-      return noticed([&] { return test::largest_error(pipeline, v, p, test::definition(v, p), 1); });
+      return error_noticed([&] { return test::largest_error(pipeline, v, p, test::definition(v, p), 1); });
     };
     CHECK_FALSE(error(good));
     for (const Wrong what : {Wrong::dropped, Wrong::swapped}) CHECK(error(with_wrong_tile(good, "attention", what)));
@@ -297,11 +293,11 @@ TEST_CASE("a kernel of selected blocks with one thing wrong changes values", "[v
 }
 
 TEST_CASE("a backward kernel of selected blocks with one thing wrong has wrong gradients", "[value][backward]") {
-  for (const Kernel& k : {Kernel{"nsa-selected-bwd-sm80", test::a100()}, Kernel{"nsa-selected-bwd-sm90", test::h100()}}) {
+  for (const KernelOn& k : {KernelOn{"nsa-selected-bwd-sm80", test::a100()}, KernelOn{"nsa-selected-bwd-sm90", test::h100()}}) {
     INFO(k.schedule);
     const Backward b(one_problem());
     const ir::Pipeline good = lower(variant("selected-blocks"), b.p, load_schedule(k.schedule), k.chip);
-    const auto error = [&](const ir::Pipeline& pipeline) { return noticed([&] { return b.error(pipeline, 1); }); };
+    const auto error = [&](const ir::Pipeline& pipeline) { return error_noticed([&] { return b.error(pipeline, 1); }); };
     CHECK_FALSE(error(good));
     for (const char* kernel : {"dk_dv", "dq"}) {
       for (const Wrong what : {Wrong::dropped, Wrong::swapped}) CHECK(error(with_wrong_tile(good, kernel, what)));

@@ -10,12 +10,15 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/draw.h"
+
 using namespace attnsim;
+using attnsim::test::draw;
 
 namespace {
 
 // NATTEN's kernels write the window's begin as a maximum plus a correction at the end (fna_fusion.hpp); the reference here.
-bool keeps(const AxisClass& a, std::int64_t q, std::int64_t k) {
+bool axis_keeps(const AxisClass& a, std::int64_t q, std::int64_t k) {
   if (a.causal) {
     const std::int64_t leader = std::min(q / a.stride * a.stride + a.stride - 1, a.tokens - 1);
     return k <= q && leader - k < a.window;
@@ -26,10 +29,6 @@ bool keeps(const AxisClass& a, std::int64_t q, std::int64_t k) {
   std::int64_t begin = std::max<std::int64_t>(leader - left, 0);
   if (leader + right >= a.tokens) begin += a.tokens - right - leader - 1;
   return begin <= k && k < begin + a.window;
-}
-
-std::int64_t draw(std::mt19937& rng, std::int64_t low, std::int64_t high) {
-  return low + static_cast<std::int64_t>(rng() % static_cast<unsigned>(high - low + 1));
 }
 
 AxisClass random_axis(std::mt19937& rng) {
@@ -59,7 +58,7 @@ TEST_CASE("GNA axis: every query keeps the keys of its group's leader, window ke
     const AxisClass a = random_axis(rng);
     for (std::int64_t q = 0; q < a.tokens; ++q) {
       const Range r = kept_keys(a, q);
-      for (std::int64_t k = 0; k < a.tokens; ++k) REQUIRE((r.begin <= k && k < r.end) == keeps(a, q, k));
+      for (std::int64_t k = 0; k < a.tokens; ++k) REQUIRE((r.begin <= k && k < r.end) == axis_keeps(a, q, k));
       if (!a.causal) REQUIRE(r.end - r.begin == a.window);
     }
   }
@@ -78,7 +77,7 @@ TEST_CASE("GNA axis: tiles are visited where a pair is kept, dense where all pai
         std::int64_t pairs = 0;
         std::int64_t kept = 0;
         for (std::int64_t x = q; x < std::min(q + tile_q, a.tokens); ++x) {
-          for (std::int64_t k = t * tile_kv; k < std::min((t + 1) * tile_kv, a.tokens); ++k, ++pairs) kept += keeps(a, x, k) ? 1 : 0;
+          for (std::int64_t k = t * tile_kv; k < std::min((t + 1) * tile_kv, a.tokens); ++k, ++pairs) kept += axis_keeps(a, x, k) ? 1 : 0;
         }
         REQUIRE((tiles.visited.begin <= t && t < tiles.visited.end) == (kept > 0));
         REQUIRE((tiles.dense.begin <= t && t < tiles.dense.end) == (kept == pairs));

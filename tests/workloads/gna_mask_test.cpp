@@ -9,15 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/draw.h"
 #include "workloads/masks/gna.h"
 
 using namespace attnsim;
+using attnsim::test::draw;
 
 namespace {
-
-std::int64_t draw(std::mt19937& rng, std::int64_t low, std::int64_t high) {
-  return low + static_cast<std::int64_t>(rng() % static_cast<unsigned>(high - low + 1));
-}
 
 GnaShape random_shape(std::mt19937& rng) {
   GnaShape shape;

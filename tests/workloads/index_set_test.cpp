@@ -22,7 +22,7 @@ Band band_of(const IndexSet& s) {
   return s.mask->band().value();
 }
 
-bool keeps(const IndexSet& s, std::int64_t row, std::int64_t key) {
+bool set_keeps(const IndexSet& s, std::int64_t row, std::int64_t key) {
   const std::int64_t offset = key - row / s.row_group - band_of(s).shift;
   return band_of(s).lower <= offset && offset <= band_of(s).upper;
 }
@@ -30,7 +30,7 @@ bool keeps(const IndexSet& s, std::int64_t row, std::int64_t key) {
 std::int64_t count_kept(const IndexSet& s, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin, std::int64_t key_end) {
   std::int64_t n = 0;
   for (std::int64_t r = row_begin; r < row_end; ++r) {
-    for (std::int64_t k = key_begin; k < key_end; ++k) n += keeps(s, r, k) ? 1 : 0;
+    for (std::int64_t k = key_begin; k < key_end; ++k) n += set_keeps(s, r, k) ? 1 : 0;
   }
   return n;
 }

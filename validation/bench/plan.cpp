@@ -13,7 +13,7 @@ namespace attnsim::bench {
 
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 40;
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 40;
 
 bool matches(const std::string& pattern, const std::string& name) {
   if (!pattern.empty() && pattern.back() == '*') return name.rfind(pattern.substr(0, pattern.size() - 1), 0) == 0;
@@ -34,7 +34,7 @@ std::vector<std::string> texts(FieldReader& reader, const char* key, std::vector
 }
 
 std::vector<std::int64_t> integers(FieldReader& reader, const char* key, std::vector<std::int64_t> fallback) {
-  return reader.has(key) ? reader.integers(key, {.min = 1, .max = kMost}) : fallback;
+  return reader.has(key) ? reader.integers(key, {.min = 1, .max = kMostTokens}) : fallback;
 }
 
 // Masks with their parameters, each as a shape that has nothing else set.
@@ -73,8 +73,8 @@ void expand(FieldReader& entry, const Backend& backend, Plan& plan) {
   const auto kv_lens = integers(entry, "kv_len", {});
   const auto q_lens = integers(entry, "q_len", {0});
   const auto head_dims = integers(entry, "head_dim", {128});
-  const std::int64_t tokens = entry.integer("tokens", {.min = 0, .max = kMost}, 0);  // > 0: batch = tokens / kv_len
-  const std::int64_t page = entry.integer("page", {.min = 0, .max = kMost}, 0);
+  const std::int64_t tokens = entry.integer("tokens", {.min = 0, .max = kMostTokens}, 0);  // > 0: batch = tokens / kv_len
+  const std::int64_t page = entry.integer("page", {.min = 0, .max = kMostTokens}, 0);
   const bool backward = entry.boolean("backward", false);
   const std::vector<Shape> mask_list = masks(entry);
   if (kv_lens.empty()) entry.issue("kv_len", "is missing", "a list of lengths");

@@ -31,7 +31,7 @@ const json& member(const json& object, const char* key) {
   return found == object.end() ? kNull : *found;
 }
 
-double number_of(const json& value, double fallback) {
+double number_or(const json& value, double fallback) {
   return value.is_number() ? value.get<double>() : fallback;
 }
 
@@ -101,8 +101,8 @@ std::vector<Operator> operators_of(const json& events) {
     op.call.values = texts_of(member(args, "Concrete Inputs"));
     op.thread = text_of(member(event, "pid")) + "/" + text_of(member(event, "tid"));
     op.external_id = text_of(member(args, "External id"));
-    op.start = number_of(member(event, "ts"), 0);
-    op.end = op.start + number_of(member(event, "dur"), 0);
+    op.start = number_or(member(event, "ts"), 0);
+    op.end = op.start + number_or(member(event, "dur"), 0);
     operators.push_back(std::move(op));
   }
   link_parents(operators);
@@ -154,8 +154,8 @@ Recording read_kineto(const std::string& text, const std::string& file) {
     KernelRecord kernel;
     kernel.place = fmt::format("event {}", e);
     kernel.name = text_of(member(event, "name"));
-    kernel.time_us = number_of(member(event, "dur"), 0);
-    kernel.start_us = number_of(member(event, "ts"), -1);
+    kernel.time_us = number_or(member(event, "dur"), 0);
+    kernel.start_us = number_or(member(event, "ts"), -1);
     kernel.stream = text_of(member(args, "device")) + "/" + text_of(member(args, "stream"));
     kernel.grid = triple(member(args, "grid"));
     kernel.block = triple(member(args, "block"));

@@ -26,7 +26,7 @@ void check_chip(const Schedule& schedule, const Problem& problem, const Chip& ch
   if (chip.tensor_flop_per_clk(dtype) <= 0) illegal("/dtype", dtype, "has no matrix unit on " + chip.name);
 }
 
-GemmTensors make_tensors(ir::PipelineBuilder& builder, const GemmPlan& plan) {
+GemmTensors make_gemm_tensors(ir::PipelineBuilder& builder, const GemmPlan& plan) {
   const std::int64_t depth = std::min<std::int64_t>(plan.tile.tile_k, plan.k);
   GemmTensors t;
   t.a = builder.tensor({plan.transposed ? "b_transposed" : "a", plan.trips, plan.m, depth, plan.dtype, ir::TensorRole::input});
@@ -96,7 +96,7 @@ ir::Pipeline lower_gemm(const Variant& variant, const Problem& problem, const Sc
                                           plan.tile.tile_k, plan.transposed ? " transposed" : "",
                                           plan.cluster > 1 ? fmt::format(" cluster {}", plan.cluster) : "",
                                           plan.splits > 1 ? fmt::format(" split {}", plan.splits) : ""));
-  const GemmTensors tensors = make_tensors(builder, plan);
+  const GemmTensors tensors = make_gemm_tensors(builder, plan);
   add_quantize(builder, plan, problem, schedule, chip, tensors);
   ir::Kernel kernel;
   kernel.name = fmt::format("gemm {}x{}x{}", plan.tile.tile_m, plan.tile.tile_n, plan.tile.tile_k);

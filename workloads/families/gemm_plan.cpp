@@ -8,14 +8,11 @@
 
 #include "workloads/families/gemm.h"
 #include "workloads/families/tile_list.h"
+#include "workloads/masks/integer.h"
 
 namespace attnsim {
 
 namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
 
 double element_bytes(ir::DType dtype) {
   return ir::bits_of(dtype) / 8.0;

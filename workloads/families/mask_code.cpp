@@ -64,9 +64,9 @@ bool is_predicate(Kind kind) {
          kind == Kind::logical_not;
 }
 
-class Writer {
+class MaskCodeWriter {
  public:
-  Writer(std::size_t families, std::int64_t row_group, std::int64_t tile_kv, std::int64_t tile_q)
+  MaskCodeWriter(std::size_t families, std::int64_t row_group, std::int64_t tile_kv, std::int64_t tile_q)
       : row_group_(static_cast<int>(row_group)), tile_kv_(tile_kv), tile_q_(tile_q) {
     code_.parameters.resize(families);
   }
@@ -337,7 +337,7 @@ class Writer {
 }  // namespace
 
 MaskCode mask_code(const std::vector<MaskTest>& tests, std::int64_t row_group, std::int64_t tile_kv, std::int64_t tile_q) {
-  Writer writer(tests.size(), row_group, tile_kv, tile_q);
+  MaskCodeWriter writer(tests.size(), row_group, tile_kv, tile_q);
   for (const MaskTest& test : tests) {
     if (test.all_of.size() != tests.front().all_of.size()) {
       throw ConfigError(ConfigIssue{"", "/params", "", "gives the heads masks that one kernel does not test",

@@ -5,14 +5,11 @@
 #include <vector>
 
 #include "sim/core/error.h"
+#include "workloads/masks/integer.h"
 
 namespace attnsim {
 
 namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
 
 // flash_attn csrc/flash_attn/flash_api.cpp, num_splits_heuristic.
 std::int64_t fa2_splits(const SplitInput& in, std::int64_t most) {

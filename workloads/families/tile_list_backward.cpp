@@ -29,7 +29,7 @@ bool of_one_band(const TileListPlan& plan) {
   });
 }
 
-MaskCode band_code(const TileListPlan& plan, int sign) {
+MaskCode seen_band_code(const TileListPlan& plan, int sign) {
   const Band band = plan.groups.front().set.mask->band().value();
   const bool uniform = std::all_of(plan.groups.begin(), plan.groups.end(), [&](const BatchGroup& g) {
     return g.set.mask->band()->shift == band.shift && g.set.kv_len() == plan.groups.front().set.kv_len();
@@ -84,7 +84,7 @@ TileListPlan seen_from(const TileListPlan& plan, RowsOf items, const Score& scor
     }
     view.code = by_key ? mask_code(tests, 1, plan.rule.tile_q, plan.rule.tile_kv) : mask_code(tests, 1);
   } else {
-    view.code = band_code(plan, by_key ? -1 : 1);
+    view.code = seen_band_code(plan, by_key ? -1 : 1);
   }
   view.score = plan_score(score, plan.groups, plan.head_dim_qk, 0, false, view.code.parameters);
   return view;
@@ -155,7 +155,7 @@ void add_tables(ir::PipelineBuilder& builder, const TileListPlan& view, std::int
   add("bits", view.code.pair_tables, view.slabs * tiles, rows, columns, ir::DType::pred, t.pairs);
 }
 
-BackwardTensors make_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool adds) {
+BackwardTensors make_backward_tensors(ir::PipelineBuilder& builder, const TileListPlan& plan, const Schedule& schedule, bool adds) {
   std::int64_t query_rows = 0;
   std::int64_t key_rows_stored = 0;
   for (const BatchGroup& g : plan.groups) {
@@ -257,7 +257,7 @@ void check_registers(const TileListPlan& plan, const Schedule& schedule, const i
           fmt::format("up to {}", agent.registers_per_thread));
 }
 
-void check_plan(const TileListPlan& plan, const Score& score, const Schedule& schedule, const Chip& chip) {
+void check_backward_plan(const TileListPlan& plan, const Score& score, const Schedule& schedule, const Chip& chip) {
   BackwardTensors any{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, plan.kv_divisor > 1 ? 12 : ir::kNone, plan.kv_divisor > 1 ? 13 : ir::kNone};
   any.tables.alibi_slopes = 14;
   any.tables.query_values = any.tables.key_values = any.tables.pairs = std::vector<ir::TensorId>(16, 15);
@@ -303,7 +303,7 @@ TileListPlan choose_tiles(const TileListPlan& plan, const Score& score, const Sc
     if (!applies(rule, plan)) continue;
     try {
       TileListPlan candidate = with_rule(plan, score, schedule, rule);
-      check_plan(candidate, score, schedule, chip);
+      check_backward_plan(candidate, score, schedule, chip);
       return candidate;
     } catch (const ConfigError& error) {
       complaint = error;
@@ -354,7 +354,7 @@ ir::Pipeline lower_tile_list_backward(const Variant& variant, const Problem& pro
   for (const QueryLists& list : lists) plan.places += static_cast<std::int64_t>(list.query.size());
   ir::PipelineBuilder builder(fmt::format("{} backward {}", variant.name, schedule.name));
   const bool adds = std::find(extras.begin(), extras.end(), ExtraKernel::add_gradients) != extras.end();
-  BackwardTensors t = make_tensors(builder, plan, schedule, adds);
+  BackwardTensors t = make_backward_tensors(builder, plan, schedule, adds);
   add_tables(builder, seen_from(plan, RowsOf::keys, problem.score), plan.kv_len, "key_", t.tables);
   if (!sums_dq(schedule))
     add_tables(builder, seen_from(query_plan(plan, schedule), RowsOf::queries, problem.score), plan.rows, "query_", t.query_tables);

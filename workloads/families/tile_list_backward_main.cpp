@@ -18,10 +18,6 @@ using ir::When;
 
 namespace {
 
-constexpr int kPrologue = 0;
-constexpr int kMain = 1;
-constexpr int kEpilogue = 2;
-
 struct Tiles {
   ir::TileId k, v, q, grad_o, lse, delta, lse_row, delta_row;
   ir::TileId s, dp, p, ds, ds_registers, grad_k, grad_v, grad_q, grad_q_stage, k_out, v_out;
@@ -44,9 +40,9 @@ const AgentSpec* agent_of_kind(const Schedule& schedule, AgentKind kind) {
   return nullptr;
 }
 
-class Writer {
+class BackwardWriter {
  public:
-  Writer(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors)
+  BackwardWriter(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors)
       : plan_(plan),
         schedule_(schedule),
         tensors_(tensors),
@@ -316,7 +312,7 @@ class Writer {
 
 ir::Program key_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors) {
   if (plan.mma == MmaKind::tcgen05) return key_stationary_tmem_program(plan, schedule, tensors);
-  return Writer(plan, schedule, tensors).write();
+  return BackwardWriter(plan, schedule, tensors).write();
 }
 
 }  // namespace attnsim

@@ -13,16 +13,7 @@ namespace attnsim {
 using ir::DType;
 using ir::Fn;
 
-namespace {
-
-bool has_producer(const Schedule& schedule) {
-  for (const AgentSpec& spec : schedule.agents) {
-    if (spec.kind == AgentKind::producer) return true;
-  }
-  return false;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors) {
   if (plan.mma == ir::MmaKind::tcgen05) return query_stationary_tmem_program(plan, schedule, tensors);

@@ -22,20 +22,17 @@ using ir::When;
 
 namespace {
 
-constexpr int kPrologue = 0;
-constexpr int kMain = 1;
-constexpr int kEpilogue = 2;
-constexpr int kLanes = 128;  // rows of tensor memory
+constexpr int kTmemLanes = 128;  // rows of tensor memory
 
-class TmemWriter {
+class BackwardTmemWriter {
  public:
-  TmemWriter(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors)
+  BackwardTmemWriter(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors)
       : plan_(plan),
         schedule_(schedule),
         tensors_(tensors),
         atomic_(schedule.backward.grad_query == GradQuery::atomic),
         ds_in_smem_(schedule.backward.ds_in_smem),
-        turned_(plan.rule.tile_q < kLanes) {}
+        turned_(plan.rule.tile_q < kTmemLanes) {}
 
   ir::Program write() {
     b_.section("prologue", ir::SectionKind::once);
@@ -269,7 +266,7 @@ class TmemWriter {
 }  // namespace
 
 ir::Program key_stationary_tmem_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors) {
-  return TmemWriter(plan, schedule, tensors).write();
+  return BackwardTmemWriter(plan, schedule, tensors).write();
 }
 
 }  // namespace attnsim

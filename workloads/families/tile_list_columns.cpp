@@ -18,10 +18,6 @@ using ir::When;
 
 namespace {
 
-constexpr int kPrologue = 0;
-constexpr int kMain = 1;
-constexpr int kEpilogue = 2;
-
 // What passes from the first agent to the others.
 struct Shared {
   ir::TileId p = ir::kNone;

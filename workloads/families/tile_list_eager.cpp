@@ -30,10 +30,10 @@ constexpr int kBytesPerThread = 16;
 constexpr int kElements = 512;
 constexpr int kBlockRows = 16;
 constexpr int kElementRegisters = 32;
-constexpr int kLanes = 32;
+constexpr int kWarpLanes = 32;
 
 int warps_for(int elements, int per_thread = kElementsPerThread) {
-  return std::clamp(elements / (per_thread * kLanes), 1, 32);
+  return std::clamp(elements / (per_thread * kWarpLanes), 1, 32);
 }
 
 // The memory of the blocks, a row of all keys at a time.
@@ -154,7 +154,7 @@ ScoreProgram block_program(const TileListPlan& plan) {
 }
 
 // Keeps whole rows, on items of `rule.rows` rows.
-ScoreProgram row_program(const TileListPlan& plan, const RowRule& rule) {
+ScoreProgram score_rows_program(const TileListPlan& plan, const RowRule& rule) {
   ScoreProgram p;
   p.section = p.b.section("rows", ir::SectionKind::once);
   p.agent = p.b.agent("rows", rule.warps, rule.registers_per_thread);
@@ -196,7 +196,7 @@ ir::Kernel multiply_kernel(const TileListPlan& plan, const Schedule& schedule, i
 }
 
 ir::Kernel softmax_kernel(const TileListPlan& plan, const RowRule& rule, ir::TensorId from, ir::TensorId to) {
-  ScoreProgram p = row_program(plan, rule);
+  ScoreProgram p = score_rows_program(plan, rule);
   const ir::TileId in = p.tile("s_in", plan.dtype);
   const ir::TileId s = p.tile("s", DType::f32);
   const ir::TileId out = p.tile("p", plan.dtype);
@@ -214,7 +214,7 @@ ir::Kernel softmax_kernel(const TileListPlan& plan, const RowRule& rule, ir::Ten
 // From P dP and P.
 ir::Kernel softmax_backward_kernel(const TileListPlan& plan, const RowRule& rule, ir::TensorId products, ir::TensorId weights,
                                    ir::TensorId to) {
-  ScoreProgram p = row_program(plan, rule);
+  ScoreProgram p = score_rows_program(plan, rule);
   const ir::TileId product_in = p.tile("product_in", plan.dtype);
   const ir::TileId weight_in = p.tile("p_in", plan.dtype);
   const ir::TileId product = p.tile("product", DType::f32);
@@ -249,7 +249,7 @@ ir::Kernel masked_kernel(const TileListPlan& plan, const Schedule& schedule, ir:
 ir::Kernel masked_rows_kernel(const TileListPlan& plan, ir::TensorId masked, ir::TensorId to) {
   RowRule rule;
   rule.rows = rule.warps = 16;
-  ScoreProgram p = row_program(plan, rule);
+  ScoreProgram p = score_rows_program(plan, rule);
   const ir::TileId in = p.tile("masked", kBool);
   const ir::TileId wide = p.tile("wide", DType::f32);
   const ir::TileId kept = p.vector("kept");

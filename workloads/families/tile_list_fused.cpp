@@ -14,17 +14,6 @@ using ir::When;
 
 namespace {
 
-constexpr int kPrologue = 0;
-constexpr int kMain = 1;
-constexpr int kEpilogue = 2;
-
-bool has_producer(const Schedule& schedule) {
-  for (const AgentSpec& spec : schedule.agents) {
-    if (spec.kind == AgentKind::producer) return true;
-  }
-  return false;
-}
-
 // O goes out through SMEM where its storage is free by then: V's where the schedule says so, Q's when no next item needs it.
 enum class OutStage { none, in_v, in_q };
 OutStage out_stage(const TileListPlan& plan, const Schedule& schedule) {
@@ -112,6 +101,13 @@ SharedTokens shared_tokens(ProgramBuilder& b, const FusedContext& c) {
 }
 
 }  // namespace
+
+bool has_producer(const Schedule& schedule) {
+  for (const AgentSpec& spec : schedule.agents) {
+    if (spec.kind == AgentKind::producer) return true;
+  }
+  return false;
+}
 
 const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind) {
   for (const AgentSpec& spec : schedule.agents) {

@@ -8,6 +8,11 @@
 
 namespace attnsim {
 
+// Sections of a fused program.
+inline constexpr int kPrologue = 0;
+inline constexpr int kMain = 1;
+inline constexpr int kEpilogue = 2;
+
 struct ComputeTiles {
   ir::TileId metadata = ir::kNone;  // lengths, read per item
   ir::TileId q = ir::kNone;         // SMEM
@@ -142,6 +147,7 @@ struct PlacedRole {
 // O /= l; base-2 log-sum-exp in t.alpha.
 [[nodiscard]] ops::Ops finish_rows(const FusedContext& c, const ComputeTiles& t);
 
+[[nodiscard]] bool has_producer(const Schedule& schedule);
 [[nodiscard]] const AgentSpec& spec_of(const Schedule& schedule, AgentKind kind);
 
 // Sections after the main loop in which partial results are merged by a computing agent.

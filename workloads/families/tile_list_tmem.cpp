@@ -24,10 +24,6 @@ using ir::When;
 
 namespace {
 
-constexpr int kPrologue = 0;
-constexpr int kMain = 1;
-constexpr int kEpilogue = 2;
-
 // Columns of O: all of them, or those of a part of V.
 struct Output {
   ir::TileId sum = ir::kNone;        // TMEM

@@ -25,7 +25,7 @@ Expression unary(ExpressionKind kind, const Expression& a) {
   return Expression(ExpressionNode{kind, 0, {a}});
 }
 
-std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+std::int64_t floor_quotient(std::int64_t a, std::int64_t b) {
   if (b == 0) return 0;
   const std::int64_t quotient = a / b;
   return a % b != 0 && (a < 0) != (b < 0) ? quotient - 1 : quotient;
@@ -112,8 +112,8 @@ std::int64_t apply(ExpressionKind kind, std::int64_t a, std::int64_t b) {
     case ExpressionKind::add: return a + b;
     case ExpressionKind::subtract: return a - b;
     case ExpressionKind::multiply: return a * b;
-    case ExpressionKind::divide: return floor_div(a, b);
-    case ExpressionKind::modulo: return b == 0 ? 0 : a - floor_div(a, b) * b;
+    case ExpressionKind::divide: return floor_quotient(a, b);
+    case ExpressionKind::modulo: return b == 0 ? 0 : a - floor_quotient(a, b) * b;
     case ExpressionKind::minimum: return std::min(a, b);
     case ExpressionKind::maximum: return std::max(a, b);
     case ExpressionKind::absolute: return a < 0 ? -a : a;

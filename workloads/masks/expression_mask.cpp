@@ -19,29 +19,29 @@ constexpr std::int64_t kFirstPiece = 8;      // KV tiles behind the prefix
 constexpr int kMostNewTiles = 8;             // of a prefix, per row of tiles
 constexpr std::size_t kMostRemembered = 200000;
 
-// Size of the rectangle and of its tiles, then the signature.
-using Key = std::vector<std::int64_t>;
-struct KeyHash {
-  std::size_t operator()(const Key& key) const {
-    std::uint64_t h = 0x9e3779b97f4a7c15U;
-    for (const std::int64_t v : key) {
-      h ^= static_cast<std::uint64_t>(v);
-      h *= 0xff51afd7ed558ccdU;
-      h ^= h >> 32;
-    }
-    return static_cast<std::size_t>(h);
-  }
-};
-
-// Of consecutive KV tiles, numbered from the first of them.
-struct Summary {
-  std::int64_t kept = 0;
-  std::vector<TileRun> runs;
-};
-
 }  // namespace
 
 class RectangleCounter {
+  // Size of the rectangle and of its tiles, then the signature.
+  using Key = std::vector<std::int64_t>;
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const {
+      std::uint64_t h = 0x9e3779b97f4a7c15U;
+      for (const std::int64_t v : key) {
+        h ^= static_cast<std::uint64_t>(v);
+        h *= 0xff51afd7ed558ccdU;
+        h ^= h >> 32;
+      }
+      return static_cast<std::size_t>(h);
+    }
+  };
+
+  // Of consecutive KV tiles, numbered from the first of them.
+  struct Summary {
+    std::int64_t kept = 0;
+    std::vector<TileRun> runs;
+  };
+
  public:
   RectangleCounter(const MaskTest& test, std::int64_t kv_len) : test_(test), kv_len_(kv_len) {}
 

@@ -4,13 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "workloads/masks/integer.h"
+
 namespace attnsim {
 
 namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
 
 void add_run(std::vector<TileRun>& runs, std::int64_t first, std::int64_t end, bool partial) {
   if (first >= end) return;

@@ -3,13 +3,11 @@
 
 #include <algorithm>
 
+#include "workloads/masks/integer.h"
+
 namespace attnsim {
 
 namespace {
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
-  return (a + b - 1) / b;
-}
 
 std::int64_t overlap(Range a, Range b) {
   return std::max<std::int64_t>(0, std::min(a.end, b.end) - std::max(a.begin, b.begin));

@@ -8,7 +8,7 @@ namespace attnsim::reference {
 
 namespace {
 
-std::size_t at(std::int64_t row, std::int64_t col, std::int64_t cols) {
+std::size_t place(std::int64_t row, std::int64_t col, std::int64_t cols) {
   return static_cast<std::size_t>(row * cols + col);
 }
 
@@ -18,7 +18,7 @@ std::vector<double> gemm(const std::vector<double>& a, const std::vector<double>
   std::vector<double> c(static_cast<std::size_t>(m * n), 0.0);
   for (std::int64_t i = 0; i < m; ++i) {
     for (std::int64_t j = 0; j < n; ++j) {
-      for (std::int64_t l = 0; l < k; ++l) c[at(i, j, n)] += a[at(i, l, k)] * b[at(l, j, n)];
+      for (std::int64_t l = 0; l < k; ++l) c[place(i, j, n)] += a[place(i, l, k)] * b[place(l, j, n)];
     }
   }
   return c;
@@ -27,11 +27,11 @@ std::vector<double> gemm(const std::vector<double>& a, const std::vector<double>
 std::vector<double> softmax(const std::vector<double>& x, std::int64_t m, std::int64_t n) {
   std::vector<double> y(x.size());
   for (std::int64_t i = 0; i < m; ++i) {
-    double largest = x[at(i, 0, n)];
-    for (std::int64_t j = 0; j < n; ++j) largest = std::max(largest, x[at(i, j, n)]);
+    double largest = x[place(i, 0, n)];
+    for (std::int64_t j = 0; j < n; ++j) largest = std::max(largest, x[place(i, j, n)]);
     double sum = 0;
-    for (std::int64_t j = 0; j < n; ++j) sum += std::exp(x[at(i, j, n)] - largest);
-    for (std::int64_t j = 0; j < n; ++j) y[at(i, j, n)] = std::exp(x[at(i, j, n)] - largest) / sum;
+    for (std::int64_t j = 0; j < n; ++j) sum += std::exp(x[place(i, j, n)] - largest);
+    for (std::int64_t j = 0; j < n; ++j) y[place(i, j, n)] = std::exp(x[place(i, j, n)] - largest) / sum;
   }
   return y;
 }
@@ -41,10 +41,10 @@ std::vector<double> layernorm(const std::vector<double>& x, std::int64_t m, std:
   std::vector<double> y(x.size());
   for (std::int64_t i = 0; i < m; ++i) {
     double mean = 0;
-    for (std::int64_t j = 0; j < n; ++j) mean += x[at(i, j, n)] / static_cast<double>(n);
+    for (std::int64_t j = 0; j < n; ++j) mean += x[place(i, j, n)] / static_cast<double>(n);
     double variance = 0;
-    for (std::int64_t j = 0; j < n; ++j) variance += (x[at(i, j, n)] - mean) * (x[at(i, j, n)] - mean) / static_cast<double>(n);
-    for (std::int64_t j = 0; j < n; ++j) y[at(i, j, n)] = (x[at(i, j, n)] - mean) / std::sqrt(variance + kEpsilon);
+    for (std::int64_t j = 0; j < n; ++j) variance += (x[place(i, j, n)] - mean) * (x[place(i, j, n)] - mean) / static_cast<double>(n);
+    for (std::int64_t j = 0; j < n; ++j) y[place(i, j, n)] = (x[place(i, j, n)] - mean) / std::sqrt(variance + kEpsilon);
   }
   return y;
 }

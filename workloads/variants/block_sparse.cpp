@@ -14,17 +14,12 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::int64_t kBlock = 128;
+constexpr std::int64_t kSparseBlock = 128;
 constexpr double kDensity = 0.2;
 
 double number_param(const Problem& problem, const std::string& name, double fallback) {
   const auto it = problem.params.find(name);
   return it == problem.params.end() ? fallback : std::get<double>(it->second);
-}
-
-bool flag_param(const Problem& problem, const std::string& name, bool fallback) {
-  const auto it = problem.params.find(name);
-  return it == problem.params.end() ? fallback : std::get<bool>(it->second);
 }
 
 // splitmix64 of the block's number, as a part of 1.
@@ -78,8 +73,8 @@ std::vector<std::int64_t> block_sizes(const std::string& text, std::int64_t toke
   return sizes;
 }
 
-std::vector<HeadMask> masks(const Problem& problem, std::int64_t entry) {
-  const std::int64_t block = integer_param(problem, "block", kBlock);
+std::vector<HeadMask> block_sparse_masks(const Problem& problem, std::int64_t entry) {
+  const std::int64_t block = integer_param(problem, "block", kSparseBlock);
   if (block < 1) bad_param("block", std::to_string(block), "is less than 1", "1 or more");
   const std::int64_t q_len = problem.q_len_of(entry);
   const std::int64_t kv_len = problem.kv_len_of(entry);
@@ -126,12 +121,12 @@ Variant block_sparse_variant() {
   v.paper = "Child et al., Sparse Transformers, arXiv 1904.10509; Dao et al., FlashAttention (block-sparse), arXiv 2205.14135";
   v.params = {
       {"file", std::string(""), "kept blocks per head: .json, .npy or run lists (docs/masks.md); empty: drawn", {}},
-      {"block", kBlock, "tokens per block, of queries and of keys", {}},
+      {"block", kSparseBlock, "tokens per block, of queries and of keys", {}},
       {"sizes", std::string(""), "instead, a size per block: \"100, 50, 300\", \"4096 each\", or \"64..512\": drawn between these", {}},
       {"density", kDensity, "part of all blocks that is kept, when drawn", {}},
       {"seed", std::int64_t{1}, "of the draw", {}},
       {"causal", false, "whether a query also sees no later key", {}}};
-  v.masks = masks;
+  v.masks = block_sparse_masks;
   v.claims = "A4-";
   return v;
 }

@@ -12,7 +12,7 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::int64_t kBlock = 64;
+constexpr std::int64_t kHeadBlock = 64;
 constexpr std::int64_t kLocal = 8;
 constexpr std::int64_t kStride = 16;
 
@@ -44,14 +44,14 @@ class HeadClasses {
 };
 
 std::vector<HeadMask> s2_attention(const Problem& problem, std::int64_t entry) {
-  const std::int64_t block = integer_param(problem, "block", kBlock);
+  const std::int64_t block = integer_param(problem, "block", kHeadBlock);
   const std::int64_t local = integer_param(problem, "local", kLocal);
   const std::int64_t stride = integer_param(problem, "stride", kStride);
   const std::int64_t offset = integer_param(problem, "offset", 0);
   if (block < 1) bad_param("block", std::to_string(block), "is less than 1", "1 or more");
   if (stride < 1) bad_param("stride", std::to_string(stride), "is less than 1", "1 or more");
   const std::int64_t step = std::max<std::int64_t>(1, stride / problem.kv_heads);
-  const Expression p = query() + Expression(shift_of(problem, entry));
+  const Expression p = position(problem, entry);
   HeadClasses classes(problem, entry);
   for (std::int64_t h = 0; h < problem.kv_heads; ++h) {
     const std::int64_t phase = (h * step + offset) % stride;
@@ -114,7 +114,7 @@ std::vector<HeadMask> moa(const Problem& problem, std::int64_t entry) {
   const std::vector<SpanRule> rules = rules_of(text_param(problem, "rules", kRules));
   const std::int64_t sink = integer_param(problem, "sink", kSink);
   const std::int64_t n = problem.kv_len_of(entry);
-  const Expression p = query() + Expression(shift_of(problem, entry));
+  const Expression p = position(problem, entry);
   HeadClasses classes(problem, entry);
   for (std::int64_t h = 0; h < problem.q_heads; ++h) {
     const SpanRule& rule = rules[static_cast<std::size_t>(h) % rules.size()];
@@ -134,7 +134,7 @@ Variant s2_attention_variant() {
   v.family = "tile-list";
   v.description = "causal attention to local blocks and to every stride-th block, shifted by KV head so that heads together see all";
   v.paper = "Lin et al., S2-Attention, arXiv 2407.17678";
-  v.params = {{"block", kBlock, "tokens per block", {}},
+  v.params = {{"block", kHeadBlock, "tokens per block", {}},
               {"local", kLocal, "latest blocks that a query sees, its own included", {}},
               {"stride", kStride, "distance of the other blocks it sees", {}},
               {"offset", std::int64_t{0}, "added to every head's shift, in blocks", {}}};

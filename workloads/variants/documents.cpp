@@ -13,21 +13,6 @@ namespace {
 
 constexpr const char* kEach = "4096 each";
 
-Expression position(const Problem& problem, std::int64_t entry) {
-  return query() + Expression(shift_of(problem, entry));
-}
-
-bool flag_param(const Problem& problem, const std::string& name, bool fallback) {
-  const auto it = problem.params.find(name);
-  return it == problem.params.end() ? fallback : std::get<bool>(it->second);
-}
-
-std::int64_t count_param(const Problem& problem, const std::string& name, std::int64_t fallback) {
-  const std::int64_t value = integer_param(problem, name, fallback);
-  if (value < 1) bad_param(name, std::to_string(value), "is less than 1", "1 or more");
-  return value;
-}
-
 MaskTest with_documents(const Problem& problem, std::int64_t entry) {
   MaskTest test;
   add_documents(test, text_param(problem, "documents", kEach), problem.q_len_of(entry), problem.kv_len_of(entry));
@@ -70,10 +55,10 @@ std::vector<HeadMask> prefix_lm_document(const Problem& problem, std::int64_t en
   return for_all_heads(problem, entry, std::move(test));
 }
 
-constexpr std::int64_t kBlock = 2048;
+constexpr std::int64_t kCausalBlock = 2048;
 
 std::vector<HeadMask> block_causal_document(const Problem& problem, std::int64_t entry) {
-  const std::int64_t block = count_param(problem, "block", kBlock);
+  const std::int64_t block = count_param(problem, "block", kCausalBlock);
   MaskTest test = with_documents(problem, entry);
   test.all_of = {same_document(), key() / block <= position(problem, entry) / block};
   return for_all_heads(problem, entry, std::move(test));
@@ -81,7 +66,7 @@ std::vector<HeadMask> block_causal_document(const Problem& problem, std::int64_t
 
 // The last block sees everything before it, the others their own tokens only.
 std::vector<HeadMask> causal_blockwise(const Problem& problem, std::int64_t entry) {
-  const std::int64_t block = count_param(problem, "block", kBlock);
+  const std::int64_t block = count_param(problem, "block", kCausalBlock);
   const std::int64_t last = (problem.kv_len_of(entry) - 1) / block;
   const Expression p = position(problem, entry);
   return for_all_heads(problem, entry, MaskTest{{key() <= p, p / block == key() / block || p / block == last}, {}, {}});
@@ -139,12 +124,12 @@ Variant prefix_lm_document_variant() {
 
 Variant block_causal_document_variant() {
   return tile_list("block-causal-document", "attention to the query's own and earlier blocks of its document", kLongCa,
-                   {documents_spec(), {"block", kBlock, "tokens per block", {}}}, block_causal_document, "A4-");
+                   {documents_spec(), {"block", kCausalBlock, "tokens per block", {}}}, block_causal_document, "A4-");
 }
 
 Variant causal_blockwise_variant() {
   return tile_list("causal-blockwise", "causal attention inside blocks; the last block sees everything before it", kLongCa,
-                   {{"block", kBlock, "tokens per block", {}}}, causal_blockwise, "A4-");
+                   {{"block", kCausalBlock, "tokens per block", {}}}, causal_blockwise, "A4-");
 }
 
 Variant shared_question_variant() {

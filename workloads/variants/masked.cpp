@@ -25,7 +25,7 @@ void check_layout(const std::vector<std::int64_t>& layout, const std::string& te
   }
 }
 
-std::vector<HeadMask> masks(const Problem& problem, std::int64_t entry) {
+std::vector<HeadMask> parsed_masks(const Problem& problem, std::int64_t entry) {
   const std::string text = text_param(problem, "mask", kDefault);
   const std::string documents = text_param(problem, "documents", "");
   const std::string layout = text_param(problem, "layout", "");
@@ -77,7 +77,7 @@ Variant masked_variant() {
        {}},
       {"documents", std::string(""), "lengths of the documents that doc() numbers: \"1000, 500, 2000\" or \"4096 each\"", {}},
       {"layout", std::string(""), "extents of the grid whose axes are x, y, z, slowest first: \"30x48x80\"", {}}};
-  v.masks = masks;
+  v.masks = parsed_masks;
   return v;
 }
 

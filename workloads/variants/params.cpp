@@ -44,6 +44,17 @@ std::int64_t integer_param(const Problem& problem, const std::string& name, std:
   return it == problem.params.end() ? fallback : std::get<std::int64_t>(it->second);
 }
 
+bool flag_param(const Problem& problem, const std::string& name, bool fallback) {
+  const auto it = problem.params.find(name);
+  return it == problem.params.end() ? fallback : std::get<bool>(it->second);
+}
+
+std::int64_t count_param(const Problem& problem, const std::string& name, std::int64_t fallback) {
+  const std::int64_t value = integer_param(problem, name, fallback);
+  if (value < 1) bad_param(name, std::to_string(value), "is less than 1", "1 or more");
+  return value;
+}
+
 std::string text_param(const Problem& problem, const std::string& name, const std::string& fallback) {
   const auto it = problem.params.find(name);
   return it == problem.params.end() ? fallback : std::get<std::string>(it->second);
@@ -112,6 +123,10 @@ std::vector<HeadMask> for_all_heads(const Problem& problem, std::int64_t entry, 
 
 std::int64_t shift_of(const Problem& problem, std::int64_t entry) {
   return problem.kv_len_of(entry) - problem.q_len_of(entry);
+}
+
+Expression position(const Problem& problem, std::int64_t entry) {
+  return query() + Expression(shift_of(problem, entry));
 }
 
 Variant tile_list(std::string_view name, std::string_view description, std::string_view paper, std::vector<ParamSpec> params,

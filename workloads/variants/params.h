@@ -12,6 +12,9 @@
 namespace attnsim {
 
 [[nodiscard]] std::int64_t integer_param(const Problem& problem, const std::string& name, std::int64_t fallback);
+[[nodiscard]] bool flag_param(const Problem& problem, const std::string& name, bool fallback);
+// At least 1, as a divisor or a count.
+[[nodiscard]] std::int64_t count_param(const Problem& problem, const std::string& name, std::int64_t fallback);
 [[nodiscard]] std::string text_param(const Problem& problem, const std::string& name, const std::string& fallback);
 // Reports a parameter that can't be used with this problem.
 [[noreturn]] void bad_param(const std::string& name, const std::string& value, const std::string& problem, const std::string& allowed = "",
@@ -31,6 +34,8 @@ void add_documents(MaskTest& test, const std::string& text, std::int64_t q_len, 
 [[nodiscard]] std::vector<HeadMask> for_all_heads(const Problem& problem, std::int64_t entry, MaskTest test);
 // Keys behind the first query: kv_len - q_len, so that the last query sees the last key.
 [[nodiscard]] std::int64_t shift_of(const Problem& problem, std::int64_t entry);
+// The key that a query stands at.
+[[nodiscard]] Expression position(const Problem& problem, std::int64_t entry);
 
 // A row of the table of variants, family tile-list.
 [[nodiscard]] Variant tile_list(std::string_view name, std::string_view description, std::string_view paper, std::vector<ParamSpec> params,

@@ -12,14 +12,9 @@ namespace attnsim {
 
 namespace {
 
-constexpr std::int64_t kBlock = 64;
+constexpr std::int64_t kSelectedBlock = 64;
 constexpr std::int64_t kSelected = 16;
 constexpr std::int64_t kMostSelected = 4096;
-
-bool flag_param(const Problem& problem, const std::string& name, bool fallback) {
-  const auto it = problem.params.find(name);
-  return it == problem.params.end() ? fallback : std::get<bool>(it->second);
-}
 
 // splitmix64 of a number, below `end`.
 std::int64_t drawn_below(std::uint64_t seed, std::uint64_t number, std::int64_t end) {
@@ -70,8 +65,8 @@ void draw_list(const Draw& how, std::uint64_t list, std::int64_t own, std::int64
   if (how.own && (set.empty() || set.back() != own)) set.push_back(own);
 }
 
-std::vector<HeadMask> masks(const Problem& problem, std::int64_t entry) {
-  const std::int64_t block = integer_param(problem, "block", kBlock);
+std::vector<HeadMask> selected_masks(const Problem& problem, std::int64_t entry) {
+  const std::int64_t block = integer_param(problem, "block", kSelectedBlock);
   Draw how;
   how.selected = integer_param(problem, "selected", kSelected);
   how.past = text_param(problem, "from", "past") == "past";
@@ -121,7 +116,7 @@ Variant selected_blocks_variant() {
       "selected branch); lists are drawn";
   v.paper = "Yuan et al., Native Sparse Attention, arXiv 2502.11089";
   v.params = {
-      {"block", kBlock, "keys per block", {}},
+      {"block", kSelectedBlock, "keys per block", {}},
       {"selected", kSelected, "blocks per query and KV head", {}},
       {"from",
        std::string("past"),
@@ -135,7 +130,7 @@ Variant selected_blocks_variant() {
        "whether every KV head has lists of its own, or all share them (what a kernel costs is the same: K and V differ by head)",
        {"head", "shared"}},
       {"seed", std::int64_t{1}, "of the draw", {}}};
-  v.masks = masks;
+  v.masks = selected_masks;
   return v;
 }
 

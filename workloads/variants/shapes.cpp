@@ -22,12 +22,6 @@ std::vector<HeadMask> causal(const Problem& problem, std::int64_t entry) {
   return for_all_heads(problem, std::make_shared<BandMask>(band, problem.q_len_of(entry), problem.kv_len_of(entry)));
 }
 
-std::int64_t count_param(const Problem& problem, const std::string& name, std::int64_t fallback) {
-  const std::int64_t value = integer_param(problem, name, fallback);
-  if (value < 1) bad_param(name, std::to_string(value), "is less than 1", "1 or more");
-  return value;
-}
-
 void set_tokens(Problem& p, std::int64_t tokens) {
   p.q_len = {tokens};
   p.kv_len = {tokens};

@@ -8,17 +8,6 @@ namespace attnsim {
 
 namespace {
 
-Expression position(const Problem& problem, std::int64_t entry) {
-  return query() + Expression(shift_of(problem, entry));
-}
-
-// At least 1, as a divisor or a count.
-std::int64_t count_param(const Problem& problem, const std::string& name, std::int64_t fallback) {
-  const std::int64_t value = integer_param(problem, name, fallback);
-  if (value < 1) bad_param(name, std::to_string(value), "is less than 1", "1 or more");
-  return value;
-}
-
 constexpr std::int64_t kSinks = 4;
 constexpr std::int64_t kSinkWindow = 1020;
 
@@ -38,12 +27,12 @@ std::vector<HeadMask> dilated(const Problem& problem, std::int64_t entry) {
   return for_all_heads(problem, entry, MaskTest{{key() <= p, p - key() < keys * dilation, (p - key()) % dilation == 0}, {}, {}});
 }
 
-constexpr std::int64_t kBlock = 128;
+constexpr std::int64_t kDilatedBlock = 128;
 constexpr std::int64_t kBlocks = 8;
 
 std::vector<HeadMask> block_dilated(const Problem& problem, std::int64_t entry) {
   const Expression p = position(problem, entry);
-  const std::int64_t block = count_param(problem, "block", kBlock);
+  const std::int64_t block = count_param(problem, "block", kDilatedBlock);
   const std::int64_t dilation = count_param(problem, "dilation", kDilation);
   const std::int64_t blocks = count_param(problem, "blocks", kBlocks);
   const Expression distance = p / block - key() / block;
@@ -92,7 +81,7 @@ Variant dilated_window_variant() {
 Variant block_dilated_window_variant() {
   return tile_list("block-dilated-window", "causal attention to every dilation-th of the blocks of keys behind the query's",
                    "Child et al., Sparse Transformers, arXiv 1904.10509; Ding et al., LongNet, arXiv 2307.02486",
-                   {{"block", kBlock, "tokens per block", {}},
+                   {{"block", kDilatedBlock, "tokens per block", {}},
                     {"blocks", kBlocks, "blocks that a query sees, its own included", {}},
                     {"dilation", kDilation, "distance between two of them, in blocks", {}}},
                    block_dilated);

@@ -56,7 +56,7 @@ class DeviceFolder {
   test::TemporaryFolder folder_;
 };
 
-CalibrateOptions options_for(const DeviceFolder& folder) {
+CalibrateOptions own_rows_options(const DeviceFolder& folder) {
   CalibrateOptions options;
   options.chip = "host";
   options.own_rows = folder.path();
@@ -68,7 +68,7 @@ CalibrateOptions options_for(const DeviceFolder& folder) {
 
 TEST_CASE("figures that made a device's own rows are found again, and its overlay stays beside them") {
   const DeviceFolder folder({{"tensor.efficiency", 0.7}, {"launch.kernel_us", 4}});
-  CalibrateOptions options = options_for(folder);
+  CalibrateOptions options = own_rows_options(folder);
   options.parameters = {"tensor.efficiency", "launch.kernel_us"};
   const Calibration c = calibrate(options);
   REQUIRE(c.parameters.size() == 2);
