@@ -12,6 +12,7 @@ using attnsim::test::problem;
 namespace {
 
 const Params kTopLeft{{"alignment", std::string("top-left")}};
+
 }  // namespace
 
 TEST_CASE("lowered prefill kernels agree with the reference in every order that their tokens allow", "[value]") {
@@ -96,7 +97,7 @@ TEST_CASE("kernels that accumulate in FP16 agree with the reference, whose numbe
   };
   check({schedule, test::a100(), "dense", f16(problem(1, 2, 1, {200}, {300}, 128))});
   check({schedule, test::a100(), "causal", f16(problem(2, 2, 2, {70}, {450}, 128))});
-  check({schedule, test::a100(), "sliding-window", f16(problem(1, 1, 1, {300}, {420}, 128, window(70, 30)))});
+  check({schedule, test::a100(), "sliding-window", f16(problem(1, 1, 1, {300}, {420}, 128, test::window(70, 30)))});
 }
 
 TEST_CASE("kernels that keep O in memory only above as many columns as a KV tile has keys agree with the reference", "[value]") {
