@@ -241,7 +241,8 @@ std::string to_text(const Program& p, const std::vector<Tensor>& tensors) {
     text += "\n";
   }
   for (const Agent& a : p.agents) {
-    text += fmt::format("  agent {}: {} warp{}, {} registers\n", a.name, a.warps, a.warps == 1 ? "" : "s", a.registers_per_thread);
+    text += fmt::format("  agent {}: {} warp{}, {} registers{}\n", a.name, a.warps, a.warps == 1 ? "" : "s", a.registers_per_thread,
+                        a.interleaved ? ", interleaved" : "");
     for (std::size_t s = 0; s < a.sections.size(); ++s) {
       if (a.sections[s].empty()) continue;
       const Section& section = p.sections.at(s);
