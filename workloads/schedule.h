@@ -183,7 +183,8 @@ struct Schedule {
   int ping_pong_head_dim_max = 256;  // up to this padded head_dim_qk
   bool exp2_in_turn = false;         // order tokens: consumers take turns from the subtraction of the maximum to P
   bool mma_by_steps = false;         // asynchronous products of consumers that take no turns share the matrix unit by k-steps
-  bool stage_o_in_v = false;         // epilogue writes O through V's SMEM: the next item's V waits for the store
+  bool stage_o_in_v =
+      false;  // epilogue writes O through V's SMEM: the next item's V waits for the store (accumulators in TMEM: its softmax too)
   MaskPolicy mask = MaskPolicy::partial_tiles;
   double exp2_polynomial = 0;                     // part of the exps that is a polynomial on the FP32 lanes instead of an SFU instruction
   std::vector<std::string> exp2_polynomial_isas;  // only on these; empty: on all

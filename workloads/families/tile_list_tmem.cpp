@@ -342,6 +342,8 @@ ops::Ops correction_end(const FusedContext& c, const QueryTile& x, int index) {
       if (!split) out.push_back(ops::convert(o.registers, o.out));
       out.push_back(ops::store(o.out, to_o, ir::CopyKind::plain));
     }
+    const bool last = static_cast<std::size_t>(index) + 1 == c.compute.size();
+    if (last && c.tokens.o_stored != ir::kNone) out.back().completes.push_back(c.tokens.o_stored);
   }
   if (c.plan.column_begin > 0) {
     ops::append(list, ops::with_role(out, "store"));
@@ -410,15 +412,20 @@ ir::Program tmem_program(const TileListPlan& plan, const Schedule& schedule, con
     c.compute.push_back(tiles.back().t);
   }
 
+  if (schedule.stage_o_in_v && plan.persistent()) c.tokens.o_stored = b.token("o_stored");
   ops::append(b.ops(agents.load, kPrologue), lookup(c, c.shared.metadata, schedule.item_global_round_trips + plan.search_round_trips));
   for (const RolePlacement& p : agent_of(schedule, AgentKind::producer)->loop) {
     ops::append(b.ops(agents.load, kMain), ops::with_role(load_role(c, p.role), p.role, p.skew));
+  }
+  if (c.tokens.o_stored != ir::kNone && plan.empty_items) {
+    ops::append(b.ops(agents.load, kPrologue), ops::with_role({ops::when(When::item_flag, ops::await(c.tokens.o_stored, 1))}, "load_v"));
   }
   b.ops(agents.issuer, kMain) = issuer_loop(c, tiles);
   b.ops(agents.correction, kMain) = correction_loop(c, tiles);
   for (int w = 0; w < rule.consumers; ++w) {
     const QueryTile& x = tiles[static_cast<std::size_t>(w)];
     const int softmax = agents.softmax[static_cast<std::size_t>(w)];
+    if (c.tokens.o_stored != ir::kNone) ops::append(b.ops(softmax, kPrologue), ops::with_role({ops::await(c.tokens.o_stored, 1)}, "init"));
     ops::append(b.ops(softmax, kPrologue), ops::with_role({ops::zero(x.t.l), ops::zero(x.t.m),
                                                            ops::binary(Fn::add, x.t.m, -std::numeric_limits<double>::infinity(), x.t.m)},
                                                           "init"));
