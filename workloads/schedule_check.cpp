@@ -267,6 +267,8 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
       (!tmem || std::any_of(s.tiles.begin(), s.tiles.end(), [&](const TileRule& r) { return r.tile_kv % (16 * s.p_parts) != 0; })))
     reader.issue("p_parts", "are for tcgen05 and KV tiles that they divide by steps of 16 keys", "1");
   if (s.softmax_interleaved && !tmem) reader.issue("softmax_interleaved", "is for accumulators in tensor memory", "false");
+  if (s.stage_o_in_v && std::any_of(s.agents.begin(), s.agents.end(), [](const AgentSpec& a) { return a.kind == AgentKind::epilogue; }))
+    reader.issue("stage_o_in_v", "is for kernels that have no epilogue agent, which stages O elsewhere", "false");
   if (s.stage_o_in_v && s.agents.size() == 1) reader.issue("stage_o_in_v", "needs a producer that waits for the store", "false");
 }
 

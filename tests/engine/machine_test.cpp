@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "sim/core/error.h"
+#include "sim/engine/machine_state.h"
 #include "tests/support/toy_machine.h"
 
 using namespace attnsim;
@@ -141,4 +142,13 @@ TEST_CASE("products of mma.sync and the chains of other warps take turns as far 
     CAPTURE(overlap);
     CHECK(cycles(kernel, chip, toy_config()) == Approx(kTrips * (kProductCycles + kExpCycles) / (1 + overlap)).epsilon(0.02));
   }
+}
+
+TEST_CASE("a few lines of SMEM pass between the operands of an MMA, which take that much longer") {
+  machine::SmState sm;
+  CHECK(sm.use_smem(0, 512) == 512);
+  CHECK(sm.use_smem_between(100, 4) == 108);  // every second line
+  CHECK(sm.smem_free == 516);
+  CHECK(sm.use_smem_between(515, 4) == 520);  // behind what is left where that is sooner
+  CHECK(sm.use_smem_between(1000, 4) == 1004);
 }

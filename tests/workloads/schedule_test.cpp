@@ -115,6 +115,13 @@ TEST_CASE("what a schema can't say is refused too") {
   }
 }
 
+TEST_CASE("O leaves through V only where no epilogue agent stores it") {
+  Json document = schedule_document("fa4-sm100").root;
+  document["stage_o_in_v"] = true;
+  REQUIRE(issues_of(document).size() == 1);
+  CHECK(issues_of(document).front().pointer == "/stage_o_in_v");
+}
+
 TEST_CASE("with tcgen05 a backward schedule has a reducer where dQ comes by atomics, and only there, and a kernel of dQ no pairs") {
   Json document = schedule_document("fa4-bwd-sm100").root;
   document["backward"]["grad_query"] = "kernel";

@@ -13,8 +13,6 @@ namespace attnsim {
 using ir::DType;
 using ir::Fn;
 
-namespace {}  // namespace
-
 ir::Program query_stationary_program(const TileListPlan& plan, const Schedule& schedule, const BackwardTensors& tensors) {
   if (plan.mma == ir::MmaKind::tcgen05) return query_stationary_tmem_program(plan, schedule, tensors);
   const TileRule& rule = plan.rule;
