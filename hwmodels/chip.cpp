@@ -8,17 +8,13 @@ double Chip::tensor_flop_per_clk(const std::string& dtype) const {
   return rate == tensor.flop_per_clk_per_sm.end() ? 0 : rate->second;
 }
 
-double Chip::tensor_flop_per_clk(const std::string& dtype, const std::string& accumulator) const {
-  const double own = tensor_flop_per_clk(dtype + "_acc_" + accumulator);
-  return own > 0 ? own : tensor_flop_per_clk(dtype);
+std::string Chip::tensor_rate(const std::string& dtype, const std::string& accumulator) const {
+  const std::string own = dtype + "_acc_" + accumulator;
+  return tensor_flop_per_clk(own) > 0 ? own : dtype;
 }
 
 double Chip::peak_tflops(const std::string& dtype) const {
   return tensor_flop_per_clk(dtype) * sm.count * clock.boost_mhz * 1e-6;
-}
-
-double Chip::peak_tflops(const std::string& dtype, const std::string& accumulator) const {
-  return tensor_flop_per_clk(dtype, accumulator) * sm.count * clock.boost_mhz * 1e-6;
 }
 
 Bytes Chip::l2_effective() const {

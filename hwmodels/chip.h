@@ -138,12 +138,11 @@ struct Chip {
   std::string overlay;                           // "" or the overlay that was applied
   std::string resolved_json;                     // canonical text of everything above: part of a result's identity
 
-  // Per SM, 0 if the dtype has no matrix unit; with accumulation in FP32, or in `accumulator` where the chip has a rate for that.
-  [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype) const;
-  [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype, const std::string& accumulator) const;
+  [[nodiscard]] double tensor_flop_per_clk(const std::string& dtype) const;  // per SM, 0 if the dtype has no matrix unit
+  // The rate of products that accumulate in `accumulator`: f16_acc_f16 where the chip tells it apart, else the dtype itself.
+  [[nodiscard]] std::string tensor_rate(const std::string& dtype, const std::string& accumulator) const;
   [[nodiscard]] BytesPerCycle hbm_peak(Megahertz sm_clock) const { return per_cycle(GigabytesPerSecond(hbm.bandwidth_gb_per_s), sm_clock); }
   [[nodiscard]] double peak_tflops(const std::string& dtype) const;  // at boost_mhz
-  [[nodiscard]] double peak_tflops(const std::string& dtype, const std::string& accumulator) const;
   [[nodiscard]] Bytes l2_effective() const;
 };
 

@@ -16,7 +16,8 @@ namespace {
 std::optional<RooflinePoint> roofline_of(const MeasuredRow& row, const Chip& chip) {
   const std::optional<ir::DType> dtype = dtype_of(row.dtype);
   if (!dtype || row.flops <= 0 || row.bytes <= 0) return std::nullopt;
-  const double peak_tflops = chip.peak_tflops(std::string(ir::name_of(*dtype)), std::string(ir::name_of(accumulator_of(row.dtype))));
+  const double peak_tflops =
+      chip.peak_tflops(chip.tensor_rate(std::string(ir::name_of(*dtype)), std::string(ir::name_of(accumulator_of(row.dtype)))));
   if (peak_tflops <= 0 || chip.hbm.bandwidth_gb_per_s <= 0) return std::nullopt;
   return RooflinePoint{row.flops / (peak_tflops * 1e6), row.bytes / (chip.hbm.bandwidth_gb_per_s * 1e3), row.measured_us};
 }

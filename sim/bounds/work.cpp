@@ -279,7 +279,8 @@ class Counter {
     const ir::DType sum = program_.tiles[static_cast<std::size_t>(op.out[0])].dtype;
     work_.has_mma = true;
     work_.counts.useful_tensor_flops += flops;
-    work_.useful_tensor_cycles += flops / chip_.tensor_flop_per_clk(std::string(ir::name_of(dtype)), std::string(ir::name_of(sum)));
+    work_.useful_tensor_cycles +=
+        flops / chip_.tensor_flop_per_clk(chip_.tensor_rate(std::string(ir::name_of(dtype)), std::string(ir::name_of(sum))));
   }
 
   // Mask work, work repeated per loop tile only because there are tiles (rescaling), and what splitting repeats is not useful.

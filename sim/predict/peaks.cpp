@@ -8,9 +8,9 @@ ChipPeaks peaks_of(const Chip& chip, ir::DType dtype, ir::DType accumulator, Meg
   const double chip_hz = clock.count() * 1e6;
   const double all_sms_hz = chip_hz * chip.sm.count;
   ChipPeaks peaks;
-  peaks.dtype = ir::name_of(dtype);
+  peaks.dtype = chip.tensor_rate(std::string(ir::name_of(dtype)), std::string(ir::name_of(accumulator)));
   peaks.clock_mhz = clock.count();
-  peaks.tensor_tflop_per_s = chip.tensor_flop_per_clk(peaks.dtype, std::string(ir::name_of(accumulator))) * all_sms_hz * 1e-12;
+  peaks.tensor_tflop_per_s = chip.tensor_flop_per_clk(peaks.dtype) * all_sms_hz * 1e-12;
   peaks.fp32_tflop_per_s = 2 * chip.sm.fp32_lanes * all_sms_hz * 1e-12;
   peaks.sfu_tera_op_per_s = chip.sm.sfu_lanes * all_sms_hz * 1e-12;
   peaks.hbm_gb_per_s = chip.hbm.bandwidth_gb_per_s;

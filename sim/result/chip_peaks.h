@@ -7,7 +7,7 @@
 namespace attnsim {
 
 struct ChipPeaks {
-  std::string dtype;              // of the tensor roof
+  std::string dtype;              // of the tensor roof, with the accumulation where the chip tells it apart
   double clock_mhz = 0;           // SM clock of every SM-bound figure here
   double tensor_tflop_per_s = 0;  // dense; 0 = this chip has no matrix unit for the dtype
   double fp32_tflop_per_s = 0;    // FMA = 2

@@ -167,7 +167,7 @@ class Selector {
     const double m = ceil_to(program_.padded(d.rows), op.pair ? rule->second.m / 2 : rule->second.m);
     const double n = ceil_to(program_.padded(d.cols), rule->second.n);
     const double k = ceil_to(program_.padded(op.a_transposed ? a.rows : a.cols) / op.parts, rule->second.k);
-    const double rate = chip_.tensor_flop_per_clk(std::string(ir::name_of(a.dtype)), std::string(ir::name_of(d.dtype)));
+    const double rate = chip_.tensor_flop_per_clk(chip_.tensor_rate(std::string(ir::name_of(a.dtype)), std::string(ir::name_of(d.dtype))));
     if (rate <= 0) throw SimError("chip " + chip_.name + " has no matrix unit for " + std::string(ir::name_of(a.dtype)));
 
     Step step = base(StepKind::mma, op);

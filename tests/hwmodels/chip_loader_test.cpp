@@ -89,7 +89,9 @@ TEST_CASE("the toy chip holds the figures of its file") {
   CHECK_FALSE(chip.sm.exp_on_fma);
   CHECK(chip.tensor_flop_per_clk("bf16") == 1024);
   CHECK(chip.tensor_flop_per_clk("f8") == 0);
-  CHECK(chip.tensor_flop_per_clk("f16", "f16") == chip.tensor_flop_per_clk("f16"));
+  CHECK(chip.tensor_rate("f16", "f16") == "f16");
+  CHECK(load_chip("rtx-4090").tensor_rate("f16", "f16") == "f16_acc_f16");
+  CHECK(load_chip("rtx-4090").tensor_rate("f16", "f32") == "f16");
   CHECK(chip.tensor.instructions == std::vector<std::string>{"mma_sync"});
   CHECK(chip.latency.hbm_ns == 300);
   CHECK(chip.clock.boost_mhz == 1000);

@@ -151,6 +151,11 @@ TEST_CASE("peaks are primitives times clock") {
   CHECK(peaks.sfu_tera_op_per_s == Approx(4 * 16 * 500e6 * 1e-12));
   CHECK(peaks.smem_gb_per_s == Approx(4 * 128 * 500e6 * 1e-9));
   CHECK(peaks.hbm_gb_per_s == 100);
+  const Chip geforce = load_chip("rtx-4090");  // 128 SMs of 512 FLOP/clk, 1024 where products add up in FP16
+  const ChipPeaks half = peaks_of(geforce, ir::DType::f16, ir::DType::f16, Megahertz(1000));
+  CHECK(half.dtype == "f16_acc_f16");  // a roof, and a chart, of its own
+  CHECK(half.tensor_tflop_per_s == Approx(131.072));
+  CHECK(peaks_of(geforce, ir::DType::f16, ir::DType::f32, Megahertz(1000)).tensor_tflop_per_s == Approx(131.072 / 2));
 }
 
 TEST_CASE("calls that take turns with sets of operands start warm where L2 holds all of them, else cold") {
