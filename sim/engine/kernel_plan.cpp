@@ -44,6 +44,8 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     out.distance = op.distance;
     out.arrivals = token.arrivals;
     out.kernel_scope = token.scope == ir::TokenScope::kernel;
+    out.turn = token.scope == ir::TokenScope::turn;
+    out.until_seen = op.until_seen;
     out.awaits_copy = copy_tokens.count(op.token) != 0;
     return out;
   }
@@ -74,6 +76,7 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
   out.access = op.access;
   out.whole_tile = op.whole_tile;
   out.atomic = op.kind == ir::OpKind::atomic;
+  out.until_seen = op.until_seen;
   const bool load = step.kind == StepKind::load;
   const ir::TileId tile_id = load ? op.out.front() : op.in.front();
   const ir::Tile& tile = program.tiles[static_cast<std::size_t>(tile_id)];

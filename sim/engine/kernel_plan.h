@@ -22,9 +22,11 @@ struct PlannedStep {
   bool is_mask = false;
   bool from_registers = false;  // a store whose tile lies in registers
   bool kernel_scope = false;
+  bool turn = false;         // of a token of that scope
   bool awaits_copy = false;  // the token is completed by copies
   bool whole_tile = false;
   bool atomic = false;
+  bool until_seen = false;  // Op::until_seen
   int skew = 0;
   int groups = 1;
   int distance = 0;

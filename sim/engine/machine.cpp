@@ -260,11 +260,13 @@ bool Machine::execute(AgentState& agent, const PlannedStep& step, std::int64_t t
     if (trace_) trace_->begin(agent.slot, agent.index, step, agent.section, agent.position, trip, now);
   }
   switch (step.kind) {
-    case StepKind::signal:
-      if (trace_) trace_->end(agent.slot, agent.index, now, now);
+    case StepKind::signal: {
+      const std::int64_t fenced = now + (step.until_seen ? plan_.l2_latency : 0);
+      if (trace_) trace_->end(agent.slot, agent.index, now, fenced);
       ++agent.op;
-      signal(agent, step.token, take_phase(agent, step.token), now);
-      return true;
+      signal(agent, step.token, take_phase(agent, step.token), fenced);
+      return step.until_seen ? go_on_at(agent, &step, now, fenced, Wait::token) : true;
+    }
     case StepKind::chain: return run_chain(agent, step, now);
     case StepKind::mma: return step.async ? issue_mma(agent, step, now) : run_mma(agent, step, now);
     case StepKind::load:
@@ -274,8 +276,17 @@ bool Machine::execute(AgentState& agent, const PlannedStep& step, std::int64_t t
   throw Invariant("unknown step");
 }
 
-bool Machine::await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now) {
+bool Machine::await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now) {
   CtaState& cta = *agent.cta;
+  if (step.turn) {  // CTAs go through a tile's turns in step, so that the first read of the counter finds it as it should be
+    const std::int64_t read = now + plan_.l2_latency;
+    if (trace_) {
+      trace_->begin(agent.slot, agent.index, step, agent.section, agent.position, trip, now);
+      trace_->end(agent.slot, agent.index, now, read);
+    }
+    ++agent.op;
+    return go_on_at(agent, &step, now, read, Wait::token);
+  }
   const ItemGroup group = step.kernel_scope ? group_of(agent.item) : ItemGroup{};
   std::int64_t& awaited = step.kernel_scope ? kernel_awaited_[{cta.id, agent.index, step.token, group}]
                                             : agent.counts[static_cast<std::size_t>(step.token)].awaited;

@@ -30,7 +30,7 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
   transfer.is_store = step.kind == StepKind::store;
   const bool atomic = step.atomic;
   transfer.blocks_agent = !step.async;
-  transfer.latency = transfer.is_store ? plan_.store_latency : step.latency;
+  transfer.latency = transfer.is_store ? plan_.store_latency + (step.until_seen ? plan_.l2_latency : 0) : step.latency;
   std::int64_t hit = bytes;
   std::int64_t miss = 0;
   if (bytes > 0) {

@@ -79,7 +79,7 @@ class Machine {
   [[nodiscard]] bool applies_sometimes(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const;
   // True when the agent may go on at `now`; false when it waits (an event will wake it).
   [[gnu::always_inline]] inline bool execute(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
-  [[gnu::always_inline]] inline bool await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t now);
+  [[gnu::always_inline]] inline bool await(AgentState& agent, const PlannedStep& step, std::int64_t trip, std::int64_t& now);
   void signal(AgentState& agent, ir::TokenId token, std::int64_t phase, std::int64_t now);
   void signal_kernel(AgentState& agent, ir::TokenId token, std::int64_t now);
   [[nodiscard]] double spread() const;

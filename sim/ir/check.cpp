@@ -155,6 +155,11 @@ class Checker {
     ensure(op.when != When::last_arriver ||
                (valid_id(op.token, program_.tokens) && program_.tokens[static_cast<std::size_t>(op.token)].scope == TokenScope::kernel),
            "last_arriver needs a token of kernel scope");
+    const bool turn = (op.kind == OpKind::await || op.kind == OpKind::signal) && valid_id(op.token, program_.tokens) &&
+                      program_.tokens[static_cast<std::size_t>(op.token)].scope == TokenScope::turn;
+    ensure(!turn || (loop && section.trips == TripSource::runs), "turns at the tiles of a loop outside one");
+    ensure(!op.until_seen || op.kind == OpKind::store || op.kind == OpKind::atomic || (turn && op.kind == OpKind::signal),
+           "only stores and turns are seen");
     check_shapes(op);
   }
 
@@ -256,6 +261,8 @@ class Checker {
       go_to("token " + t.name);
       ensure(t.scope == TokenScope::kernel || signallers == 0 || t.arrivals % signallers == 0,
              "{} arrivals do not divide among the {} agents that signal it", t.arrivals, signallers);
+      ensure(t.scope != TokenScope::turn || (t.arrivals == 1 && t.initial_count == 0 && signallers <= 1),
+             "a turn passes by one signal of one agent");
       ensure(t.initial_count % t.arrivals == 0, "initial count {} is no whole number of phases of {}", t.initial_count, t.arrivals);
     }
     std::set<TokenId> signalled;

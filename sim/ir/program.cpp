@@ -110,6 +110,11 @@ std::string_view name_of(MmaKind k) {
   return kNames.at(static_cast<std::size_t>(k));
 }
 
+std::string_view name_of(TokenScope s) {
+  constexpr std::array<std::string_view, 3> kNames{"cta", "kernel", "turn"};
+  return kNames.at(static_cast<std::size_t>(s));
+}
+
 std::string_view name_of(When w) {
   constexpr std::array<std::string_view, 9> kNames{"always",    "first_trip", "not_first_trip", "last_trip",   "partial_trip",
                                                    "full_trip", "item_flag",  "not_item_flag",  "last_arriver"};

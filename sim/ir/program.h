@@ -84,7 +84,10 @@ struct Tile {
 };
 
 // Loads that several agents issue in part (cp.async by all warps) use arrivals > 1.
-enum class TokenScope : std::uint8_t { cta, kernel };
+// A turn is a counter in global memory for each tile of the loop and slab: the items that visit the tile signal it one after another, in
+// grid order, and an await passes when all items before have.
+enum class TokenScope : std::uint8_t { cta, kernel, turn };
+[[nodiscard]] std::string_view name_of(TokenScope s);
 struct Token {
   std::string name;
   TokenScope scope = TokenScope::cta;
@@ -192,6 +195,9 @@ struct Op {
   // load, store
   CopyKind copy = CopyKind::plain;
   Access access;
+  // A store or atomic that is complete when all SMs see it; else an asynchronous one is when its tile has been read. A signal of a turn
+  // behind a fence: its agent goes on when all SMs see it. Cost only.
+  bool until_seen = false;
   std::vector<TokenId> completes;  // signalled when the op completes
   // signal, await. A signal also waits until the tiles in `in` are complete.
   TokenId token = kNone;

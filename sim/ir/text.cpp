@@ -206,6 +206,7 @@ std::string op_text(const Program& program, const Op& op, const std::vector<Tens
   if (op.share != 1) text += fmt::format(", acts in {:g} of all", op.share);
   if (op.by_steps) text += ", by steps";
   if (op.whole_tile) text += ", whole tile";
+  if (op.until_seen) text += ", until all see it";
   if (op.immediate) text += ", known to the compiler";
   if (op.polynomial > 0) text += fmt::format(", {:g} as polynomial", op.polynomial);
   return text;
@@ -216,7 +217,7 @@ std::string to_text(const Program& p, const std::vector<Tensor>& tensors) {
   for (const Axis& a : p.axes) text += axis_text(a);
   for (const Tile& t : p.tiles) text += tile_text(p, t);
   for (const Token& t : p.tokens) {
-    text += fmt::format("  token {}: {}", t.name, t.scope == TokenScope::cta ? "cta" : "kernel");
+    text += fmt::format("  token {}: {}", t.name, name_of(t.scope));
     if (t.arrivals != 1) text += fmt::format(", {} arrivals", t.arrivals);
     if (t.initial_count != 0) text += fmt::format(", starts at {}", t.initial_count);
     text += "\n";

@@ -8,17 +8,29 @@ namespace attnsim::value {
 TokenCounts::TokenCounts(const ir::Kernel& kernel) : kernel_(&kernel) {
   for (std::size_t t = 0; t < kernel.program.tokens.size(); ++t)
     signallers_.push_back(kernel.program.signallers(static_cast<ir::TokenId>(t)));
+  const auto is_turn = [](const ir::Token& t) { return t.scope == ir::TokenScope::turn; };
+  if (std::none_of(kernel.program.tokens.begin(), kernel.program.tokens.end(), is_turn)) return;
+  const ir::ItemSequence items(kernel);
+  std::map<std::pair<std::int64_t, std::int64_t>, std::int64_t> seen;  // by slab and tile
+  for (std::int64_t position = 0; position < items.size(); ++position) {
+    const ir::Item item = items.at(position);
+    for (std::int64_t trip = 0; trip < item.tile->trips(); ++trip) {
+      const std::int64_t tile = visit(*item.tile, trip).tile;
+      turns_[{position, tile}] = seen[{item.slab, tile}]++;
+    }
+  }
 }
 
 TokenCounts::Key TokenCounts::key(std::int64_t cta, const Instance& at, ir::TokenId id) const {
   if (token(id).scope == ir::TokenScope::cta) return {cta, id, {}};
+  if (token(id).scope == ir::TokenScope::turn) return {-1, id, Group{-1, at.item.slab, at.visited}};
   return {-1, id, Group{at.item.family - kernel_->families.data(), at.item.slab, at.item.tile->row_begin}};
 }
 
 std::int64_t TokenCounts::progress(std::int64_t cta, const Instance& at, ir::TokenId id) const {
   const Key k = key(cta, at, id);
   const ir::Token& t = token(id);
-  if (t.scope == ir::TokenScope::kernel) {
+  if (counts_plainly(id)) {
     const auto found = counts_.find(k);
     return t.initial_count + (found == counts_.end() ? 0 : found->second);
   }
@@ -34,6 +46,7 @@ std::int64_t TokenCounts::progress(std::int64_t cta, const Instance& at, ir::Tok
 
 bool TokenCounts::passes(std::int64_t cta, const Instance& await) const {
   const ir::TokenId id = await.op->token;
+  if (token(id).scope == ir::TokenScope::turn) return progress(cta, await, id) == turns_.at({await.item_position, await.visited});
   const auto found = awaits_.find({cta, await.agent, key(cta, await, id)});
   const std::int64_t needed = (found == awaits_.end() ? 0 : found->second) + 1 - await.op->distance;
   return progress(cta, await, id) >= needed * (token(id).scope == ir::TokenScope::kernel ? token(id).arrivals : 1);
@@ -44,13 +57,13 @@ void TokenCounts::pass(std::int64_t cta, const Instance& await) {
 }
 
 std::int64_t TokenCounts::take_ticket(std::int64_t cta, const Instance& by, ir::TokenId id) {
-  if (token(id).scope == ir::TokenScope::kernel) return 0;
+  if (counts_plainly(id)) return 0;
   return phases_[key(cta, by, id)][by.agent].issued++;
 }
 
 void TokenCounts::signal(std::int64_t cta, const Instance& by, ir::TokenId id, std::int64_t ticket) {
   const Key k = key(cta, by, id);
-  if (token(id).scope == ir::TokenScope::kernel) {
+  if (counts_plainly(id)) {
     if (++counts_[k] == token(id).arrivals) last_[k] = cta;
     return;
   }

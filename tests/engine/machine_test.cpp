@@ -64,6 +64,31 @@ TEST_CASE("warps that issue atomics go on when the port has taken them, copy eng
   CHECK(time() < taken + 3 * kExpCycles);
 }
 
+TEST_CASE("a turn costs a read of its counter, and a sum that all must see a round trip more than one that is only read") {
+  const ir::Tensor tensor = toy_tensor();
+  const auto time = [&](double l2_cycles, bool turns, bool until_seen, bool fenced = false) {
+    Chip chip = toy_chip();
+    chip.latency.l2_cycles = l2_cycles;
+    ir::Op add = copy_of(ir::OpKind::atomic, 0, ir::CopyKind::tma);
+    add.completes = {0};
+    add.until_seen = until_seen;
+    std::vector<ir::Op> ops{add, sync(ir::OpKind::await, 0)};
+    if (turns) {
+      ops.insert(ops.begin(), sync(ir::OpKind::await, 1));
+      ops.push_back(sync(ir::OpKind::signal, 1));
+      ops.back().until_seen = fenced;
+    }
+    ir::Kernel kernel = kernel_of({ops}, 5, 1);
+    kernel.program.tokens[1].scope = ir::TokenScope::turn;
+    return cycles(kernel, chip, toy_config(), {tensor});
+  };
+  CHECK(time(700, false, false) == Approx(time(0, false, false)).margin(0.1));
+  CHECK(time(700, true, false) - time(0, true, false) == Approx(5 * 700).margin(0.1));
+  CHECK(time(700, false, true) - time(0, false, true) == Approx(5 * 700).margin(0.1));
+  CHECK(time(700, true, true) - time(0, true, true) == Approx(5 * 2 * 700).margin(0.1));
+  CHECK(time(700, true, true, true) - time(0, true, true, true) == Approx(5 * 3 * 700).margin(0.1));
+}
+
 TEST_CASE("a copy engine's read has its own latency where the chip states one") {
   Chip chip = toy_chip();
   chip.latency.l2_cycles = 500;

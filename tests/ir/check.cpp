@@ -72,6 +72,27 @@ TEST_CASE("check names the place of what is wrong", "[ir]") {
     p.s.add(p.consumer, p.main, mma("bad", MmaKind::mma_sync, p.y, p.x, p.x));
     refuses("agent consumer, section main, op 3 (mma bad): mma shapes do not agree: A [16 x 8], B [16 x 8], D [16 x 16]");
   }
+  SECTION("a turn outside a loop over tiles") {
+    p.produce();
+    p.consume();
+    const ir::TokenId turn = p.s.token("turn");
+    p.s.add(p.consumer, p.main, await(turn));
+    p.s.add(p.consumer, p.main, signal(turn));
+    p.s.add(p.consumer, p.begin, await(turn));
+    ir::Program program = p.program();
+    program.tokens[static_cast<std::size_t>(turn)].scope = ir::TokenScope::turn;
+    CHECK_THROWS_WITH(ir::check(program), Contains("turns at the tiles of a loop outside one"));
+    program.agents[static_cast<std::size_t>(p.consumer)].sections[static_cast<std::size_t>(p.begin)].clear();
+    CHECK_NOTHROW(ir::check(program));
+  }
+  SECTION("a load that all see") {
+    p.produce();
+    p.consume();
+    ir::Op op = unary("part", Fn::exp2, p.y, p.y);
+    op.until_seen = true;
+    p.s.add(p.consumer, p.main, op);
+    refuses("only stores and turns are seen");
+  }
   SECTION("parts that do not divide the columns") {
     p.produce();
     p.consume();
