@@ -138,7 +138,8 @@ std::vector<MeasuredRow> read_attention_published(const CsvTable& table) {
   for (const CsvRecord& record : table.records) {
     reader.select(record);
     MeasuredRow row = start_row(table, record);
-    row.v_in_k = has_options && reader.text("options").find("MLA absorbed") != std::string::npos;
+    if (has_options) row.options = reader.text("options");
+    row.v_in_k = row.options.find("MLA absorbed") != std::string::npos;
     if (!reader.text("row_id").empty()) row.id = reader.text("row_id");
     row.set = reader.text("table_id");
     row.device = reader.text("device");

@@ -108,6 +108,7 @@ MapKey map_key(const MeasuredRow& row) {
           .device = row.device,
           .phase = row.phase,
           .dtype = row.dtype,
+          .options = row.options,
           .head_dim = row.head_dim_qk,
           .q_len = row.q_len,
           .windowed = row.window > 0,

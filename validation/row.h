@@ -30,6 +30,7 @@ struct MeasuredRow {
   MaskKind mask = MaskKind::full;
   std::string mask_name;
   std::int64_t window = 0;                    // keys that a query keeps, itself included; 0: no window
+  std::string options;                        // of the call, as the table states them
   std::optional<double> density;              // kept pairs over all pairs
   std::optional<bool> paged;                  // K/V behind a block table
   std::string variant;                        // "": as mask and operator say

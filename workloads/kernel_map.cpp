@@ -64,6 +64,7 @@ KernelMapEntry read_entry(FieldReader& reader) {
   KernelMapEntry entry;
   entry.kernel = reader.text("kernel", {});
   entry.devices = texts(reader, "devices", true);
+  entry.options = reader.text("options", {}, "*");
   entry.phases = texts(reader, "phases", false);
   entry.dtypes = texts(reader, "dtypes", false);
   std::tie(entry.head_dim_min, entry.head_dim_max) = range(reader, "head_dim", 1 << 16);
@@ -116,7 +117,7 @@ bool KernelMapEntry::matches(const MapKey& key) const {
   return matches_pattern(library, key.library) && matches_pattern(versions, key.version) && matches_pattern(kernel, key.kernel) &&
          std::any_of(devices.begin(), devices.end(), device_matches) && listed(phases, key.phase) && listed(dtypes, key.dtype) &&
          key.head_dim >= head_dim_min && key.head_dim <= head_dim_max && key.q_len >= q_len_min && key.q_len <= q_len_max &&
-         (!windowed || *windowed == key.windowed) && (!paged || paged == key.paged);
+         matches_pattern(options, key.options) && (!windowed || *windowed == key.windowed) && (!paged || paged == key.paged);
 }
 
 KernelMaps KernelMaps::load() {

@@ -19,6 +19,7 @@ namespace attnsim {
 
 struct MapKey {
   std::string library, version, kernel, device, phase, dtype;
+  std::string options = {};  // as the row states them
   std::int64_t head_dim = 0;
   std::int64_t q_len = 0;
   bool windowed = false;
@@ -29,10 +30,10 @@ struct MapKey {
 using TimedKernels = std::vector<std::pair<std::string, std::int64_t>>;
 
 struct KernelMapEntry {
-  std::string library, versions, kernel;  // patterns
-  std::vector<std::string> devices;       // patterns
-  std::vector<std::string> phases;        // empty: any
-  std::vector<std::string> dtypes;        // empty: any
+  std::string library, versions, kernel, options;  // patterns
+  std::vector<std::string> devices;                // patterns
+  std::vector<std::string> phases;                 // empty: any
+  std::vector<std::string> dtypes;                 // empty: any
   std::int64_t head_dim_min = 1, head_dim_max = 1 << 16;
   std::int64_t q_len_min = 1, q_len_max = std::int64_t{1} << 40;
   std::optional<bool> windowed, paged;

@@ -32,7 +32,8 @@ constexpr std::array kAgentKinds{Named<AgentKind>{"producer", AgentKind::produce
                                  Named<AgentKind>{"epilogue", AgentKind::epilogue},
                                  Named<AgentKind>{"reducer", AgentKind::reducer}};
 constexpr std::array kPasses{Named<Pass>{"forward", Pass::forward}, Named<Pass>{"backward", Pass::backward}};
-constexpr std::array kGradQueries{Named<GradQuery>{"atomic", GradQuery::atomic}, Named<GradQuery>{"kernel", GradQuery::kernel}};
+constexpr std::array kGradQueries{Named<GradQuery>{"atomic", GradQuery::atomic}, Named<GradQuery>{"ordered", GradQuery::ordered},
+                                  Named<GradQuery>{"kernel", GradQuery::kernel}};
 constexpr std::array kGradKeyValues{Named<GradKeyValue>{"sum_kernel", GradKeyValue::sum_kernel},
                                     Named<GradKeyValue>{"atomic", GradKeyValue::atomic}};
 constexpr std::array kMmaKinds{Named<ir::MmaKind>{"mma_sync", ir::MmaKind::mma_sync}, Named<ir::MmaKind>{"wgmma", ir::MmaKind::wgmma_ss},
@@ -170,6 +171,7 @@ BackwardRules read_backward_rules(FieldReader reader) {
   rules.ds_in_registers = reader.boolean("ds_in_registers", false);
   rules.ds_in_smem = reader.boolean("ds_in_smem", false);
   rules.pair = reader.boolean("pair", false);
+  rules.turns_fenced = reader.boolean("turns_fenced", true);
   rules.trip_local_reads = small(reader, "trip_local_reads", 0, 64, 0);
   rules.scale_in_trip = reader.boolean("scale_in_trip", false);
   rules.gathers_queries = reader.boolean("gathers_queries", false);

@@ -74,18 +74,21 @@ struct TileRule {
   std::vector<std::vector<std::int64_t>> kv_boxes;
 };
 
-// Backward. How dQ comes together over the KV tiles that a query visits: fp32 atomics in any order, or a kernel of its own that walks the
+// Backward. How dQ comes together over the KV tiles that a query visits: fp32 atomics in any order; ordered: the same in the
+// order of the KV tiles, each waiting for its turn at a counter of the query tile (deterministic); or a kernel of its own that walks the
 // KV tiles of a query tile and recomputes S and dP.
-enum class GradQuery { atomic, kernel };
+enum class GradQuery { atomic, ordered, kernel };
 // How dK and dV come together over the query heads of a group: one copy per query head, added by a kernel; or fp32 atomics and a kernel
 // that converts.
 enum class GradKeyValue { sum_kernel, atomic };
 struct BackwardRules {
   GradQuery grad_query = GradQuery::atomic;
+  [[nodiscard]] bool adds_grad_query() const { return grad_query != GradQuery::kernel; }
   GradKeyValue grad_kv = GradKeyValue::sum_kernel;
   bool clear_in_preprocess = true;  // the row-sum kernel zero-fills dQ's accumulator; else a kernel of its own does
   bool ds_in_registers = false;     // dS feeds dK from registers, not from the SMEM copy that dQ reads
   bool ds_in_smem = false;          // accumulators in TMEM: dS feeds dK, behind dQ, from that copy, not from TMEM ahead of dQ
+  bool turns_fenced = true;         // GradQuery::ordered: who passes a turn on waits until all SMs see that
   bool pair = false;                // two CTAs of a cluster multiply together (tcgen05 cta_group::2)
   int trip_local_reads = 0;      // dependent reads per trip of what lies in local memory (spills, arrays that were not kept in registers)
                                  // and comes from L2, as SMEM leaves the first-level cache less than that

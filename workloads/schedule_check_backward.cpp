@@ -67,7 +67,7 @@ void check_backward_agents(const Schedule& s, FieldReader& reader) {
   const bool alone = count(AgentKind::all) == 1 && s.agents.size() == 1;
   const auto reducers = static_cast<std::size_t>(count(AgentKind::reducer));
   const bool pair = count(AgentKind::producer) == 1 && count(AgentKind::consumer) == 1 && reducers <= 1 && s.agents.size() == 2 + reducers;
-  const std::size_t wanted = s.backward.grad_query == GradQuery::atomic ? 1 : 0;
+  const std::size_t wanted = s.backward.adds_grad_query() ? 1 : 0;
   const bool tmem = count(AgentKind::producer) == 1 && count(AgentKind::issuer) == 1 && count(AgentKind::consumer) == 1 &&
                     reducers == wanted && s.agents.size() == 3 + wanted;
   if (s.mma == ir::MmaKind::tcgen05) {
@@ -105,6 +105,11 @@ void check_backward(const Schedule& s, FieldReader& reader) {
     reader.issue("backward", "has pairs of CTAs, which are for tcgen05 in clusters of two", "cluster 2");
   if (s.backward.pair && s.backward.grad_query == GradQuery::kernel)
     reader.issue("backward", "has pairs of CTAs, which add up dQ together", "grad_query atomic");
+  const auto reduces = [](const AgentSpec& a) { return a.kind == AgentKind::reducer; };
+  if (s.backward.grad_query == GradQuery::ordered && std::none_of(s.agents.begin(), s.agents.end(), reduces))
+    reader.child("backward").issue("grad_query", "orders the sums of dQ, which takes an agent that adds them", "an agent of kind reducer");
+  if (!s.backward.turns_fenced && s.backward.grad_query != GradQuery::ordered)
+    reader.child("backward").issue("turns_fenced", "is for dQ that is added in order", "grad_query ordered");
   if (s.backward.ds_in_smem && (s.mma != ir::MmaKind::tcgen05 || !s.fused()))
     reader.child("backward").issue("ds_in_smem", "is for accumulators in tensor memory", "false");
   const bool lists = s.backward.gathers_queries || s.backward.dq_packs_group;

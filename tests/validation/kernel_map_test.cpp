@@ -93,6 +93,18 @@ TEST_CASE("each condition of an entry is checked on both sides") {
   CHECK(refused([](MapKey& k) { k.paged = std::nullopt; }));
 }
 
+TEST_CASE("an entry may ask for options that a row states") {
+  const KernelMaps maps =
+      maps_of(R"({"kernel": "k", "options": "*det=True*", "devices": ["*"], "schedule": "ordered", "harness": "h", "source": "x"}, )" +
+              kEntry + "}");
+  MapKey row = key("k");
+  CHECK(maps.find(row).entry->schedule == "s");
+  row.options = "det=False;model=m";
+  CHECK(maps.find(row).entry->schedule == "s");
+  row.options = "det=True;model=m";
+  CHECK(maps.find(row).entry->schedule == "ordered");
+}
+
 TEST_CASE("a malformed kernel map is refused with file and pointer") {
   CHECK_THAT(map_error(R"({"kernel": "k", "devices": ["d"]})"), Contains("map.json") && Contains("/entries/0/schedule"));
   CHECK_THAT(map_error(kEntry + R"(, "unmapped": "why"})"), Contains("/entries/0/schedule"));

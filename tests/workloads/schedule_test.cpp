@@ -135,6 +135,18 @@ TEST_CASE("with tcgen05 a backward schedule has a reducer where dQ comes by atom
   CHECK(issues_of(document).front().pointer == "/backward");
 }
 
+TEST_CASE("dQ is added in order by an agent of its own") {
+  Json document = schedule_document("fa3-bwd-ordered-sm90").root;
+  CHECK(issues_of(document).empty());
+  Json atomic = schedule_document("cudnn-bwd-ordered-sm100").root;
+  atomic["backward"]["grad_query"] = "atomic";
+  REQUIRE(issues_of(atomic).size() == 1);
+  CHECK(issues_of(atomic).front().pointer == "/backward/turns_fenced");
+  document["agents"].erase(2);
+  REQUIRE_FALSE(issues_of(document).empty());
+  CHECK(issues_of(document).front().pointer == "/backward/grad_query");
+}
+
 TEST_CASE("agents that load themselves share columns only where each scores") {
   Json document = schedule_document("flashinfer-mla-unsharded-sm80").root;
   CHECK(issues_of(document).empty());

@@ -112,6 +112,12 @@ ops::Ops wait_for(ir::TokenId done, ir::TileId result) {
   return {ops::signal(done, {result}), ops::await(done)};
 }
 
+ir::Op pass_on(const Schedule& schedule, ir::TokenId turn, ir::TileId added) {
+  ir::Op op = ops::signal(turn, {added});
+  op.until_seen = schedule.backward.turns_fenced;
+  return op;
+}
+
 ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor) {
   return {tensor, plan.kv_divisor, 1, false, false, ir::RowFrom::item, 0};
 }
@@ -134,7 +140,7 @@ ops::Ops store_key_gradients(const TileListPlan& plan, const Schedule& schedule,
 namespace {
 
 bool sums_dq(const Schedule& schedule) {
-  return schedule.backward.grad_query == GradQuery::atomic;
+  return schedule.backward.adds_grad_query();
 }
 bool sums_heads_by_atomics(const TileListPlan& plan, const Schedule& schedule) {
   return plan.kv_divisor > 1 && schedule.backward.grad_kv == GradKeyValue::atomic;

@@ -85,6 +85,8 @@ enum class RowsOf { queries, keys, key_parts };  // slabs: query heads, or KV he
 [[nodiscard]] TileListPlan with_dq_tile(TileListPlan plan);
 // The computing agent waits for each product: one warpgroup does. Two of them, one agent here, fill each other's waits.
 [[nodiscard]] bool waits_for_products(const TileListPlan& plan, const Schedule& schedule);
+// Passes the turn at a query tile's dQ on, once `added` has been.
+[[nodiscard]] ir::Op pass_on(const Schedule& schedule, ir::TokenId turn, ir::TileId added);
 // Goes on only when the asynchronous product that makes `result` is complete.
 [[nodiscard]] ops::Ops wait_for(ir::TokenId done, ir::TileId result);
 [[nodiscard]] ir::Access key_rows(const TileListPlan& plan, ir::TensorId tensor);  // K or V of the item

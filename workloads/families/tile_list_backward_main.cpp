@@ -31,6 +31,7 @@ struct Tokens {
   ir::TokenId product = ir::kNone;  // dV's, dK's: waited for at once
   ir::TokenId grad_q_full = ir::kNone;
   ir::TokenId grad_q_empty = ir::kNone;
+  ir::TokenId turn = ir::kNone;
 };
 
 const AgentSpec* agent_of_kind(const Schedule& schedule, AgentKind kind) {
@@ -46,7 +47,8 @@ class BackwardWriter {
       : plan_(plan),
         schedule_(schedule),
         tensors_(tensors),
-        atomic_(schedule.backward.grad_query == GradQuery::atomic),
+        adds_(schedule.backward.adds_grad_query()),
+        ordered_(schedule.backward.grad_query == GradQuery::ordered),
         scales_(schedule.backward.scale_in_trip) {}
 
   ir::Program write() {
@@ -54,7 +56,7 @@ class BackwardWriter {
     b_.section("main", ir::SectionKind::loop);
     b_.section("epilogue", ir::SectionKind::once);
     const AgentSpec* producer = agent_of_kind(schedule_, AgentKind::producer);
-    const AgentSpec* reducer = atomic_ ? agent_of_kind(schedule_, AgentKind::reducer) : nullptr;
+    const AgentSpec* reducer = adds_ ? agent_of_kind(schedule_, AgentKind::reducer) : nullptr;
     const AgentSpec* compute = agent_of_kind(schedule_, AgentKind::consumer);
     if (compute == nullptr) compute = agent_of_kind(schedule_, AgentKind::all);
     require(compute != nullptr, "schedule without computing agent");
@@ -86,10 +88,13 @@ class BackwardWriter {
     ops::append(b_.ops(compute_, kEpilogue),
                 store_key_gradients(plan_, schedule_, {t_.grad_k, t_.k_out, grad_k_target(), scales_ ? 1 : softmax_scale(plan_)}));
     if (adder != ir::kNone) {
-      ops::append(b_.ops(adder, kMain),
-                  ops::with_role({ops::await(k_.grad_q_full),
-                                  ops::atomic_add(t_.grad_q_stage, trip_rows(tensors_.grad_q_sum), schedule_.copy, {k_.grad_q_empty})},
-                                 "add_dq"));
+      ir::Op add = ops::atomic_add(t_.grad_q_stage, trip_rows(tensors_.grad_q_sum), schedule_.copy, {k_.grad_q_empty});
+      add.until_seen = ordered_;
+      ops::Ops list{ops::await(k_.grad_q_full)};
+      if (ordered_) list.push_back(ops::await(k_.turn));
+      list.push_back(add);
+      if (ordered_) list.push_back(pass_on(schedule_, k_.turn, t_.grad_q_stage));
+      ops::append(b_.ops(adder, kMain), ops::with_role(list, "add_dq"));
     }
     return b_.take();
   }
@@ -106,11 +111,12 @@ class BackwardWriter {
       k_.q_empty = b_.token("q_empty");
       k_.do_empty = b_.token("do_empty");
     }
-    if (atomic_ || plan_.rule.p_in_smem) k_.written = b_.token("written");
+    if (adds_ || plan_.rule.p_in_smem) k_.written = b_.token("written");
     if (waits_for_products(plan_, schedule_)) k_.product = b_.token("product");
     if (reducer) {
       k_.grad_q_full = b_.token("dq_full");
       k_.grad_q_empty = b_.token("dq_empty");
+      if (ordered_) k_.turn = b_.token("turn", 1, 0, ir::TokenScope::turn);
     }
   }
 
@@ -136,7 +142,7 @@ class BackwardWriter {
     t_.dp = registers("dp", keys, queries, DType::f32);
     t_.p = rule.p_in_smem ? b_.smem("p", keys, queries, plan_.dtype) : registers("p", keys, queries, plan_.dtype);
     t_.ds_registers = schedule_.backward.ds_in_registers ? registers("ds_registers", keys, queries, plan_.dtype) : ir::kNone;
-    const bool ds_smem = atomic_ || !schedule_.backward.ds_in_registers;
+    const bool ds_smem = adds_ || !schedule_.backward.ds_in_registers;
     t_.ds = ds_smem ? b_.smem("ds", keys, queries, plan_.dtype) : ir::kNone;
     score_ = score_tiles(b_, plan_, keys, queries, compute_, "", {true, true});
     mask_ = mask_tiles(b_, plan_, keys, queries, compute_);
@@ -145,7 +151,7 @@ class BackwardWriter {
     t_.grad_v = registers("dv", keys, dv, DType::f32);
     t_.k_out = registers("dk_out", keys, d, plan_.dtype);
     t_.v_out = registers("dv_out", keys, dv, plan_.dtype);
-    if (atomic_) t_.grad_q = registers("dq", queries, d, DType::f32);
+    if (adds_) t_.grad_q = registers("dq", queries, d, DType::f32);
     if (reducer) t_.grad_q_stage = b_.smem("dq_stage", queries, d, DType::f32);
     if (schedule_.backward.trip_local_reads > 0) t_.local = registers("local", ir::kUnit, ir::kUnit, DType::f32);
   }
@@ -215,7 +221,7 @@ class BackwardWriter {
       return {mma(registers ? t_.ds_registers : t_.ds, t_.q, t_.grad_k, registers, false, true, rule.warp_columns_dkv)};
     }
     if (name == "dq") {
-      if (!atomic_) return {};
+      if (!adds_) return {};
       ir::Op op = mma(t_.ds, t_.k, t_.grad_q, false, false, false, rule.warp_columns_dq);
       op.a_transposed = true;
       return {op};
@@ -241,7 +247,7 @@ class BackwardWriter {
   }
 
   ops::Ops add_role() const {
-    if (!atomic_) return {};
+    if (!adds_) return {};
     if (k_.grad_q_full == ir::kNone) return {ops::atomic_add(t_.grad_q, trip_rows(tensors_.grad_q_sum), ir::CopyKind::plain)};
     return {ops::await(k_.grad_q_empty, 1), ops::unary(Fn::copy, t_.grad_q, t_.grad_q_stage), ops::signal(k_.grad_q_full)};
   }
@@ -284,7 +290,7 @@ class BackwardWriter {
       ops::append(list, ops::with_role(role(p.role), p.role, p.skew));
       if (p.role == "dv" || p.role == "dk")
         ops::append(list, ops::with_role(wait_for(k_.product, p.role == "dv" ? t_.grad_v : t_.grad_k), p.role, p.skew));
-      const bool behind_dv = p.role == (loads_itself_ ? "dv" : atomic_ ? "dq" : "dk");
+      const bool behind_dv = p.role == (loads_itself_ ? "dv" : adds_ ? "dq" : "dk");
       if (guard_ && behind_dv) ops::append(list, ops::with_role({ops::signal(k_.do_empty, {t_.grad_v})}, "release", p.skew));
       if (guard_ && loads_itself_ && p.role == "dk")
         ops::append(list, ops::with_role({ops::signal(k_.q_empty, {t_.grad_k})}, "release", p.skew));
@@ -295,7 +301,8 @@ class BackwardWriter {
   const TileListPlan& plan_;
   const Schedule& schedule_;
   const BackwardTensors& tensors_;
-  bool atomic_;
+  bool adds_;     // dQ by reductions
+  bool ordered_;  // in the order of the KV tiles
   bool scales_;
   bool guard_ = false;
   bool loads_itself_ = true;

@@ -30,7 +30,8 @@ class BackwardTmemWriter {
       : plan_(plan),
         schedule_(schedule),
         tensors_(tensors),
-        atomic_(schedule.backward.grad_query == GradQuery::atomic),
+        adds_(schedule.backward.adds_grad_query()),
+        ordered_(schedule.backward.grad_query == GradQuery::ordered),
         ds_in_smem_(schedule.backward.ds_in_smem),
         turned_(plan.rule.tile_q < kTmemLanes) {}
 
@@ -41,14 +42,14 @@ class BackwardTmemWriter {
     load_ = add(AgentKind::producer);
     issuer_ = add(AgentKind::issuer);
     compute_ = add(AgentKind::consumer);
-    if (atomic_) reducer_ = add(AgentKind::reducer);
+    if (adds_) reducer_ = add(AgentKind::reducer);
     make_tiles();
     make_tokens();
     extra_ = trip_instructions(b_, compute_, spec_of(AgentKind::consumer).warps, (plan_.rule.trip_instructions + 1) / 2);
     write_loads();
     write_issuer();
     write_compute();
-    if (atomic_) write_reducer();
+    if (adds_) write_reducer();
     return b_.take();
   }
 
@@ -81,7 +82,7 @@ class BackwardTmemWriter {
     delta_ = b_.smem("delta", queries, ir::kUnit, DType::f32, rule.stages);
     lse_row_ = b_.smem("lse_row", ir::kUnit, queries, DType::f32, rule.stages, lse_);
     delta_row_ = b_.smem("delta_row", ir::kUnit, queries, DType::f32, rule.stages, delta_);
-    if (atomic_) {
+    if (adds_) {
       ds_smem_ = b_.smem("ds_smem", keys, queries, plan_.dtype);
       stage_ = b_.smem("dq_stage", queries, d, DType::f32);
       b_.slice(stage_, kStageColumns);
@@ -91,7 +92,7 @@ class BackwardTmemWriter {
     dp_ = b_.tmem("dp", keys, queries, DType::f32);
     if (!ds_in_smem_) ds_ = b_.tmem("ds", keys, queries, plan_.dtype, 1, dp_);
     const ir::TileId below = ds_in_smem_ ? dp_ : ds_;
-    if (atomic_) grad_q_ = turned_ ? b_.tmem("dq", d, queries, DType::f32, 1, below) : b_.tmem("dq", queries, d, DType::f32, 1, below);
+    if (adds_) grad_q_ = turned_ ? b_.tmem("dq", d, queries, DType::f32, 1, below) : b_.tmem("dq", queries, d, DType::f32, 1, below);
     grad_v_ = b_.tmem("dv", keys, dv, DType::f32);
     grad_k_ = b_.tmem("dk", keys, d, DType::f32);
     scores_ = registers("scores", keys, queries, DType::f32, compute_);
@@ -103,7 +104,7 @@ class BackwardTmemWriter {
     v_sum_ = registers("dv_sum", keys, dv, DType::f32, compute_);
     k_out_ = registers("dk_out", keys, d, plan_.dtype, compute_);
     v_out_ = registers("dv_out", keys, dv, plan_.dtype, compute_);
-    if (atomic_)
+    if (adds_)
       q_sum_ = turned_ ? registers("dq_sum", d, queries, DType::f32, reducer_) : registers("dq_sum", queries, d, DType::f32, reducer_);
   }
 
@@ -118,12 +119,13 @@ class BackwardTmemWriter {
     p_full_ = b_.token("p_full");
     dp_full_ = b_.token("dp_full");
     ds_full_ = b_.token("ds_full");
-    if (atomic_) {
+    if (adds_) {
       ds_empty_ = b_.token("ds_empty");
       dq_full_ = b_.token("dq_full");
       dq_read_ = b_.token("dq_read");
       staged_ = b_.token("staged");
       stage_empty_ = b_.token("stage_empty");
+      if (ordered_) turn_ = b_.token("turn", 1, 0, ir::TokenScope::turn);
     }
     dv_done_ = b_.token("dv_done");
     dk_done_ = b_.token("dk_done");
@@ -174,9 +176,9 @@ class BackwardTmemWriter {
     std::vector<ir::TokenId> done{q_empty_, dk_done_};
     if (ds_in_smem_) done.push_back(ds_empty_);
     ops::append(list, ops::with_role(accumulate(ds_in_smem_ ? ds_smem_ : ds_, q_, grad_k_, done), "dk", 1));
-    if (atomic_ && !ds_in_smem_) write_dq(list, {dq_full_, ds_empty_});
+    if (adds_ && !ds_in_smem_) write_dq(list, {dq_full_, ds_empty_});
     ops::Ops dov{ops::await(do_full_)};
-    if (atomic_) dov.push_back(ops::await(dq_read_, 1));
+    if (adds_) dov.push_back(ops::await(dq_read_, 1));
     dov.push_back(mma(v_, grad_o_, dp_, true, false, {dp_full_}));
     ops::append(list, ops::with_role(dov, "dov"));
     ops::Ops dv{ops::await(p_full_)};
@@ -212,10 +214,10 @@ class BackwardTmemWriter {
     ops::Ops ds{ops::await(dp_full_), ops::await(dk_done_, 1), ops::unary(Fn::copy, dp_, products_),
                 ops::binary(Fn::subtract, products_, delta_row_, products_), ops::binary(Fn::multiply, products_, scores_, products_)};
     ops::append(ds, score_gradient_ops(score_, products_));
-    if (atomic_) ds.push_back(ops::await(ds_empty_, 1));
+    if (adds_) ds.push_back(ops::await(ds_empty_, 1));
     ds.push_back(ops::convert(products_, ds_registers_));
     if (!ds_in_smem_) ds.push_back(ops::unary(Fn::copy, ds_registers_, ds_));
-    if (atomic_) ds.push_back(ops::unary(Fn::copy, ds_registers_, ds_smem_));
+    if (adds_) ds.push_back(ops::unary(Fn::copy, ds_registers_, ds_smem_));
     ds.push_back(ops::signal(ds_full_));
     ops::append(list, ops::with_role(ds, "ds"));
     const bool sums = tensors_.grad_k_part != ir::kNone;
@@ -232,23 +234,30 @@ class BackwardTmemWriter {
     ops::append(b_.ops(compute_, kEpilogue), store_key_gradients(plan_, schedule_, gradients));
   }
 
-  // dQ lies where dS was; behind dq_full the wait for dS passes at once.
+  // dQ lies where dS was; behind dq_full the wait for dS passes at once. In order the turn is passed on in the next trip, when the stage is
+  // free again, which is when all have seen the sum.
   void write_reducer() {
     ir::Op add = ops::atomic_add(stage_, trip_rows(tensors_.grad_q_sum), schedule_.copy, {stage_empty_});
     add.pair = schedule_.backward.pair;
+    add.until_seen = ordered_;
     ir::Op to_stage = ops::unary(Fn::copy, q_sum_, stage_);
     if (turned_) to_stage.kind = ir::OpKind::transpose;
-    ops::append(b_.ops(reducer_, kMain),
-                ops::with_role({ops::await(ds_full_), ops::await(dq_full_), ops::unary(Fn::copy, grad_q_, q_sum_), ops::signal(dq_read_),
-                                ops::await(stage_empty_, 1), to_stage, ops::signal(staged_), ops::await(staged_), add},
-                               "add_dq"));
+    ops::Ops& list = b_.ops(reducer_, kMain);
+    ops::append(list, ops::with_role({ops::await(ds_full_), ops::await(dq_full_), ops::unary(Fn::copy, grad_q_, q_sum_),
+                                      ops::signal(dq_read_), ops::await(stage_empty_, 1)},
+                                     "add_dq"));
+    if (ordered_) ops::append(list, ops::with_role({pass_on(schedule_, turn_, stage_)}, "add_dq", 1));
+    ops::append(list, ops::with_role({to_stage, ops::signal(staged_), ops::await(staged_)}, "add_dq"));
+    if (ordered_) ops::append(list, ops::with_role({ops::await(turn_)}, "add_dq"));
+    ops::append(list, ops::with_role({add}, "add_dq"));
   }
 
   static constexpr int kStageColumns = 64;  // of dQ in SMEM at a time
   const TileListPlan& plan_;
   const Schedule& schedule_;
   const BackwardTensors& tensors_;
-  bool atomic_;  // dQ by reductions
+  bool adds_;     // dQ by reductions
+  bool ordered_;  // in the order of the KV tiles
   bool ds_in_smem_;
   bool turned_;  // dQ^T [d x queries]: its rows fill the lanes where a query tile does not
   ProgramBuilder b_;
@@ -260,7 +269,7 @@ class BackwardTmemWriter {
   ir::TileId s_ = 0, p_ = 0, dp_ = 0, ds_ = 0, grad_q_ = 0, grad_v_ = 0, grad_k_ = 0;
   ir::TileId scores_ = 0, products_ = 0, ds_registers_ = 0, k_sum_ = 0, v_sum_ = 0, k_out_ = 0, v_out_ = 0, q_sum_ = 0;
   ir::TokenId kv_full_ = 0, q_full_ = 0, q_empty_ = 0, rows_full_ = 0, do_full_ = 0, do_empty_ = 0, s_full_ = 0, p_full_ = 0, dp_full_ = 0;
-  ir::TokenId ds_full_ = 0, ds_empty_ = 0, dq_full_ = 0, dq_read_ = 0, staged_ = 0, stage_empty_ = 0, dv_done_ = 0, dk_done_ = 0;
+  ir::TokenId ds_full_ = 0, ds_empty_ = 0, dq_full_ = 0, dq_read_ = 0, staged_ = 0, stage_empty_ = 0, dv_done_ = 0, dk_done_ = 0, turn_ = 0;
 };
 
 }  // namespace
