@@ -3,6 +3,7 @@
 // each figure there is {"value", "status", "source"}; `provenance` keeps status and source by dotted path.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -58,11 +59,14 @@ struct LatencyModel {  // latency.*, SM cycles unless named
   double tmem_cycles = 0;           // tensor memory to registers
   double l2_cycles = 270;           // global load, L2 hit
   double bulk_l2_cycles = 0;        // copy engine's read, L2 hit: no address arithmetic nor queue of a warp's loads; 0: as l2_cycles
+  double warm_l2_cycles = 0;        // plain read, L2 hit, of code and parameters that an earlier CTA has fetched; 0: as l2_cycles
   double copy_engine_cycles = 130;  // TMA over a plain load
   double atomic_cycles = 700;       // global atomic, round trip
   double hbm_ns = 350;              // added to an L2 miss; does not follow the SM clock
   // Of a read that hits L2, before copy_engine_cycles.
   [[nodiscard]] double read_cycles(bool copy_engine) const { return copy_engine && bulk_l2_cycles > 0 ? bulk_l2_cycles : l2_cycles; }
+  // Of a plain one in a kernel that walks no loop, once a CTA has been on its slot.
+  [[nodiscard]] double warm_read_cycles() const { return warm_l2_cycles > 0 ? std::min(l2_cycles, warm_l2_cycles) : l2_cycles; }
 };
 
 struct VectorModel {  // vector.*
@@ -88,8 +92,9 @@ struct L2Model {  // l2.*
 
 struct HbmModel {  // hbm.*
   double bandwidth_gb_per_s = 0;
-  double efficiency = 1;  // sustained reads / peak; bounds use the peak
-  double write_cost = 1;  // time of a written byte over that of a read one (bus turnaround between reads and writes)
+  double efficiency = 1;            // sustained reads / peak; bounds use the peak
+  double write_cost = 1;            // time of a written byte over that of a read one (bus turnaround between reads and writes)
+  double scattered_write_cost = 0;  // the same of rows that a kernel writes all over a cache (Kernel::scattered_writes)
   double capacity_gib = 0;
   double translated_gib = 0;  // memory whose address translations are at hand; 0: all of it
   double translation_ns = 0;  // between two translations of other addresses, chip-wide

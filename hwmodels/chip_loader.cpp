@@ -37,6 +37,7 @@ class ChipParser {
     chip_.isa = root_.text("isa", to_strings(isa_choices()));
     chip_.overlay = root_.text("overlay", {}, "");
     for (const Figure& figure : figure_table()) read_table_figure(figure);
+    if (chip_.hbm.scattered_write_cost == 0) chip_.hbm.scattered_write_cost = chip_.hbm.write_cost;
     read_instructions();
     read_links();
     check_fitted();

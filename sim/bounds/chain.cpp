@@ -66,11 +66,11 @@ double executions_after(const FirstData& data, const ir::Section& section, std::
 
 }  // namespace
 
-double blocking_cycles(const Step& step, const Chip& chip) {
+double blocking_cycles(const Step& step, const ir::Program& program, const Chip& chip) {
   switch (step.kind) {
     case StepKind::chain: return step.occupancy_cycles + step.latency_cycles;
     case StepKind::mma: return step.async ? 0 : step.occupancy_cycles + step.latency_cycles;
-    case StepKind::load: return step.async ? 0 : chip.latency.l2_cycles;
+    case StepKind::load: return step.async ? 0 : ir::has_loop(program) ? chip.latency.l2_cycles : chip.latency.warm_read_cycles();
     case StepKind::store:
     case StepKind::signal:
     case StepKind::await: return 0;
@@ -89,7 +89,7 @@ double latency_chain(const SelectedKernel& selected, const ir::RowTile& tile, co
       for (std::size_t p = 0; p < agent.sections[s].size(); ++p) {
         const Step& step = agent.sections[s][p];
         if (step.when == ir::When::last_arriver) continue;
-        const double cycles = blocking_cycles(step, chip);
+        const double cycles = blocking_cycles(step, program, chip);
         if (cycles == 0) continue;
         own += cycles * acting_trips(tile, program.sections[s], step.when);
         if (data.found) after += cycles * executions_after(data, program.sections[s], s, p, step, tile);

@@ -208,7 +208,7 @@ class Counter {
           certain_ = step.when != ir::When::last_arriver;
           share_ = certain_ ? 1 : last_arriver_share;
           count_step(step, program_.sections[s], out);
-          if (certain_) held += acting_ * blocking_cycles(step, chip_);
+          if (certain_) held += acting_ * blocking_cycles(step, selected_.kernel->program, chip_);
         }
       }
       out.agent_cycles.push_back(held);

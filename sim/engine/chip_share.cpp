@@ -19,7 +19,7 @@ constexpr double kUnlimitedPerCycle = 1e9;
 
 Chip without_effects(Chip chip, const Conditions& conditions) {
   if (!has_effect(conditions, "hbm_efficiency")) chip.hbm.efficiency = 1;
-  if (!has_effect(conditions, "hbm_turnaround")) chip.hbm.write_cost = 1;
+  if (!has_effect(conditions, "hbm_turnaround")) chip.hbm.write_cost = chip.hbm.scattered_write_cost = 1;
   if (!has_effect(conditions, "hbm_latency")) chip.latency.hbm_ns = 0;
   if (!has_effect(conditions, "l2_capacity")) chip.l2.capacity_mib = kUnlimitedMib;
   if (!has_effect(conditions, "l2_port")) chip.sm.l2_port_bytes_per_clk = kUnlimitedBytesPerCycle;
@@ -72,7 +72,7 @@ MachineConfig whole_chip(const ir::Kernel& kernel, const Chip& chip, const Condi
   config.rates.port = per_tick(std::min(chip.sm.l2_port_bytes_per_clk, requested_bytes_per_cycle(kernel, chip)));
   config.rates.l2 = per_tick(has_effect(conditions, "l2_contention") ? chip.l2.bandwidth_bytes_per_clk : kUnlimitedBytesPerCycle);
   config.rates.hbm = per_tick(has_effect(conditions, "hbm_bandwidth") ? hbm : kUnlimitedBytesPerCycle);
-  config.hbm_write_cost = chip.hbm.write_cost;
+  config.hbm_write_cost = kernel.scattered_writes ? chip.hbm.scattered_write_cost : chip.hbm.write_cost;
   config.load_latency = has_effect(conditions, "load_latency");
   config.dependent_latency = has_effect(conditions, "dependent_latency");
   config.smem_bandwidth = has_effect(conditions, "smem_bandwidth");

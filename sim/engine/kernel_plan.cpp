@@ -113,6 +113,19 @@ void keep_pending_waits(KernelPlan& plan) {
   each_step([&](PlannedStep& step) { std::erase_if(step.waits, [&](ir::TileId t) { return pending.count(t) == 0; }); });
 }
 
+// `l2_cycles` holds what a kernel's first reads wait for beside L2: instructions that are fetched, parameters. A kernel without loops does
+// little else, and all but the first CTA of a slot find that done.
+void save_warm_latency(KernelPlan& plan, const Chip& chip) {
+  for (PlannedAgent& agent : plan.agents) {
+    for (auto& section : agent.sections) {
+      for (PlannedStep& step : section) {
+        if (step.kind == StepKind::load && step.op->copy == ir::CopyKind::plain)
+          step.warm_saving = ticks(chip.latency.l2_cycles - chip.latency.warm_read_cycles());
+      }
+    }
+  }
+}
+
 }  // namespace
 
 KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const MachineConfig& config) {
@@ -157,6 +170,7 @@ KernelPlan plan_kernel(const SelectedKernel& selected, const Chip& chip, const M
     }
   }
   keep_pending_waits(plan);
+  if (config.load_latency && !ir::has_loop(program)) save_warm_latency(plan, chip);
   plan.launch_interval = config.cta_start ? ticks(1 / chip.launch.ctas_per_clk) : 0;
   plan.start_latency = config.cta_start ? ticks(chip.launch.cta_start_cycles) : 0;
   plan.barrier_latency = config.dependent_latency ? ticks(chip.latency.barrier_cycles) : 0;

@@ -46,6 +46,7 @@ struct PlannedStep {
   std::int64_t group_tmem_ticks = 0;
   std::int64_t group_issue_ticks = 0;
   std::int64_t latency = 0;
+  std::int64_t warm_saving = 0;  // of a load's latency where another CTA ran on the slot before
   std::int64_t issue_ticks = 0;
   double smem_ticks_per_byte = 0;      // arriving data written to SMEM
   ir::Access access;                   // of a copy

@@ -31,6 +31,7 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
   const bool atomic = step.atomic;
   transfer.blocks_agent = !step.async;
   transfer.latency = transfer.is_store ? plan_.store_latency + (step.until_seen ? plan_.l2_latency : 0) : step.latency;
+  if (cta.id >= static_cast<std::int64_t>(config_.sms) * config_.ctas_per_sm) transfer.latency -= step.warm_saving;
   std::int64_t hit = bytes;
   std::int64_t miss = 0;
   if (bytes > 0) {

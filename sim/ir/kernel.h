@@ -92,8 +92,9 @@ struct Kernel {
   std::vector<ItemFamily> families;
   Grid grid;
   Scatter scatter = {};
-  bool random_trips = false;  // which loop tiles an item visits says nothing about the next one: L2 keeps a part of all of them
-  int request_bytes = 0;      // of a row that its copies ask for at a time; 0: whole lines
+  bool random_trips = false;      // which loop tiles an item visits says nothing about the next one: L2 keeps a part of all of them
+  bool scattered_writes = false;  // rows that it stores lie all over a cache, a piece a head
+  int request_bytes = 0;          // of a row that its copies ask for at a time; 0: whole lines
 };
 
 // The items of a kernel in grid order. Positions are 0 .. size() - 1; families follow one another.

@@ -94,6 +94,10 @@ int Program::signallers(TokenId token) const {
   return count;
 }
 
+bool has_loop(const Program& program) {
+  return std::any_of(program.sections.begin(), program.sections.end(), [](const Section& s) { return s.kind == SectionKind::loop; });
+}
+
 bool completes_later(const Op& op) {
   if (op.kind == OpKind::load || op.kind == OpKind::gather) return op.copy != CopyKind::plain;
   if (op.kind == OpKind::store || op.kind == OpKind::scatter || op.kind == OpKind::atomic) return true;

@@ -243,6 +243,8 @@ struct Program {
   [[nodiscard]] TileId shown_by(TileId tile) const;    // the tile that a view shows; itself where it is no view
 };
 
+[[nodiscard]] bool has_loop(const Program& program);
+
 // True for loads other than plain ones, stores and asynchronous MMAs: the agent goes on after issue.
 [[nodiscard]] bool completes_later(const Op& op);
 

@@ -158,6 +158,7 @@ std::string reads_text(const Kernel& kernel) {
   if (kernel.random_trips) text += "  items visit loop tiles at random\n";
   if (kernel.scatter.piece_bytes > 0)
     text += fmt::format("  reads pieces of {:.0f} bytes all over {:.0f} bytes\n", kernel.scatter.piece_bytes, kernel.scatter.spread_bytes);
+  if (kernel.scattered_writes) text += "  stores pieces all over a cache\n";
   if (kernel.request_bytes > 0) text += fmt::format("  copies ask for {} bytes of a row at a time\n", kernel.request_bytes);
   return text;
 }

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "sim/core/error.h"
+#include "sim/engine/chip_share.h"
 #include "sim/engine/machine_state.h"
 #include "tests/support/toy_machine.h"
 
@@ -62,6 +63,34 @@ TEST_CASE("warps that issue atomics go on when the port has taken them, copy eng
   CHECK(time() == Approx(taken + 4 * kExpCycles).margin(2));
   atomic.copy = ir::CopyKind::tma;
   CHECK(time() < taken + 3 * kExpCycles);
+}
+
+TEST_CASE("in a kernel without loops all but the first CTA of a slot find code and parameters fetched") {
+  Chip chip = toy_chip();
+  chip.latency.l2_cycles = 700;
+  chip.latency.warm_l2_cycles = 200;
+  const ir::Op load = copy_of(ir::OpKind::load, 0, ir::CopyKind::plain);
+  const ir::Tensor tensor = toy_tensor();
+  const double moving = 64 * 64 * 4 / 32.0;
+  ir::Kernel kernel = kernel_of({{load}}, 1, 3);
+  kernel.grid.policy = ir::GridPolicy::one_item_per_cta;
+  CHECK(cycles(kernel, chip, toy_config(), {tensor}) == Approx(3 * (moving + 700)).margin(0.1));
+  kernel.program.sections.front().kind = ir::SectionKind::once;
+  CHECK(cycles(kernel, chip, toy_config(), {tensor}) == Approx(3 * moving + 700 + 2 * 200).margin(0.1));
+  chip.latency.warm_l2_cycles = 0;
+  CHECK(cycles(kernel, chip, toy_config(), {tensor}) == Approx(3 * (moving + 700)).margin(0.1));
+}
+
+TEST_CASE("rows that are written all over a cache have a cost of their own") {
+  Chip chip = toy_chip();
+  chip.hbm.write_cost = 1.5;
+  chip.hbm.scattered_write_cost = 2.5;
+  chip.sm.registers_kib = 256;
+  chip.sm.smem_kib = 100;
+  ir::Kernel kernel = kernel_of({{exp_of(0)}}, 1, 1);
+  CHECK(whole_chip(kernel, chip, {}, 1000).hbm_write_cost == 1.5);
+  kernel.scattered_writes = true;
+  CHECK(whole_chip(kernel, chip, {}, 1000).hbm_write_cost == 2.5);
 }
 
 TEST_CASE("a turn costs a read of its counter, and a sum that all must see a round trip more than one that is only read") {

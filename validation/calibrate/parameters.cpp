@@ -36,6 +36,8 @@ constexpr std::array kParameters = {
                  "published streams reach 0.87 to 0.97 of the peak; above 1 is impossible"},
     FitParameter{"hbm.write_cost", "", kChip, kAbsolute, 1, 4, "time of a written byte over that of a read one",
                  "1: no turnaround; published copies lose at most half of the read bandwidth"},
+    FitParameter{"hbm.scattered_write_cost", "", kChip, kAbsolute, 1, 4, "the same of a KV cache's rows, a piece a head",
+                 "4: a piece of 256 bytes opens a DRAM page of 1 KiB for itself"},
     FitParameter{"l2.effective_fraction", "", kChip, kAbsolute, 0.2, 1, "part of L2 up to which reads keep its speed",
                  "both partitions may hold a line: a half at worst, less with other traffic"},
     FitParameter{"l2.bandwidth_bytes_per_clk", "B/clk", kChip, kRelative, 0.4, 1.5, "L2 to all SMs",

@@ -85,6 +85,7 @@ ir::Kernel kv_cache_write_kernel(ir::PipelineBuilder& pipeline, const Problem& p
 
   ir::Kernel kernel;
   kernel.name = "kv_cache_write";
+  kernel.scattered_writes = true;
   kernel.program = b.take();
   ir::RowTile tile;
   tile.rows = 1;
