@@ -244,7 +244,8 @@ std::vector<KernelOn> gradient_kernels() {
           {"flex-bwd-sm90", test::h100()},
           {"fa3-bwd-ordered-sm90", test::h100()},
           {"fa4-bwd-ordered-sm100", test::b200()},
-          {"fa4-bwd-2cta-ordered-sm100", test::b200()}};
+          {"fa4-bwd-2cta-ordered-sm100", test::b200()},
+          {"cudnn-bwd-ordered-sm100", test::b200()}};
 }
 
 }  // namespace
