@@ -69,6 +69,11 @@ Conditions behind(const Conditions& first, const Conditions& second) {
   return conditions;
 }
 
+std::shared_ptr<const Chip> chip_named(const std::string& device, const KernelMaps& maps, Catalog& catalog) {
+  const std::optional<std::string> name = maps.chip_of(device);
+  return name ? catalog.chip(*name) : nullptr;
+}
+
 std::string text_of(const ParamValue& value) {
   return std::visit([](const auto& v) { return fmt::format("{}", v); }, value);
 }
@@ -97,8 +102,7 @@ ir::DType accumulator_of(const std::string& name) {
 }
 
 std::shared_ptr<const Chip> chip_of(const MeasuredRow& row, const KernelMaps& maps, Catalog& catalog) {
-  const std::optional<std::string> name = maps.chip_of(row.device);
-  return name ? catalog.chip(*name) : nullptr;
+  return chip_named(row.device, maps, catalog);
 }
 
 MapKey map_key(const MeasuredRow& row) {
@@ -123,6 +127,7 @@ MappedRow map_row(const MeasuredRow& row, const KernelMaps& maps, Catalog& catal
     return mapped;
   }
   const KernelMaps::Found found = maps.find(map_key(row));
+  if (found.entry != nullptr && !found.entry->measured_on.empty()) mapped.chip = chip_named(found.entry->measured_on, maps, catalog);
   const bool own_dtype = found.entry == nullptr || found.entry->computes.empty();
   const std::optional<ir::DType> dtype = dtype_of(own_dtype ? row.dtype : found.entry->computes);
   if (found.entry == nullptr)

@@ -52,7 +52,8 @@ OrderedJson row_json(const RowOutcome& outcome) {
                    {"measured_us", row.measured_us},
                    {"predicted_us", number(outcome.predicted_us)},
                    {"schedule", outcome.schedule},
-                   {"harness", outcome.harness}};
+                   {"harness", outcome.harness},
+                   {"chip", outcome.chip}};
   json["roofline_us"] = outcome.roofline ? OrderedJson(spec_roofline_us(*outcome.roofline)) : OrderedJson(nullptr);
   json["fitted_roofline_us"] = number(outcome.fitted_roofline_us);
   if (!outcome.counters.empty()) {

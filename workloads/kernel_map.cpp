@@ -72,6 +72,7 @@ KernelMapEntry read_entry(FieldReader& reader) {
   if (reader.has("windowed")) entry.windowed = reader.boolean("windowed");
   if (reader.has("ignores_window")) entry.ignores_window = reader.boolean("ignores_window");
   entry.computes = reader.text("computes", {"fp16", "bf16", "fp8"}, "");
+  entry.measured_on = reader.text("measured_on", {}, "");
   if (reader.has("ignores_causal")) entry.ignores_causal = reader.boolean("ignores_causal");
   if (reader.has("paged")) entry.paged = reader.boolean("paged");
   entry.source = reader.text("source", {}, "");

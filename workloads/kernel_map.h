@@ -39,6 +39,7 @@ struct KernelMapEntry {
   std::optional<bool> windowed, paged;
   bool ignores_window = false;  // the kernel visits every tile below the diagonal and only masks by the window
   std::string computes;         // element type of tensors and products where it is not the row's
+  std::string measured_on;      // device of the source, where the row states another
   bool ignores_causal = false;  // the kernel visits every tile and only masks by the diagonal
   std::string schedule;         // "" where `unmapped` says why
   std::string then_backward;    // schedule of the backward pass, where one timing holds it behind the forward pass; "": one pass

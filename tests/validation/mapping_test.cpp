@@ -177,6 +177,27 @@ MeasuredRow two_passes(const char* library, const char* kernel) {
 
 }  // namespace
 
+TEST_CASE("a row whose source names another device is predicted for that one") {
+  MeasuredRow row = decode_row();
+  row.library = "CUTLASS FMHA via FlashInfer";
+  row.kernel = "blackwell cutlass fmha";
+  row.device = "B200";
+  row.phase = "fwd";
+  row.q_len = 4096;
+  Catalog catalog;
+  const MappedRow mapped = map_row(row, KernelMaps::load(), catalog);
+  REQUIRE(mapped.unmapped.empty());
+  CHECK(mapped.chip->name == "b300");
+}
+
+TEST_CASE("every device that a kernel map corrects to has a chip") {
+  const KernelMaps maps = KernelMaps::load();
+  for (const KernelMapEntry& entry : maps.entries()) {
+    INFO(entry.place << " " << entry.measured_on);
+    CHECK((entry.measured_on.empty() || maps.chip_of(entry.measured_on)));
+  }
+}
+
 TEST_CASE("a row that times both passes is the sum of two predictions, the constant in the first alone") {
   KernelMaps maps = KernelMaps::load();
   Catalog catalog;

@@ -106,9 +106,9 @@ Rows select_rows(const CalibrateOptions& options, OwnModelRows own, Calibration&
     }
   }
   for (MeasuredRow& row : measured.rows) {
-    if (maps.chip_of(row.device) != options.chip) continue;
-    devices.insert(row.device);
     MappedRow mapped = map_row(row, maps, catalog);
+    if (!mapped.chip || mapped.chip->name != options.chip) continue;
+    devices.insert(row.device);
     if (!mapped.unmapped.empty()) {
       ++result.unmapped[mapped.unmapped];
       continue;
