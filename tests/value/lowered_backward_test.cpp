@@ -232,6 +232,7 @@ std::vector<KernelOn> gradient_kernels() {
           {"fa4-bwd-sm100", test::b200()},
           {"fa4-bwd-2cta-sm100", test::b200()},
           {"cudnn-bwd-sm100", test::b200()},
+          {"cudnn-bwd-2cta-sm100", test::b200()},
           {"natten-fmha-bwd-sm100", test::b200()},
           {"triton-bwd", test::a100()},
           {"triton-bwd-sm90", test::h100()},
@@ -482,6 +483,7 @@ TEST_CASE("lowered backward kernels agree with the reference at other head_dims"
   Problem unequal = backward_problem(1, 2, 1, {150}, {200}, 192);
   unequal.head_dim_v = 128;
   check_gradients({"cudnn-bwd-sm100", test::b200(), "causal", unequal});
+  check_gradients({"cudnn-bwd-2cta-sm100", test::b200(), "causal", unequal});
   check_gradients({"fused-generic-bwd", test::a100(), "causal", unequal});
 }
 
