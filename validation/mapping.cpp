@@ -115,6 +115,7 @@ MapKey map_key(const MeasuredRow& row) {
           .options = row.options,
           .head_dim = row.head_dim_qk,
           .q_len = row.q_len,
+          .group = row.kv_heads > 0 ? row.q_heads / row.kv_heads : 1,
           .windowed = row.window > 0,
           .paged = row.paged};
 }

@@ -69,6 +69,7 @@ KernelMapEntry read_entry(FieldReader& reader) {
   entry.dtypes = texts(reader, "dtypes", false);
   std::tie(entry.head_dim_min, entry.head_dim_max) = range(reader, "head_dim", 1 << 16);
   std::tie(entry.q_len_min, entry.q_len_max) = range(reader, "q_len", std::int64_t{1} << 40);
+  std::tie(entry.group_min, entry.group_max) = range(reader, "group", 1 << 16);
   if (reader.has("windowed")) entry.windowed = reader.boolean("windowed");
   if (reader.has("ignores_window")) entry.ignores_window = reader.boolean("ignores_window");
   entry.computes = reader.text("computes", {"fp16", "bf16", "fp8"}, "");
@@ -118,6 +119,7 @@ bool KernelMapEntry::matches(const MapKey& key) const {
   return matches_pattern(library, key.library) && matches_pattern(versions, key.version) && matches_pattern(kernel, key.kernel) &&
          std::any_of(devices.begin(), devices.end(), device_matches) && listed(phases, key.phase) && listed(dtypes, key.dtype) &&
          key.head_dim >= head_dim_min && key.head_dim <= head_dim_max && key.q_len >= q_len_min && key.q_len <= q_len_max &&
+         key.group >= group_min && key.group <= group_max &&
          matches_pattern(options, key.options) && (!windowed || *windowed == key.windowed) && (!paged || paged == key.paged);
 }
 

@@ -22,6 +22,7 @@ struct MapKey {
   std::string options = {};  // as the row states them
   std::int64_t head_dim = 0;
   std::int64_t q_len = 0;
+  std::int64_t group = 1;  // query heads per KV head
   bool windowed = false;
   std::optional<bool> paged;  // absent: not stated, matches only entries that do not ask
 };
@@ -36,6 +37,7 @@ struct KernelMapEntry {
   std::vector<std::string> dtypes;                 // empty: any
   std::int64_t head_dim_min = 1, head_dim_max = 1 << 16;
   std::int64_t q_len_min = 1, q_len_max = std::int64_t{1} << 40;
+  std::int64_t group_min = 1, group_max = 1 << 16;
   std::optional<bool> windowed, paged;
   bool ignores_window = false;  // the kernel visits every tile below the diagonal and only masks by the window
   std::string computes;         // element type of tensors and products where it is not the row's

@@ -238,13 +238,12 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
   const bool splits = s.split != SplitPolicy::none;
   if (splits && s.combine == Combine::none) reader.issue("combine", "must merge what split cuts", "kernel, last_cta");
   if (!splits && s.combine != Combine::none) reader.issue("combine", "has nothing to merge without split", "none");
-  if (s.combine == Combine::last_cta && std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.consumers > 1; })) {
-    reader.issue("combine", "by the last CTA needs one computing agent", "kernel");
-  }
+  const bool several = std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.consumers > 1; });
+  if (s.combine == Combine::last_cta && (several || s.mma == ir::MmaKind::tcgen05))
+    reader.issue("combine", "by the last CTA needs one computing agent with O in registers", "kernel");
   if ((s.combine == Combine::owner) != (s.split == SplitPolicy::stream_k))
     reader.issue("combine", "by the owner of the first KV tile goes with stream_k, and only with it", "owner with stream_k");
-  if (s.combine == Combine::owner && (s.stage_o_in_v || s.mma == ir::MmaKind::tcgen05 || s.cluster > 1 ||
-                                      std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.consumers > 1; })))
+  if (s.combine == Combine::owner && (s.stage_o_in_v || s.mma == ir::MmaKind::tcgen05 || s.cluster > 1 || several))
     reader.issue("combine", "by the owner needs one computing agent with O in registers", "kernel");
   const bool joint = std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.kv_ring > 0 || r.stages_v > 0; });
   const bool view = s.mma != ir::MmaKind::tcgen05;

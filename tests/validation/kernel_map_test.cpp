@@ -69,8 +69,9 @@ TEST_CASE("the first entry that matches decides, also when it says unmapped") {
 
 TEST_CASE("each condition of an entry is checked on both sides") {
   const KernelMaps maps = maps_of(kEntry + R"(, "phases": ["prefill"], "dtypes": ["bf16"], "head_dim": {"min": 64, "max": 128},
-                                             "q_len": {"min": 16}, "windowed": false, "paged": true})");
+                                             "q_len": {"min": 16}, "group": {"min": 5, "max": 8}, "windowed": false, "paged": true})");
   MapKey good = key("k");
+  good.group = 8;
   good.paged = true;
   REQUIRE(maps.find(good).entry != nullptr);
   const auto refused = [&](auto change) {
@@ -88,6 +89,9 @@ TEST_CASE("each condition of an entry is checked on both sides") {
   CHECK_FALSE(refused([](MapKey& k) { k.head_dim = 128; }));
   CHECK(refused([](MapKey& k) { k.q_len = 15; }));
   CHECK_FALSE(refused([](MapKey& k) { k.q_len = 16; }));
+  CHECK(refused([](MapKey& k) { k.group = 4; }));
+  CHECK(refused([](MapKey& k) { k.group = 9; }));
+  CHECK_FALSE(refused([](MapKey& k) { k.group = 5; }));
   CHECK(refused([](MapKey& k) { k.windowed = true; }));
   CHECK(refused([](MapKey& k) { k.paged = false; }));
   CHECK(refused([](MapKey& k) { k.paged = std::nullopt; }));

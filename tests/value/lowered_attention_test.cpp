@@ -120,7 +120,8 @@ TEST_CASE("lowered decode kernels agree with the reference, split or not", "[val
   const auto [schedule, chip] = GENERATE(table<std::string, Chip>({{"splitkv-decode", test::a100()},
                                                                    {"splitkv-decode-sm90", test::h100()},
                                                                    {"splitkv-decode-lastcta", test::b200()},
-                                                                   {"trtllm-decode-sm100", test::b200()}}));
+                                                                   {"trtllm-decode-sm100", test::b200()},
+                                                                   {"trtllm-decode-keeps-sm100", test::b200()}}));
   check({schedule, chip, "dense", problem(1, 1, 1, {1}, {50}, 64)});
   check({schedule, chip, "causal", problem(2, 8, 2, {1}, {1500}, 128)});
   check({schedule, chip, "causal", problem(1, 4, 1, {1}, {3000}, 64)});

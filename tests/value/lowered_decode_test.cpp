@@ -138,11 +138,12 @@ bool is_load_of(const ir::Program& p, const ir::Op& op, const std::string& tile)
 
 }  // namespace
 
-TEST_CASE("stream-K and planned decode agree with the reference on 50 random shapes each", "[value]") {
+TEST_CASE("stream-K, planned and tensor memory decode agree with the reference on 50 random shapes each", "[value]") {
   check_random("lean-streamk-sm80", test::a100(), draw_gqa, 50);
   check_random("lean-streamk-sm90", test::h100(), draw_gqa, 50);
   check_random("flashinfer-decode", test::a100(), draw_gqa, 50);
   check_random("flashinfer-decode-lanes", test::b200(), draw_gqa, 50);
+  check_random("trtllm-decode-keeps-sm100", test::b200(), draw_gqa, 50);
 }
 
 TEST_CASE(

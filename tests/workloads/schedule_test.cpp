@@ -122,6 +122,14 @@ TEST_CASE("O leaves through V only where no epilogue agent stores it") {
   CHECK(issues_of(document).front().pointer == "/stage_o_in_v");
 }
 
+TEST_CASE("the last CTA merges only what agents hold in registers") {
+  Json document = schedule_document("trtllm-decode-keeps-sm100").root;
+  REQUIRE(issues_of(document).empty());
+  document["combine"] = "last_cta";
+  REQUIRE(issues_of(document).size() == 1);
+  CHECK(issues_of(document).front().pointer == "/combine");
+}
+
 TEST_CASE("with tcgen05 a backward schedule has a reducer where dQ comes by atomics, and only there, and a kernel of dQ no pairs") {
   Json document = schedule_document("fa4-bwd-sm100").root;
   document["backward"]["grad_query"] = "kernel";
