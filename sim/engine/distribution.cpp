@@ -25,10 +25,11 @@ struct Slot {
   [[nodiscard]] bool before(const Slot& other) const { return end != other.end ? end < other.end : sm < other.sm; }
 };
 
-// Slots in order of their ends: a ring of buckets, each put in order when its turn comes.
+// Slots in order of their ends: a ring of buckets, each put in order when its turn comes. `in_step`: of those that end at once the first
+// of each SM comes before the second of any, as they were filled; else those of one SM together.
 class SlotCalendar {
  public:
-  SlotCalendar(std::size_t places, double longest) {
+  SlotCalendar(std::size_t places, double longest, bool in_step) : in_step_(in_step) {
     scale_ = longest > 0 ? static_cast<double>(kPerLongest) / longest : 0;
     slots_.reserve(places);
   }
@@ -57,7 +58,10 @@ class SlotCalendar {
 
  private:
   [[nodiscard]] auto later() const {
-    return [this](std::uint32_t a, std::uint32_t b) { return slots_[b].before(slots_[a]); };
+    return [this](std::uint32_t a, std::uint32_t b) {
+      if (in_step_ && slots_[a].end == slots_[b].end) return b < a;
+      return slots_[b].before(slots_[a]);
+    };
   }
   void take_first(const ItemCost& cost, double held) {
     if (next_.empty()) enter_all();
@@ -104,6 +108,7 @@ class SlotCalendar {
     std::sort(due_.begin(), due_.end(), later());
   }
 
+  bool in_step_ = false;
   double scale_ = 0;
   std::uint64_t now_ = 0;  // bucket
   std::vector<Slot> slots_;
@@ -123,6 +128,12 @@ double drain(std::vector<Slot> running, int slots) {
     std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
   }
   return now;
+}
+
+std::int64_t items_of(const ir::Kernel& kernel) {
+  std::int64_t items = 0;
+  for (const ir::ItemFamily& family : kernel.families) items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+  return items;
 }
 
 // Longest items that fit one after the other into the makespan, from which on the beginning is spread evenly, and those that
@@ -170,7 +181,9 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
     for (const ItemCost* cost : row) longest = std::max(longest, duration(*cost, static_cast<std::size_t>(slots), slots));
   }
   double done = 0;
-  SlotCalendar queue(places, longest);
+  // After a first wave SMs drift apart more than the slots of one do, and those of a cluster wait for each other's places.
+  const bool in_step = kernel.grid.cluster <= 1 && items_of(kernel) <= 2 * static_cast<std::int64_t>(places);
+  SlotCalendar queue(places, longest, in_step);
   bool full = false;  // every place has been taken
   const ItemCost* waiting = nullptr;
   std::int64_t waiting_items = 0;  // of that cost, in a row

@@ -3,18 +3,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <numeric>
-#include <set>
 
 #include "sim/engine/chip_share.h"
 #include "sim/engine/kernel_plan.h"
+#include "sim/engine/left_results.h"
 
 namespace attnsim {
 
 namespace {
 
 // Loop trips of a part up to which it is played step by step; above, classes of items are distributed, whose hits in L2 come from a
-// closed form. Where L2 is small, or CTAs stand all over the grid (stream-K), that form is far off, and more is played.
+// closed form. Where L2 is small, or CTAs stand all over the grid (stream-K), that form is far off, and classes know nothing of items that
+// wait for their turn at a counter: there more is played.
 constexpr double kPlayedTrips = 3000;
 constexpr double kPlayedTripsNoForm = 60000;
 // Trips of a part that are aimed at.
@@ -29,22 +31,34 @@ constexpr double kSlabsOff = 0.0025;
 constexpr double kRoomForTiles = 1.02;
 constexpr double kOfRegisters = 0.5;
 
-// Loop trips of all items, and what is around the loops of each as one, of an item without work as a quarter. A loop over peers
-// behind the main loop runs in one item of each group only.
+// What an item costs, in loop trips: what is around its loops counts as one, an item without work as a quarter. A loop over peers behind
+// the main loop runs in one item of each group only.
+class ItemTrips {
+ public:
+  explicit ItemTrips(const ir::Kernel& kernel) {
+    const auto has_loop = [&](ir::TripSource source) {
+      return std::any_of(kernel.program.sections.begin(), kernel.program.sections.end(),
+                         [&](const ir::Section& s) { return s.kind == ir::SectionKind::loop && s.trips == source; });
+    };
+    runs_ = has_loop(ir::TripSource::runs);
+    peers_ = has_loop(ir::TripSource::peers);
+  }
+  [[nodiscard]] double of(const ir::RowTile& tile) const {
+    const auto looped = static_cast<double>(runs_ ? tile.trips() : peers_ ? tile.peers : 0);
+    return looped > 0 ? looped + 1 : 0.25;
+  }
+
+ private:
+  bool runs_ = false;
+  bool peers_ = false;
+};
+
 double trips_of(const ir::Kernel& kernel) {
-  const auto has_loop = [&](ir::TripSource source) {
-    return std::any_of(kernel.program.sections.begin(), kernel.program.sections.end(),
-                       [&](const ir::Section& s) { return s.kind == ir::SectionKind::loop && s.trips == source; });
-  };
-  const bool runs = has_loop(ir::TripSource::runs);
-  const bool peers = has_loop(ir::TripSource::peers);
+  const ItemTrips item_trips(kernel);
   double trips = 0;
   for (const ir::ItemFamily& family : kernel.families) {
     double slab_trips = 0;
-    for (const ir::RowTile& tile : family.tiles) {
-      const auto looped = static_cast<double>(runs ? tile.trips() : peers ? tile.peers : 0);
-      slab_trips += looped > 0 ? looped + 1 : 0.25;
-    }
+    for (const ir::RowTile& tile : family.tiles) slab_trips += item_trips.of(tile);
     trips += slab_trips * static_cast<double>(family.slab_count);
   }
   return trips;
@@ -53,16 +67,12 @@ double trips_of(const ir::Kernel& kernel) {
 // A tensor that all slabs share counts for nothing in L2 and HBM below this part of L2: lengths, block tables.
 constexpr double kNegligibleInL2 = 0.01;
 
-std::int64_t slabs_of_part(std::int64_t slabs, const ChipPart& part) {
-  return std::llround(static_cast<double>(slabs) / part.times);
-}
-
 // Ways in which a part visits its slabs in turn: as many of each as the whole has, or all ways with fewer slabs each; 0: neither.
 std::int64_t ways_of_part(std::int64_t ways, std::int64_t slabs, const ChipPart& part) {
   if (ways <= 1) return 1;
   const auto fewer = static_cast<double>(ways) / part.times;
   if (fewer == std::floor(fewer)) return static_cast<std::int64_t>(fewer);
-  return slabs_of_part(slabs, part) % ways == 0 ? ways : 0;
+  return part.slabs_of(slabs) % ways == 0 ? ways : 0;
 }
 
 // What a group of slabs walks in its loops (K and V) stays in L2 while its items share it. A part has only 1/n of L2: it must hold some
@@ -115,7 +125,7 @@ bool divides(const ir::Kernel& kernel, const std::vector<ir::Tensor>& tensors, c
   if (kernel.grid.policy == ir::GridPolicy::lists || !keeps_sharing(kernel, tensors, chip, part)) return false;
   const auto l2_bytes = static_cast<double>(chip.l2_effective().count());
   for (const ir::ItemFamily& family : kernel.families) {
-    const std::int64_t slabs = slabs_of_part(family.slab_count, part);
+    const std::int64_t slabs = part.slabs_of(family.slab_count);
     if (ways_of_part(kernel.grid.interleave, family.slab_count, part) == 0) return false;
     for (const ir::Agent& agent : kernel.program.agents) {
       for (const auto& section : agent.sections) {
@@ -148,7 +158,7 @@ bool has_its_slabs(const ir::Kernel& kernel, const Chip& chip, int ctas, const C
   std::int64_t items = 0;
   std::int64_t part_items = 0;
   for (const ir::ItemFamily& family : kernel.families) {
-    const std::int64_t slabs = slabs_of_part(family.slab_count, part);
+    const std::int64_t slabs = part.slabs_of(family.slab_count);
     const double off = static_cast<double>(slabs) * part.times / static_cast<double>(family.slab_count) - 1;
     if (slabs < 1 || std::abs(off) > tolerance) return false;
     items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
@@ -159,6 +169,37 @@ bool has_its_slabs(const ir::Kernel& kernel, const Chip& chip, int ctas, const C
     return (n + slots - 1) / slots;
   };
   return waves(items, chip.sm.count) == waves(part_items, part.sms);
+}
+
+// How many times as long as its part the kernel takes whose work per SM is `work` times the part's. With one CTA on an SM trips tell how
+// items spread over the SMs of each: a few heads whose long items come first end otherwise than a quarter of them on a quarter of the
+// SMs. CTAs that share an SM go faster as others end, by what is not known here. What waits for HBM is no tail.
+double times_as_long(const ir::Kernel& whole, const MachineConfig& all, const ir::Kernel& part, const MachineConfig& some, double work,
+                     double hbm_busy) {
+  if (all.ctas_per_sm > 1) return work;
+  const ItemTrips item_trips(whole);
+  std::deque<ItemCost> costs;  // neighbours that are alike share one
+  CostTable table;
+  for (const ir::ItemFamily& family : whole.families) {
+    std::vector<const ItemCost*>& row = table.emplace_back();
+    row.reserve(family.tiles.size());
+    for (const ir::RowTile& tile : family.tiles) {
+      const double trips = item_trips.of(tile);
+      if (costs.empty() || costs.back().shared_ticks != trips) costs.push_back({trips, trips, 0, {}});
+      row.push_back(&costs.back());
+    }
+  }
+  const double spread = distribute(whole, table, all, true).ticks / distribute(part, table, some, true).ticks;
+  return work + (spread - work) * (1 - hbm_busy);
+}
+
+// What HBM's time of all bytes comes to in reads.
+double read_equivalent(const MachineResult& result, const MachineConfig& config) {
+  return result.hbm_bytes + result.hbm_written_bytes * (config.hbm_write_cost - 1);
+}
+
+double l2_ticks(const MachineResult& counted, const MachineConfig& whole) {
+  return (counted.l2_bytes + counted.l2_read_to_add_bytes) / whole.rates.l2;
 }
 
 // HBM may take this part of a kernel's time before its speed in cycles counts: then the clock changes the time of a cycle alone.
@@ -208,14 +249,16 @@ ChipPart part_of_chip(const ir::Pipeline& pipeline, const Chip& chip) {
 }
 
 bool plays_steps(const ir::Kernel& kernel, const Chip& chip, const ChipPart& part) {
+  const auto& tokens = kernel.program.tokens;
+  const bool turns = std::any_of(tokens.begin(), tokens.end(), [](const ir::Token& t) { return t.scope == ir::TokenScope::turn; });
   const bool known = has_room_in_l2(kernel, chip) && kernel.grid.policy != ir::GridPolicy::lists;
-  return trips_of(kernel) / part.times <= (known ? kPlayedTrips : kPlayedTripsNoForm);
+  return trips_of(kernel) / part.times <= (known && !turns ? kPlayedTrips : kPlayedTripsNoForm);
 }
 
 MachineResult FastKernel::play(const MachineConfig& whole) {
   if (!counted_) counted_ = count_work(selected_, tensors_, whole, chip_);
   if (!plays_steps(*selected_.kernel, chip_, part_)) {
-    if (whole.cache != nullptr) leave_results(*whole.cache);
+    if (whole.cache != nullptr) leave_results(*selected_.kernel, tensors_, chip_, part_, *whole.cache);
     return play_classes(whole, *counted_);
   }
   if (played_ && whole.clock_mhz != played_mhz_ && hides_hbm(*played_, whole)) return *played_;
@@ -237,18 +280,21 @@ MachineResult FastKernel::play_steps(const MachineConfig& whole, MachineResult o
   KernelPlan plan = plan_kernel(selected_, chip_, config);
   plan.launch_interval = std::llround(static_cast<double>(plan.launch_interval) * part_.times);
   MachineResult played;
-  double n = 1;  // of the part's work in the whole
+  double n = 1;       // of the part's work in the whole
+  double longer = 1;  // than the part the whole takes
   if (part_.sms == whole.sms) {
     played = attnsim::play(selected_, plan, tensors_, config);
   } else {
     ir::Kernel kernel = *selected_.kernel;  // the steps go on to point to the whole kernel's ops, which are the same
     if (!kernel.families.empty()) kernel.grid.interleave = ways_of_part(kernel.grid.interleave, kernel.families.front().slab_count, part_);
-    for (ir::ItemFamily& family : kernel.families) family.slab_count = slabs_of_part(family.slab_count, part_);
+    for (ir::ItemFamily& family : kernel.families) family.slab_count = part_.slabs_of(family.slab_count);
     kernel.grid.section_slabs = section_of_part(kernel, part_);
     n = trips_of(*selected_.kernel) / trips_of(kernel);
     SelectedKernel part = selected_;
     part.kernel = &kernel;
     played = attnsim::play(part, plan, tensors_, config);
+    const double hbm_busy = std::min(1.0, read_equivalent(played, config) / config.rates.hbm / static_cast<double>(played.ticks));
+    longer = times_as_long(*selected_.kernel, whole, kernel, config, n / part_.times, hbm_busy);
   }
   out.ctas = std::llround(static_cast<double>(played.ctas) * n);
   out.spread = played.spread;
@@ -262,41 +308,19 @@ MachineResult FastKernel::play_steps(const MachineConfig& whole, MachineResult o
     out.drain_ticks.push_back(
         played.drain_ticks[static_cast<std::size_t>(sm) * played.drain_ticks.size() / static_cast<std::size_t>(whole.sms)]);
   for (std::size_t i = 0; i < kWaitCount; ++i) out.wait_cycles[i] = played.wait_cycles[i] * n;
-  auto ticks = static_cast<double>(played.ticks) * n / part_.times;
+  auto ticks = static_cast<double>(played.ticks) * longer;
   if (!has_effect(conditions_, "waves")) {  // the same occupied time over all SMs, no faster than the memory
-    const double read_equivalent = out.hbm_bytes + out.hbm_written_bytes * (whole.hbm_write_cost - 1);
     const double resident = out.resident_cycles * static_cast<double>(kTicksPerCycle) / whole.sms;
-    ticks = std::max({resident, read_equivalent / whole.rates.hbm, out.l2_bytes / whole.rates.l2});
+    ticks = std::max({resident, read_equivalent(out, whole) / whole.rates.hbm, l2_ticks(out, whole)});
   }
   // Loops that are extended while L2 is saturated may end a little early.
-  if (out.ctas > 0) ticks = std::max(ticks, out.l2_bytes / whole.rates.l2 + start_ticks(whole));
+  if (out.ctas > 0) ticks = std::max(ticks, l2_ticks(out, whole) + start_ticks(whole));
   out.ticks = static_cast<std::int64_t>(std::ceil(ticks));
   return out;
 }
 
 double FastKernel::start_ticks(const MachineConfig& whole) const {
   return whole.cta_start ? chip_.launch.cta_start_cycles * static_cast<double>(kTicksPerCycle) : 0;
-}
-
-// What classes of items have stored for a later kernel, which may be played with the L2 model. As clean rows: their way to HBM is counted.
-void FastKernel::leave_results(L2Cache& cache) const {
-  const double l2_bytes = static_cast<double>(chip_.l2_effective().count()) / part_.times;
-  std::set<ir::TensorId> stored;
-  for (const ir::Agent& agent : selected_.kernel->program.agents) {
-    for (const auto& section : agent.sections) {
-      for (const ir::Op& op : section) {
-        if (op.kind == ir::OpKind::store || op.kind == ir::OpKind::atomic) stored.insert(op.access.tensor);
-      }
-    }
-  }
-  for (const ir::TensorId id : stored) {
-    const ir::Tensor& tensor = tensors_[static_cast<std::size_t>(id)];
-    const ir::TensorId read_as = tensor.same_memory == ir::kNone ? id : tensor.same_memory;  // the cache that a kernel has written
-    const bool read_later = tensors_[static_cast<std::size_t>(read_as)].role == ir::TensorRole::intermediate;
-    if (!read_later || static_cast<double>(tensor.bytes().count()) / part_.times > l2_bytes) continue;
-    const std::int64_t slabs = slabs_of_part(tensor.slabs, part_);
-    for (std::int64_t slab = 0; slab < slabs; ++slab) (void)cache.access(id, slab, 0, tensor.rows, false);
-  }
 }
 
 MachineResult FastKernel::play_classes(const MachineConfig& whole, MachineResult out) {
@@ -312,7 +336,7 @@ MachineResult FastKernel::play_classes(const MachineConfig& whole, MachineResult
   out.hbm_written_bytes = residency_.hbm_written_bytes;
   out.hit_bytes = out.loaded_bytes * residency_.hit_fraction;
   // Memory that is slower than the SMs is idle until the first CTA reads; meanwhile CTAs stay, waiting.
-  const double memory_ticks = std::max(residency_.hbm_read_equivalent_bytes / whole.rates.hbm, out.l2_bytes / whole.rates.l2);
+  const double memory_ticks = std::max(residency_.hbm_read_equivalent_bytes / whole.rates.hbm, l2_ticks(out, whole));
   const double idle_ticks = std::max(makespan_.start_ticks, start_ticks(whole));
   out.ticks = static_cast<std::int64_t>(std::ceil(std::max(makespan_.ticks + makespan_.start_ticks, memory_ticks + idle_ticks)));
   const double stretch = std::max(1.0, memory_ticks / makespan_.ticks);

@@ -3,6 +3,8 @@
 // SM on classes of equal items and distribute the items of the grid over SMs, no faster than L2 and HBM deliver the bytes of all.
 #pragma once
 
+#include <cmath>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -19,6 +21,7 @@ namespace attnsim {
 struct ChipPart {
   int sms = 0;
   double times = 1;  // in the chip
+  [[nodiscard]] std::int64_t slabs_of(std::int64_t whole) const { return std::llround(static_cast<double>(whole) / times); }
 };
 // The fewest SMs that make every kernel short enough, or the next more for which whole slabs come to their part of the work; all where
 // there is no such part.
@@ -41,7 +44,6 @@ class FastKernel {
  private:
   MachineResult play_steps(const MachineConfig& whole, MachineResult out) const;
   MachineResult play_classes(const MachineConfig& whole, MachineResult out);
-  void leave_results(L2Cache& cache) const;
   [[nodiscard]] double start_ticks(const MachineConfig& whole) const;  // before the first CTA reads
 
   const SelectedKernel& selected_;

@@ -65,6 +65,7 @@ struct MachineResult {
   std::int64_t items = 0;
   std::array<double, kPipeCount> busy_cycles{};  // summed over SMs
   double l2_bytes = 0;                           // SM <-> L2
+  double l2_read_to_add_bytes = 0;               // by atomics beside those that they bring; of count_work only
   double hbm_bytes = 0;
   double hbm_written_bytes = 0;  // part of hbm_bytes
   double loaded_bytes = 0;

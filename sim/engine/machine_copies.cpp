@@ -50,13 +50,16 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
       }
     } else if (!transfer.is_store) {
       const auto tensor = static_cast<std::size_t>(access.tensor);
-      const double hits = config_.tensor_hits != nullptr ? config_.tensor_hits->at(tensor) : config_.hit_fraction;
-      double& carry = miss_carry_[config_.tensor_hits != nullptr ? tensor : 0];
-      carry += (1 - hits) * static_cast<double>(valid_bytes);
-      if (carry >= static_cast<double>(valid_bytes) * 0.5) {
+      const bool by_tensor = config_.tensor_hits != nullptr;
+      const double hits = by_tensor ? config_.tensor_hits->at(tensor) : config_.hit_fraction;
+      // Of one tensor, whose loads may be of unlike sizes, so many of each miss; of all tensors so many bytes.
+      const double size = by_tensor ? 1 : static_cast<double>(valid_bytes);
+      double& carry = miss_carry_[by_tensor ? tensor : 0];
+      carry += (1 - hits) * size;
+      if (carry >= 0.5 * size) {
         miss = valid_bytes;
         hit = bytes - valid_bytes;
-        carry -= static_cast<double>(valid_bytes);
+        carry -= size;
       }
     }
   }

@@ -245,6 +245,7 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
                 static_cast<double>(rows) * static_cast<double>(row_bytes(program, step.copied, tensor)) * slabs / step.sharers;
             out.l2_bytes += bytes;
             if (step.kind == StepKind::load) out.loaded_bytes += bytes;
+            if (step.atomic) out.l2_read_to_add_bytes += bytes;
           }
         }
       }

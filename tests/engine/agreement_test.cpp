@@ -4,8 +4,13 @@
 // masks.
 #include <catch2/catch.hpp>
 
+#include "hwmodels/chip_loader.h"
+#include "sim/engine/engine.h"
+#include "sim/engine/fast.h"
 #include "tests/agreement/compare.h"
+#include "workloads/lower.h"
 
+using namespace attnsim;
 using namespace attnsim::test;
 
 namespace {
@@ -60,6 +65,20 @@ TEST_CASE("fast stays close to detailed where it plays parts of a chip and class
 
 TEST_CASE("fast stays close to detailed under masks whose tiles lie apart, differ by head or are drawn") {
   check_close(agreements(40, CorpusChips::masked), 20);
+}
+
+TEST_CASE("fast ends with the long items of the last of few heads, as detailed does") {
+  // Heads follow one another over all SMs, each with its longest item first; a quarter of the chip has one of the four to itself.
+  Problem problem;
+  problem.pass = Pass::backward;
+  problem.q_heads = problem.kv_heads = 4;
+  problem.q_len = problem.kv_len = {8192};
+  problem.head_dim_qk = problem.head_dim_v = 128;
+  const Chip chip = load_chip("b200");
+  const ir::Pipeline pipeline = lower(variant("causal"), problem, load_schedule("cudnn-bwd-sm100"), chip);
+  const auto time_us = [&](EngineKind kind) { return simulate(pipeline, chip, Conditions{}, {.kind = kind}).time_us; };
+  REQUIRE(part_of_chip(pipeline, chip).times == 4);
+  CHECK(time_us(EngineKind::fast) == Approx(time_us(EngineKind::detailed)).epsilon(0.03));
 }
 
 TEST_CASE("the percentiles of the comparison are those of the magnitudes") {

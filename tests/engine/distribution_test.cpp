@@ -101,6 +101,18 @@ TEST_CASE("equal items make whole waves") {
   }
 }
 
+TEST_CASE("what follows a first wave of equal items goes to an SM of its own each, in clusters and later to the SM that is free first") {
+  const ItemCost cost = cost_of(100, 150);  // 200 side by side, 150 alone
+  const CostTable table{{&cost}};
+  ir::Kernel kernel = grid_of(1, 6);
+  CHECK(makespan(kernel, table, 2, 2) == 200 + 150);
+  kernel.families[0].slab_count = 10;
+  CHECK(makespan(kernel, table, 2, 2) == 200 + 200 + 200);
+  kernel.families[0].slab_count = 6;
+  kernel.grid.cluster = 2;
+  CHECK(makespan(kernel, table, 2, 2) == 200 + 200);
+}
+
 TEST_CASE("of a grid of very many items the beginning may be spread evenly") {
   const int sms = 3;
   std::vector<ItemCost> kinds;
