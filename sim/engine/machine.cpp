@@ -85,11 +85,7 @@ MachineResult Machine::run() {
     if (transfer_end < static_cast<double>(event_time)) {
       finish_transfer();
     } else {
-      const int sm = earliest_.first(last_safe_);
-      running_sm_ = sm;
-      run_sm(sm);
-      running_sm_ = -1;
-      earliest_.set(sm, events_[static_cast<std::size_t>(sm)].next_time());
+      run_sm(earliest_.first(last_safe_));
     }
   }
   check_finished();
@@ -108,34 +104,38 @@ MachineResult Machine::run() {
 
 void Machine::run_sm(int sm) {
   EventQueue& events = events_[static_cast<std::size_t>(sm)];
+  running_sm_ = sm;
+  sm_ = &sms_[static_cast<std::size_t>(sm)];
+  queue_ = &events;
   horizon_ = 0;
   if (!tally_ && !trace_) {  // which are told in order of time
-    horizon_ = reached_at(sm);
-    if (outside_acts_) horizon_ = std::min(horizon_, events.top().time + load_lead_);
+    horizon_ = reached_at();
+    if (outside_acts_) horizon_ = std::min(horizon_, events.next_time() + load_lead_);
   }
   while (!events.empty()) {
-    const Event& event = events.top();
-    const std::int64_t time = event.time;
-    if (!in_order(time) && !(ahead(time) && stays_inside(event))) return;
-    const std::uint64_t what = event.what;
+    const std::int64_t time = events.next_time();
+    if (!in_order(time) && !(ahead(time) && stays_inside(events.top()))) break;
+    const std::uint64_t what = events.top().what;
     events.pop();
     end_ = std::max(end_, time);
     if (tally_) close_books(sm, time);
     handle(time, what);
   }
+  running_sm_ = -1;
+  earliest_.set(sm, events.next_time());
 }
 
-std::int64_t Machine::reached_at(int sm) const {
+std::int64_t Machine::reached_at() const {
   constexpr double kRounding = 1;
-  const double end = memory_.earliest_end(sm);
+  const double end = memory_.earliest_end(running_sm_);
   if (!std::isfinite(end)) return kNever;
-  const std::int64_t lead = sms_[static_cast<std::size_t>(sm)].stores_in_flight > 0 ? std::min(load_lead_, store_lead_) : load_lead_;
+  const std::int64_t lead = sm_->stores_in_flight > 0 ? std::min(load_lead_, store_lead_) : load_lead_;
   return static_cast<std::int64_t>(end - kRounding) + lead;
 }
 
 bool Machine::stays_inside(const Event& event) const {
   switch (Event::kind_of(event.what)) {
-    case Event::Kind::wake: return event.order != Event::order_of(Event::Rank::put_off, 0);
+    case Event::Kind::wake: return event.rank() != Event::Rank::put_off;
     case Event::Kind::arrive: return !transfers_[static_cast<std::size_t>(Event::a_of(event.what))].is_store;
     case Event::Kind::launch: return false;
     case Event::Kind::mma_start: break;

@@ -40,8 +40,8 @@ std::int64_t mma_group(SmState& sm, const PlannedStep& step, std::int64_t now) {
 }  // namespace
 
 void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  if (tally_ || trace_ || own_events().next_time() - now <= 2 * step.group_ticks) return;
-  SmState& sm = sm_of(agent);
+  if (tally_ || trace_ || queue_->next_time() - now <= 2 * step.group_ticks) return;
+  SmState& sm = *sm_;
   const bool chain = step.kind == StepKind::chain;
   std::int64_t& unit = chain ? sm.vector_free : sm.tensor_free;
   const bool all_free = unit <= now && sm.issue_free <= now && sm.sync_free <= now && sm.smem_free <= now && sm.tmem_free <= now;
@@ -69,7 +69,7 @@ void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::i
 
 void Machine::resume_groups(AgentState& agent, std::int64_t now) {
   const PlannedStep& step = agent.ops[agent.op];
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   const bool chain = step.kind == StepKind::chain;
   add_wait(agent.reason, now - agent.blocked_since);
   while (agent.group + 1 < step.groups) {
@@ -91,7 +91,7 @@ void Machine::resume_groups(AgentState& agent, std::int64_t now) {
 }
 
 bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
   const std::int64_t end = chain_group(sm, step, now);
   const std::int64_t start = sm.vector_free - step.group_ticks;
@@ -111,7 +111,7 @@ bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t
 }
 
 bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
   const std::int64_t end = mma_group(sm, step, now);
   if (trace_) {
@@ -130,7 +130,7 @@ bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& 
 }
 
 bool Machine::issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   if (step.by_steps) return issue_shared_mma(agent, step, now);
   const std::int64_t start = std::max(now, sm.tensor_free);
   sm.tensor_free = start + step.group_ticks * step.groups;
@@ -147,7 +147,7 @@ bool Machine::issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t
 
 // Later products may put off the end of earlier ones: `arrive` looks again.
 bool Machine::issue_shared_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   const std::int64_t work = step.group_ticks * step.groups;
   sm.tensor_free = std::max(now, sm.tensor_free) + work;
   ++agent.op;
@@ -171,7 +171,7 @@ bool Machine::issue_shared_mma(AgentState& agent, const PlannedStep& step, std::
 }
 
 bool Machine::go_on_from_mma(AgentState& agent, const PlannedStep& step, std::int64_t id, std::int64_t start, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
@@ -187,7 +187,7 @@ void Machine::start_mma(std::int32_t id, std::int64_t now) {
   const TransferState& product = transfers_[static_cast<std::size_t>(id)];
   const PlannedStep& step = *product.step;
   AgentState& agent = *product.agent;
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   const std::int64_t smem_end = sm.use_smem(now, step.group_smem_ticks * step.groups);
   if (trace_) trace_->hold_transfer(Unit::smem, id, now, smem_end - step.group_smem_ticks * step.groups, smem_end);
   const std::int64_t end = std::max(product.bytes, smem_end) + step.latency;
