@@ -174,6 +174,7 @@ class Simulator {
       fast_.push_back(selected.kernel == nullptr ? nullptr
                                                  : std::make_unique<FastKernel>(selected, pipeline.tensors(), chip_, conditions, part_));
     }
+    keeps_cache_ = std::any_of(fast_.begin(), fast_.end(), [](const auto& kernel) { return kernel != nullptr && kernel->plays_steps(); });
   }
 
   Simulation run() {
@@ -209,13 +210,6 @@ class Simulator {
     return locked ? conditions_.locked_mhz : chip_.clock.boost_mhz;
   }
 
-  // Whether some kernel leaves its lines in the L2 model.
-  bool keeps_cache() const {
-    if (kind_ == EngineKind::detailed) return true;
-    return std::any_of(selected_.begin(), selected_.end(),
-                       [this](const SelectedKernel& s) { return s.kernel != nullptr && plays_steps(*s.kernel, chip_, part_); });
-  }
-
   [[nodiscard]] bool starts_warm() const {
     const auto l2_bytes = static_cast<double>(chip_.l2_effective().count());
     return conditions_.l2_start(footprint_bytes_, l2_bytes) == L2Start::warm && footprint_bytes_ < kWarmFootprintLimit * l2_bytes;
@@ -229,7 +223,7 @@ class Simulator {
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
     cache_.emplace(Bytes(static_cast<std::int64_t>(l2_bytes / part_.times)), pipeline_.tensors());
     all_resident_ = warm && kind_ == EngineKind::fast && footprint_bytes_ <= l2_bytes;  // then nothing ever leaves L2
-    if (warm && keeps_cache() && !all_resident_) (void)play_all(*cache_, clock, false);
+    if (warm && keeps_cache_ && !all_resident_) (void)play_all(*cache_, clock, false);
     return play_all(*cache_, clock, watched);
   }
 
@@ -252,7 +246,7 @@ class Simulator {
         config.attribute = watched && options_.attribute && kind_ == EngineKind::detailed;
         MachineResult played;
         if (has_effect(conditions_, "l2_hits")) {
-          config.cache = all_resident_ ? nullptr : &cache;
+          config.cache = all_resident_ || !keeps_cache_ ? nullptr : &cache;
           config.hit_fraction = all_resident_ ? 1 : 0;
         }
         if (kind_ == EngineKind::fast) {
@@ -313,6 +307,7 @@ class Simulator {
   std::vector<std::unique_ptr<FastKernel>> fast_;  // by node
   ChipPart part_;                                  // of the chip, that is played
   std::optional<L2Cache> cache_;
+  bool keeps_cache_ = true;  // some kernel plays steps with the L2 model
   bool all_resident_ = false;
   double trips_ = 0;
   double footprint_bytes_ = 0;
