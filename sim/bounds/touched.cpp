@@ -123,19 +123,21 @@ class Collector {
     const bool even = cols == nullptr || cols->kind == ir::AxisKind::fixed;  // one width in all trips
     const bool known = trip_rows && even && walk == last_walk_;              // V is walked as K is
     const bool unconditional = op.when != ir::When::item_flag && op.when != ir::When::not_item_flag;
-    const bool once = section.kind == ir::SectionKind::once && unconditional;
-    if (once && !trip_rows && (cols == nullptr || cols->kind != ir::AxisKind::item_rows)) {
+    const bool once = section.kind == ir::SectionKind::once;
+    if (once && unconditional && !trip_rows && (cols == nullptr || cols->kind != ir::AxisKind::item_rows)) {
       width = tiles.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
       return emit(op, family, split, 0, 1, width, in_tensor(op.access, once_rows(op, shape.rows, family, split, tiles)));
     }
     if (once) selected = {ir::TripRun{0, 1, 1, false}};
     if (known) width = last_visited_.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
+    const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs &&
+                          (op.when == ir::When::always || !unconditional);  // where it acts at all
     for (const ir::RowTile* tile : tiles) {
       if (known) break;
-      const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when == ir::When::always;
+      if (!unconditional && tile->flag != (op.when == ir::When::item_flag)) continue;
       if (!as_it_is && !once) selected = acting_runs(*tile, section, op.when);
       const ir::TripRuns& acting = as_it_is ? tile->runs : selected;
-      if (trip_count(acting) == 0) continue;
+      if (std::none_of(acting.begin(), acting.end(), [](const ir::TripRun& run) { return run.count > 0; })) continue;
       for (const ir::TripRun& run : acting) {
         if (run.count <= 0) continue;
         if (!even || width == 0) {

@@ -56,7 +56,8 @@ class Counter {
       total_.classes.resize(first + family.tiles.size());
       ItemClass* classes = total_.classes.data() + first;
       const std::vector<int> sharers = group_sizes(family);
-      for (const std::vector<std::size_t>& alike : progressions(family, sharers)) {
+      const std::vector<std::int64_t> full = full_trips(family);
+      for (const std::vector<std::size_t>& alike : progressions(family, sharers, full)) {
         const auto counted = [&](std::size_t t) { return count_one({&family, &family.tiles[t]}, 1.0 / sharers[t]); };
         const KernelWork low = counted(alike.front());
         add_scaled(total_, low, static_cast<double>(alike.size()));
@@ -65,11 +66,11 @@ class Counter {
           continue;
         }
         const KernelWork high = counted(alike.back());
-        const std::int64_t from = full_trips(family.tiles[alike.front()]);
-        const std::int64_t span = full_trips(family.tiles[alike.back()]) - from;
+        const std::int64_t from = full[alike.front()];
+        const std::int64_t span = full[alike.back()] - from;
         double way = 0;
         for (const std::size_t t : alike) {
-          const double x = span == 0 ? 0 : static_cast<double>(full_trips(family.tiles[t]) - from) / static_cast<double>(span);
+          const double x = span == 0 ? 0 : static_cast<double>(full[t] - from) / static_cast<double>(span);
           way += x;
           classes[t] = between(low.classes.front(), high.classes.front(), x);
           classes[t].tile = &family.tiles[t];
@@ -82,7 +83,13 @@ class Counter {
   }
 
  private:
-  static std::int64_t full_trips(const ir::RowTile& tile) { return tile.trips() - tile.partial_trips(); }
+  // By tile.
+  static std::vector<std::int64_t> full_trips(const ir::ItemFamily& family) {
+    std::vector<std::int64_t> full;
+    full.reserve(family.tiles.size());
+    for (const ir::RowTile& tile : family.tiles) full.push_back(tile.trips() - tile.partial_trips());
+    return full;
+  }
 
   // By tile: items that share its rows, of which one arrives last. Such tiles stand side by side.
   static std::vector<int> group_sizes(const ir::ItemFamily& family) {
@@ -98,7 +105,8 @@ class Counter {
   }
 
   // Tiles by all that they can differ in but full trips, in order of these; tiles of few trips stand alone.
-  [[nodiscard]] std::vector<std::vector<std::size_t>> progressions(const ir::ItemFamily& family, const std::vector<int>& sharers) const {
+  [[nodiscard]] std::vector<std::vector<std::size_t>> progressions(const ir::ItemFamily& family, const std::vector<int>& sharers,
+                                                                   const std::vector<std::int64_t>& full_of) const {
     constexpr std::int64_t kFewTrips = 2;  // first, last and other trips are different ones
     constexpr std::int64_t kManyRuns = 3;
     std::int64_t columns = 1;
@@ -111,7 +119,7 @@ class Counter {
     auto at = groups.end();  // of the tile before, which the next is mostly like
     for (std::size_t t = 0; t < family.tiles.size(); ++t) {
       const ir::RowTile& tile = family.tiles[t];
-      const std::int64_t full = full_trips(tile);
+      const std::int64_t full = full_of[t];
       std::int64_t shape = 0;  // of the runs: which of them are masked or reach the ragged columns
       std::int64_t masked_ragged = 0;
       std::int64_t runs = 0;
@@ -146,7 +154,7 @@ class Counter {
     }
     std::vector<std::vector<std::size_t>> out;
     for (auto& [key, tiles] : groups) {
-      const auto shorter = [&](std::size_t a, std::size_t b) { return full_trips(family.tiles[a]) < full_trips(family.tiles[b]); };
+      const auto shorter = [&](std::size_t a, std::size_t b) { return full_of[a] < full_of[b]; };
       if (!std::is_sorted(tiles.begin(), tiles.end(), shorter)) std::stable_sort(tiles.begin(), tiles.end(), shorter);
       out.push_back(std::move(tiles));
     }
