@@ -32,6 +32,7 @@ class VisitedTiles {
     const std::int64_t high = std::max(run.first, last);
     const std::int64_t stride = run.step < 0 ? -run.step : run.step;
     if (stride <= 1 || run.count == 1) {
+      if (!spans_.empty() && spans_.back().begin <= low && high < spans_.back().end) return;  // as most of what the tile before visits
       append_interval(spans_, {low, high + 1});
     } else if (seen_.insert({low, run.count, stride}).second) {
       for (std::int64_t v = low; v <= high; v += stride) spans_.push_back({v, v + 1});
@@ -108,6 +109,13 @@ class Collector {
     return 0;
   }
 
+  // Rows of a tile that are not those of a trip.
+  [[nodiscard]] Interval rows_at(const ir::Op& op, const ir::Axis* rows, const ir::ItemFamily& family, const ir::RowTile& tile,
+                                 std::int64_t visited = 0) const {
+    const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile.row_begin : 0);
+    return {begin, begin + valid(rows, family, tile, visited)};
+  }
+
   // The slab does not depend on the trip: rows of all tiles of the family form one union.
   void by_rows(const ir::Op& op, const ir::Section& section, const ir::ItemFamily& family, int split,
                const std::vector<const ir::RowTile*>& tiles) {
@@ -132,8 +140,15 @@ class Collector {
     if (known) width = last_visited_.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
     const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs &&
                           (op.when == ir::When::always || !unconditional);  // where it acts at all
+    const bool any_trip = !trip_rows && even && (rows == nullptr || rows->kind != ir::AxisKind::trip_cols);  // touches the same
     for (const ir::RowTile* tile : tiles) {
       if (known) break;
+      if (any_trip) {
+        if (acting_trips(*tile, section, op.when) == 0) continue;
+        if (width == 0) width = valid(cols, family, *tile, 0);
+        append_interval(intervals, rows_at(op, rows, family, *tile));
+        continue;
+      }
       if (!unconditional && tile->flag != (op.when == ir::When::item_flag)) continue;
       if (!as_it_is && !once) selected = acting_runs(*tile, section, op.when);
       const ir::TripRuns& acting = as_it_is ? tile->runs : selected;
@@ -146,10 +161,7 @@ class Collector {
         }
         if (trip_rows) visited.add(run);
       }
-      if (!trip_rows) {
-        const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
-        append_interval(intervals, {begin, begin + valid(rows, family, *tile, acting.front().first)});
-      }
+      if (!trip_rows) append_interval(intervals, rows_at(op, rows, family, *tile, acting.front().first));
     }
     if (trip_rows && !tiles.empty()) {
       const std::int64_t padded = rows == nullptr ? 1 : rows->padded;
@@ -176,10 +188,7 @@ class Collector {
     if (wanted == last_once_) return once_rows_;
     last_once_ = wanted;
     std::vector<Interval> intervals;
-    for (const ir::RowTile* tile : tiles) {
-      const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
-      append_interval(intervals, {begin, begin + valid(axis(rows), family, *tile, 0)});
-    }
+    for (const ir::RowTile* tile : tiles) append_interval(intervals, rows_at(op, axis(rows), family, *tile));
     once_rows_ = merged(std::move(intervals));
     return once_rows_;
   }
