@@ -41,11 +41,17 @@ class L2Cache {
   };
   void access_part(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, L2Outcome& outcome);
   L2Outcome access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write);
-  std::int32_t find_or_insert(std::uint64_t key);
+  std::int32_t find_or_insert(std::uint64_t key) {
+    std::int32_t index = index_.find(key);
+    if (index < 0) index = insert(key);
+    last_use_[static_cast<std::size_t>(index)] = ++uses_;
+    return index;
+  }
+  std::int32_t insert(std::uint64_t key);
   [[nodiscard]] std::int32_t random_block();
   [[nodiscard]] std::int32_t pick_victim();
   [[nodiscard]] std::int64_t bytes_of(std::uint64_t key, std::uint64_t rows) const;
-  std::int64_t evict_to_capacity();
+  std::int64_t evict();  // until what is used fits
 
   std::int64_t capacity_bytes_;
   std::int64_t used_bytes_ = 0;
@@ -57,7 +63,11 @@ class L2Cache {
   // Block of a key, by open addressing: never iterated.
   class Index {
    public:
-    [[nodiscard]] std::int32_t find(std::uint64_t key) const;  // -1: not there
+    [[nodiscard]] std::int32_t find(std::uint64_t key) const {  // -1: not there
+      for (std::size_t at = home(key);; at = (at + 1) & (places_.size() - 1)) {
+        if (places_[at].block < 0 || places_[at].key == key) return places_[at].block;
+      }
+    }
     void insert(std::uint64_t key, std::int32_t block);
     void erase(std::uint64_t key);
     [[nodiscard]] bool empty() const { return count_ == 0; }
@@ -67,7 +77,9 @@ class L2Cache {
       std::uint64_t key = 0;
       std::int32_t block = -1;  // -1: free
     };
-    [[nodiscard]] std::size_t home(std::uint64_t key) const;
+    [[nodiscard]] std::size_t home(std::uint64_t key) const {
+      return static_cast<std::size_t>(key * 0x9e3779b97f4a7c15ULL >> 32) & (places_.size() - 1);
+    }
     void grow();
     std::vector<Place> places_ = std::vector<Place>(64);
     std::size_t count_ = 0;

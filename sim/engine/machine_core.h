@@ -162,7 +162,12 @@ class Machine {
     return std::min(queue_->next_time(), std::max(horizon_, ordered));
   }
   // Groups of a step that are over before anything else happens on the SM, the last left out, done at once where all units are free.
-  void run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now);
+  void run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+    constexpr int kFewGroups = 2;  // which are done one by one
+    if (step.groups - agent.group > kFewGroups && queue_->next_time() - now > 2 * step.group_ticks && !tally_ && !trace_)
+      run_alone(agent, step, now);
+  }
+  void run_alone(AgentState& agent, const PlannedStep& step, std::int64_t& now);
   [[nodiscard]] AgentState& agent_at(std::int32_t slot, std::int16_t index) {
     return ctas_[static_cast<std::size_t>(slot)].agents[static_cast<std::size_t>(index)];
   }

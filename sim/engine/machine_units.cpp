@@ -7,8 +7,6 @@ namespace attnsim::machine {
 
 namespace {
 
-constexpr int kFewGroups = 2;  // which are done one by one
-
 // What a group takes of the units; its end.
 std::int64_t chain_group(SmState& sm, const PlannedStep& step, std::int64_t now) {
   const std::int64_t start = std::max(now, sm.vector_free);
@@ -39,8 +37,7 @@ std::int64_t mma_group(SmState& sm, const PlannedStep& step, std::int64_t now) {
 
 }  // namespace
 
-void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  if (tally_ || trace_ || queue_->next_time() - now <= 2 * step.group_ticks) return;
+void Machine::run_alone(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
   SmState& sm = *sm_;
   const bool chain = step.kind == StepKind::chain;
   std::int64_t& unit = chain ? sm.vector_free : sm.tensor_free;
@@ -73,7 +70,7 @@ void Machine::resume_groups(AgentState& agent, std::int64_t now) {
   const bool chain = step.kind == StepKind::chain;
   add_wait(agent.reason, now - agent.blocked_since);
   while (agent.group + 1 < step.groups) {
-    if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
+    run_undisturbed(agent, step, now);
     if (agent.group + 1 == step.groups) break;
     const std::int64_t end = chain ? chain_group(sm, step, now) : mma_group(sm, step, now);
     ++agent.group;
@@ -92,7 +89,7 @@ void Machine::resume_groups(AgentState& agent, std::int64_t now) {
 
 bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
   SmState& sm = *sm_;
-  if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
+  run_undisturbed(agent, step, now);
   const std::int64_t end = chain_group(sm, step, now);
   const std::int64_t start = sm.vector_free - step.group_ticks;
   if (trace_) {
@@ -112,7 +109,7 @@ bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t
 
 bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
   SmState& sm = *sm_;
-  if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
+  run_undisturbed(agent, step, now);
   const std::int64_t end = mma_group(sm, step, now);
   if (trace_) {
     trace_->hold(Unit::tensor, agent.slot, agent.index, now, sm.tensor_free - step.group_ticks, sm.tensor_free);

@@ -37,7 +37,7 @@ class SlidingQueue {
   }
 
  private:
-  void make_room() {
+  [[gnu::noinline]] void make_room() {  // so that what is called all the time keeps its registers
     if (2 * size() > places_.size()) places_.resize(2 * places_.size());
     std::copy(places_.begin() + static_cast<std::ptrdiff_t>(begin_), places_.begin() + static_cast<std::ptrdiff_t>(end_), places_.begin());
     end_ -= begin_;
