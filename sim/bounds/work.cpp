@@ -72,7 +72,7 @@ class Counter {
         for (const std::size_t t : alike) {
           const double x = span == 0 ? 0 : static_cast<double>(full[t] - from) / static_cast<double>(span);
           way += x;
-          classes[t] = between(low.classes.front(), high.classes.front(), x);
+          put_between(low.classes.front(), high.classes.front(), x, classes[t]);
           classes[t].tile = &family.tiles[t];
         }
         add_scaled(total_, high, way);
@@ -116,6 +116,11 @@ class Counter {
     const std::int64_t ragged = family.loop_extent / columns;  // tiles from here on are not full
     using Key = std::array<std::int64_t, 12>;
     std::map<Key, std::vector<std::size_t>> groups;
+    const auto equal = [](const Key& a, const Key& b) {  // without a call of memcmp
+      std::int64_t differ = 0;
+      for (std::size_t i = 0; i < a.size(); ++i) differ |= a[i] ^ b[i];
+      return differ == 0;
+    };
     auto at = groups.end();  // of the tile before, which the next is mostly like
     for (std::size_t t = 0; t < family.tiles.size(); ++t) {
       const ir::RowTile& tile = family.tiles[t];
@@ -149,7 +154,7 @@ class Counter {
                     alone ? full : -1,
                     alone ? static_cast<std::int64_t>(tile.runs.size()) : 0,
                     alone ? tile.kept : 0};
-      if (at == groups.end() || at->first != key) at = groups.try_emplace(key).first;
+      if (at == groups.end() || !equal(at->first, key)) at = groups.try_emplace(key).first;
       at->second.push_back(t);
     }
     std::vector<std::vector<std::size_t>> out;
@@ -167,13 +172,13 @@ class Counter {
     return std::move(work_);
   }
 
-  static ItemClass between(const ItemClass& low, const ItemClass& high, double x) {
+  // All but the tile.
+  static void put_between(const ItemClass& low, const ItemClass& high, double x, ItemClass& out) {
     const auto mix = [&](double a, double b) { return a + (b - a) * x; };
-    ItemClass out = low;
+    out.family = low.family;
     for (std::size_t i = 0; i < kServers; ++i) out.servers[i] = mix(low.servers[i], high.servers[i]);
-    for (std::size_t i = 0; i < low.agent_cycles.size(); ++i) out.agent_cycles[i] = mix(low.agent_cycles[i], high.agent_cycles[i]);
+    for (std::size_t i = 0; i < low.agent_cycles.size(); ++i) out.agent_cycles.push_back(mix(low.agent_cycles[i], high.agent_cycles[i]));
     out.latency_cycles = mix(low.latency_cycles, high.latency_cycles);
-    return out;
   }
 
   static void add_scaled(KernelWork& to, const KernelWork& from, double x) {
