@@ -53,15 +53,11 @@ L2Outcome L2Cache::access_shared(const SharedMemory& shared, std::int64_t row, s
   return sum;
 }
 
-L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, std::int64_t begin,
-                          std::int64_t bytes) {
+L2Outcome L2Cache::access_divided(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write,
+                                  std::int64_t begin, std::int64_t bytes) {
   L2Outcome outcome;
   const auto t = static_cast<std::size_t>(tensor);
   if (shared_[t].tensor != ir::kNone) return access_shared(shared_[t], slab * shared_[t].own_rows + row, rows, write);
-  if (parts_[t] == 1 && begin < row_bytes_[t]) {  // rows are not divided
-    access_part(tensor, slab, row, rows, write, outcome);
-    return outcome;
-  }
   const std::int64_t first = begin / row_bytes_[t];
   const std::int64_t end = bytes == 0 ? parts_[t] : std::min(parts_[t], (begin + bytes + row_bytes_[t] - 1) / row_bytes_[t]);
   for (std::int64_t part = first; part < end; ++part) access_part(tensor, slab * parts_[t] + part, row, rows, write, outcome);

@@ -25,7 +25,16 @@ class L2Cache {
   // Rows [row, row + rows) of a tensor's slab, of each the bytes [begin, begin + bytes), in whole column parts; bytes 0: all. A write makes
   // its bytes present and dirty without fetching them.
   L2Outcome access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, std::int64_t begin = 0,
-                   std::int64_t bytes = 0);
+                   std::int64_t bytes = 0) {
+    const auto t = static_cast<std::size_t>(tensor);
+    L2Outcome outcome;
+    if (parts_[t] == 1 && begin < row_bytes_[t] && shared_[t].tensor == ir::kNone) {  // rows are not divided
+      access_part(tensor, slab, row, rows, write, outcome);
+    } else {
+      outcome = access_divided(tensor, slab, row, rows, write, begin, bytes);
+    }
+    return outcome;
+  }
 
  private:
   struct Block {
@@ -39,6 +48,8 @@ class L2Cache {
     std::int64_t own_rows = 1;  // of a slab of the tensor that shares it
     std::int64_t side_by_side = 1;
   };
+  L2Outcome access_divided(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, std::int64_t begin,
+                           std::int64_t bytes);
   void access_part(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, L2Outcome& outcome);
   L2Outcome access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write);
   std::int32_t find_or_insert(std::uint64_t key) {

@@ -319,8 +319,9 @@ void Machine::signal(AgentState& agent, ir::TokenId token, std::int64_t phase, s
   const PlannedToken& info = plan_.tokens[static_cast<std::size_t>(token)];
   if (info.kernel_scope) return signal_kernel(agent, token, now);
   TokenState& state = cta.tokens[static_cast<std::size_t>(token)];
-  state.arrive(phase, info.arrivals);
+  const bool completes = state.arrive(phase, info.arrivals);
   if (trace_) trace_->signal(token, phase, now);
+  if (!completes) return;
   for (std::size_t i = 0; i < cta.waiters.size();) {
     const Waiter w = cta.waiters[i];
     if (w.token == token && state.complete >= w.needed) {

@@ -50,7 +50,7 @@ class EventQueue {
     events_.clear();
     next_time_ = INT64_MAX;
   }
-  void push(std::int64_t time, Event::Rank rank, std::uint64_t what) {
+  [[gnu::always_inline]] void push(std::int64_t time, Event::Rank rank, std::uint64_t what) {
     const std::int64_t when = Event::when_of(time, rank);
     fill(events_.place_before([when](const Event& other) { return when < other.when; }), when, what);
     next_time_ = std::min(next_time_, time);
@@ -139,14 +139,17 @@ struct TokenState {
     few.fill(0);
     many.clear();
   }
-  void arrive(std::int64_t phase, int arrivals) {
+  // True when it completes a phase.
+  bool arrive(std::int64_t phase, int arrivals) {
     const std::int64_t n = initial + phase;
     while (n - complete > static_cast<std::int64_t>(mask)) grow();
     ++at(n);
+    const std::int64_t before = complete;
     while (at(complete) >= arrivals) {
       at(complete) = 0;
       ++complete;
     }
+    return complete > before;
   }
 
  private:
@@ -155,7 +158,7 @@ struct TokenState {
     const auto place = static_cast<std::size_t>(n) & mask;
     return mask < kFew ? few[place] : many[place];
   }
-  void grow() {
+  [[gnu::noinline]] void grow() {
     const std::uint32_t wider_mask = 2 * mask + 1;
     std::vector<int> wider(wider_mask + 1, 0);
     for (std::int64_t n = complete; n <= complete + static_cast<std::int64_t>(mask); ++n)
