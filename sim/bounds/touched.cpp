@@ -139,7 +139,7 @@ class Collector {
     if (once) selected = {ir::TripRun{0, 1, 1, false}};
     if (known) width = last_visited_.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
     const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs &&
-                          (op.when == ir::When::always || !unconditional);  // where it acts at all
+                          (op.when == ir::When::always || !unconditional);                                   // where it acts at all
     const bool any_trip = !trip_rows && even && (rows == nullptr || rows->kind != ir::AxisKind::trip_cols);  // touches the same
     for (const ir::RowTile* tile : tiles) {
       if (known) break;

@@ -243,9 +243,9 @@ class Machine {
   int running_sm_ = -1;
   SmState* sm_ = nullptr;        // the running one
   EventQueue* queue_ = nullptr;  // its events
-  std::int64_t last_safe_ = 0;  // no event of another SM comes before this tick's of the running one
-  std::int64_t horizon_ = 0;    // before which nothing from outside reaches the running SM
-  std::int64_t load_lead_ = 0;  // ticks from the end of a transfer in memory, or from another SM's act, to what the SM sees of it
+  std::int64_t last_safe_ = 0;   // no event of another SM comes before this tick's of the running one
+  std::int64_t horizon_ = 0;     // before which nothing from outside reaches the running SM
+  std::int64_t load_lead_ = 0;   // ticks from the end of a transfer in memory, or from another SM's act, to what the SM sees of it
   std::int64_t store_lead_ = 0;
   bool outside_acts_ = false;  // other SMs reach an SM otherwise than through memory
   std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
