@@ -68,9 +68,8 @@ class GridBounder {
       for (std::size_t s = 0; s < kServers; ++s) loads[s].add(c.servers[s], static_cast<double>(c.family->slab_count));
     }
     for (std::size_t s = 0; s < kServers; ++s) {
-      raise(makespan(
-                loads[s], [&](const ItemClass& c) { return c.servers[s]; }, sms_, bound_.cycles),
-            name_of(static_cast<Server>(s)));
+      const auto served = [s](const ItemClass& c) { return c.servers[s]; };
+      raise(makespan(loads[s], served, sms_, bound_.cycles), name_of(static_cast<Server>(s)));
     }
     if (kernel_.grid.policy == ir::GridPolicy::one_item_per_cta) {
       // A CTA holds its slot from its start to the end of its item.

@@ -138,9 +138,10 @@ class Collector {
     }
     if (once) selected = {ir::TripRun{0, 1, 1, false}};
     if (known) width = last_visited_.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
-    const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs &&
-                          (op.when == ir::When::always || !unconditional);                                   // where it acts at all
-    const bool any_trip = !trip_rows && even && (rows == nullptr || rows->kind != ir::AxisKind::trip_cols);  // touches the same
+    // Where the op acts at all, it acts in all trips of a tile; or it touches the same in any of them.
+    const bool as_it_is =
+        section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && (op.when == ir::When::always || !unconditional);
+    const bool any_trip = !trip_rows && even && (rows == nullptr || rows->kind != ir::AxisKind::trip_cols);
     for (const ir::RowTile* tile : tiles) {
       if (known) break;
       if (any_trip) {

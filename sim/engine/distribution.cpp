@@ -198,7 +198,7 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
         done += held * static_cast<double>(spread);
         even -= spread;
         count -= spread;
-        for (; count > 0 && queue.size() < places; --count) {
+        for (; count > 0 && !full; --count) {
           queue.add({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
           full = queue.size() == places;
         }

@@ -55,18 +55,19 @@ std::vector<AlikeTiles> alike_tiles(const ir::ItemFamily& family, const ir::Prog
     }
     AlikeTiles& group = groups[at];
     ++group.items;
-    const std::int64_t trips = tile.trips();
+    std::int64_t trips = 0;
+    for (const ir::TripRun& run : tile.runs) {
+      trips += run.count;
+      group.runs.partial += run.partial ? run.count : 0;
+      const std::int64_t end = run.first + (run.count - 1) * run.step;
+      for (const auto& [axis, last] : ragged) group.ragged[axis] += run.count > 0 && (run.first == last || end == last) ? 1 : 0;
+    }
     group.runs.all += trips;
     group.runs.first += trips > 0 ? 1 : 0;
-    group.runs.partial += tile.partial_trips();
     group.peers.all += tile.peers;
     group.peers.first += tile.peers > 0 ? 1 : 0;
     group.arrivals += tile.split == 0 ? 1 : 0;
     group.arrivals_peers += tile.split == 0 ? tile.peers : 0;
-    for (const auto& [axis, last] : ragged) {
-      for (const ir::TripRun& run : tile.runs)
-        group.ragged[axis] += run.count > 0 && (run.first == last || run.first + (run.count - 1) * run.step == last) ? 1 : 0;
-    }
   }
   return groups;
 }
