@@ -43,12 +43,10 @@ void Machine::run_alone(AgentState& agent, const PlannedStep& step, std::int64_t
   std::int64_t& unit = chain ? sm.vector_free : sm.tensor_free;
   const bool all_free = unit <= now && sm.issue_free <= now && sm.sync_free <= now && sm.smem_free <= now && sm.tmem_free <= now;
   if (!all_free) return;
-  const std::int64_t each =
-      std::max({chain ? step.group_own_ticks : std::max(step.group_ticks, step.group_own_ticks), step.group_ticks, step.group_issue_ticks,
-                step.group_sync_ticks, step.group_smem_ticks, chain ? step.group_tmem_ticks : 0});
-  if (each <= 0) return;
-  const std::int64_t times = std::min<std::int64_t>(step.groups - agent.group - 1, (alone_until() - 1 - now) / each);
-  if (times <= 1) return;
+  const std::int64_t each = step.group_alone_ticks;
+  const std::int64_t ticks = alone_until() - 1 - now;
+  if (each <= 0 || ticks < 2 * each) return;
+  const std::int64_t times = std::min<std::int64_t>(step.groups - agent.group - 1, ticks / each);
   const std::int64_t last = now + (times - 1) * each;
   unit = last + step.group_ticks;
   sm.issue_free = last + step.group_issue_ticks;
