@@ -177,27 +177,15 @@ void Machine::advance(AgentState& agent, std::int64_t now) {
     if (tally_) tally_->unblock(agent.cta->sm, agent.slot, agent.index);
   }
   while (agent.group > 0) {
-    if (!run_groups(agent, agent.ops[agent.op], now)) return;
+    if (!run_groups(agent, *agent.op, now)) return;
   }
   while (true) {
-    if (agent.position < 0) {
-      if (!in_order(now)) return put_off(agent, now);
-      agent.position = item_of(*agent.cta, agent.item_index, now);
-      if (agent.position < 0) {
-        finish_agent(agent, now);
-        return;
-      }
-      agent.item = sequence_.at(agent.position);
-      if (agent.index == 0)
-        offset_trips_[static_cast<std::size_t>(agent.cta->sm % kStartOffsets)] += static_cast<double>(agent.item.tile->trips() + 1);
-      agent.last_arriver = false;
-      enter_section(agent, 0);
-    }
-    if (agent.op >= agent.op_count || agent.step >= agent.steps) {
-      next_step(agent, now);
+    if (agent.op == agent.ops_end || agent.step >= agent.steps) {
+      if (agent.position >= 0) next_step(agent, now);
+      if (agent.position < 0 && !draw_item(agent, now)) return;
       continue;
     }
-    const PlannedStep& step = agent.ops[agent.op];
+    const PlannedStep& step = *agent.op;
     const std::int64_t trip = agent.step - step.skew;
     if (!applies(agent, step, trip) || (step.is_mask && !config_.mask_cost)) {
       ++agent.op;
@@ -208,21 +196,39 @@ void Machine::advance(AgentState& agent, std::int64_t now) {
   }
 }
 
+bool Machine::draw_item(AgentState& agent, std::int64_t now) {
+  if (!in_order(now)) {
+    put_off(agent, now);
+    return false;
+  }
+  agent.position = item_of(*agent.cta, agent.item_index, now);
+  if (agent.position < 0) {
+    finish_agent(agent, now);
+    return false;
+  }
+  agent.item = sequence_.at(agent.position);
+  if (agent.index == 0)
+    offset_trips_[static_cast<std::size_t>(agent.cta->sm % kStartOffsets)] += static_cast<double>(agent.item.tile->trips() + 1);
+  agent.last_arriver = false;
+  enter_section(agent, 0);
+  return true;
+}
+
 void Machine::enter_section(AgentState& agent, std::size_t section) {
   const PlannedAgent& planned = plan_.agents[static_cast<std::size_t>(agent.index)];
   agent.section = section;
   agent.ops = planned.sections[section].data();
-  agent.op_count = planned.sections[section].size();
+  agent.ops_end = agent.ops + planned.sections[section].size();
   agent.peers = plan_.is_peers[section] != 0;
   agent.step = 0;
-  agent.op = 0;
+  agent.op = agent.ops;
   agent.group = 0;
   agent.trips = plan_.trips(section, *agent.item.tile);
   agent.steps = agent.trips > 0 ? agent.trips + planned.max_skew[section] : 0;
 }
 
 void Machine::next_step(AgentState& agent, std::int64_t now) {
-  agent.op = 0;
+  agent.op = agent.ops;
   if (++agent.step < agent.steps) return;
   if (agent.section + 1 < plan_.is_loop.size()) {
     enter_section(agent, agent.section + 1);
@@ -384,12 +390,11 @@ void Machine::check_finished() const {
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       const AgentState& agent = cta.agents[a];
       if (agent.done) continue;
-      const auto& steps = plan_.agents[a].sections[agent.section];
       stuck += "\n  CTA " + std::to_string(cta.id) + " agent " + kernel_.program.agents[a].name + " item " +
                std::to_string(agent.position) + " section " + kernel_.program.sections[agent.section].name + " step " +
                std::to_string(agent.step) + " waits";
-      if (agent.op < steps.size() && steps[agent.op].kind == StepKind::await) {
-        stuck += " for token " + kernel_.program.tokens[static_cast<std::size_t>(steps[agent.op].token)].name;
+      if (agent.op != agent.ops_end && agent.op->kind == StepKind::await) {
+        stuck += " for token " + kernel_.program.tokens[static_cast<std::size_t>(agent.op->token)].name;
       }
       if (stuck.size() > 2000) break;
     }

@@ -70,6 +70,8 @@ class Machine {
   void book_wait(const AgentState& agent, const PlannedStep* step, std::int64_t until, Wait reason);
   void finish_books();
   void advance(AgentState& agent, std::int64_t now);
+  // The CTA's next item; false when the agent has to wait for its turn, or is done.
+  bool draw_item(AgentState& agent, std::int64_t now);
   void enter_section(AgentState& agent, std::size_t section);
   void next_step(AgentState& agent, std::int64_t now);
   [[nodiscard]] bool applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const {

@@ -174,8 +174,9 @@ struct AgentState {
   CtaState* cta = nullptr;
   std::int32_t slot = 0;  // of the CTA
   std::int16_t index = 0;
-  const PlannedStep* ops = nullptr;  // of the current section
-  std::size_t op_count = 0;
+  const PlannedStep* ops = nullptr;  // of the current section, and their end
+  const PlannedStep* ops_end = nullptr;
+  const PlannedStep* op = nullptr;  // the next one
   bool done = false;
   bool last_arriver = false;
   bool blocked = false;
@@ -186,7 +187,6 @@ struct AgentState {
   std::int64_t position = -1;   // grid position of the item; -1: not drawn yet
   ir::Item item;
   std::size_t section = 0;
-  std::size_t op = 0;
   std::int64_t step = 0;   // loop step
   std::int64_t steps = 0;  // loop steps of the current section
   std::int64_t trips = 0;  // of the current section
@@ -207,7 +207,7 @@ struct AgentState {
     item_index = 0;
     position = -1;
     section = 0;
-    op = 0;
+    ops = ops_end = op = nullptr;
     step = 0;
     steps = 0;
     trips = 0;

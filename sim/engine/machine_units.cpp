@@ -63,7 +63,7 @@ void Machine::run_alone(AgentState& agent, const PlannedStep& step, std::int64_t
 }
 
 void Machine::resume_groups(AgentState& agent, std::int64_t now) {
-  const PlannedStep& step = agent.ops[agent.op];
+  const PlannedStep& step = *agent.op;
   SmState& sm = *sm_;
   const bool chain = step.kind == StepKind::chain;
   add_wait(agent.reason, now - agent.blocked_since);
