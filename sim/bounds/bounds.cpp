@@ -42,6 +42,11 @@ double link_bytes(const ir::Transfer& transfer) {
 }  // namespace
 
 Bounds compute_bounds(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions) {
+  return compute_bounds(pipeline, select_instructions(pipeline, chip), chip, conditions);
+}
+
+Bounds compute_bounds(const ir::Pipeline& pipeline, const std::vector<SelectedKernel>& selected, const Chip& chip,
+                      const Conditions& conditions) {
   const double clock_mhz = highest_clock_mhz(chip, conditions);
   const std::size_t n = pipeline.nodes().size();
   PipelineTraffic traffic = compute_traffic(pipeline, chip.l2_effective(), conditions.l2);
@@ -56,7 +61,7 @@ Bounds compute_bounds(const ir::Pipeline& pipeline, const Chip& chip, const Cond
     const ir::Node& node = pipeline.nodes()[i];
     if (const auto* kernel = std::get_if<ir::Kernel>(&node.work)) {
       RungWork work;
-      work.work = count_work(select_instructions(*kernel, chip), pipeline.tensors(), chip);
+      work.work = count_work(selected[i], pipeline.tensors(), chip);
       work.traffic = traffic.nodes[i];
       work.work.counts.hbm_bytes = work.traffic.compulsory_bytes;
       set_resource_rungs(out.kernel_ladder[i], work, chip, clock_mhz);

@@ -16,6 +16,8 @@
 
 namespace attnsim {
 
+struct SelectedKernel;
+
 struct Bounds {
   Ladder ladder;                      // whole pipeline, microseconds
   WorkCounts counts;                  // hbm_bytes: compulsory (inputs and outputs touched once), wherever they lie
@@ -23,5 +25,8 @@ struct Bounds {
   std::vector<WorkCounts> kernel_counts;
 };
 [[nodiscard]] Bounds compute_bounds(const ir::Pipeline& pipeline, const Chip& chip, const Conditions& conditions);
+// With select_instructions(pipeline, chip) made before.
+[[nodiscard]] Bounds compute_bounds(const ir::Pipeline& pipeline, const std::vector<SelectedKernel>& selected, const Chip& chip,
+                                    const Conditions& conditions);
 
 }  // namespace attnsim

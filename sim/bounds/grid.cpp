@@ -37,17 +37,25 @@ class GridBounder {
     if (bound_.limiter.empty() || cycles > bound_.cycles) bound_ = {cycles, std::string(limiter)};
   }
 
-  // 0 where it is no more than `known`: items dealt out longest first take no longer than their mean load and the longest of them.
-  template <class Time>
-  [[nodiscard]] double makespan(Time time_of, std::int64_t machines, double known) const {
+  struct Load {
     double total = 0;
     double longest = 0;
-    for (const ItemClass& c : work_.classes) {
-      const double time = time_of(c);
-      total += time * static_cast<double>(c.family->slab_count);
+    void add(double time, double items) {
+      total += time * items;
       longest = std::max(longest, time);
     }
-    if (total / static_cast<double>(machines) + longest <= known) return 0;
+  };
+
+  template <class Time>
+  [[nodiscard]] double makespan(Time time_of, std::int64_t machines, double known) const {
+    Load load;
+    for (const ItemClass& c : work_.classes) load.add(time_of(c), static_cast<double>(c.family->slab_count));
+    return makespan(load, time_of, machines, known);
+  }
+  // 0 where it is no more than `known`: items dealt out longest first take no longer than their mean load and the longest of them.
+  template <class Time>
+  [[nodiscard]] double makespan(const Load& load, Time time_of, std::int64_t machines, double known) const {
+    if (load.total / static_cast<double>(machines) + load.longest <= known) return 0;
     std::vector<JobRun> jobs;
     jobs.reserve(work_.classes.size());
     for (const ItemClass& c : work_.classes) jobs.push_back({time_of(c), c.family->slab_count});
@@ -55,8 +63,13 @@ class GridBounder {
   }
 
   void dispatched() {
+    std::array<Load, kServers> loads;
+    for (const ItemClass& c : work_.classes) {
+      for (std::size_t s = 0; s < kServers; ++s) loads[s].add(c.servers[s], static_cast<double>(c.family->slab_count));
+    }
     for (std::size_t s = 0; s < kServers; ++s) {
-      raise(makespan([&](const ItemClass& c) { return c.servers[s]; }, sms_, bound_.cycles), name_of(static_cast<Server>(s)));
+      const auto served = [s](const ItemClass& c) { return c.servers[s]; };
+      raise(makespan(loads[s], served, sms_, bound_.cycles), name_of(static_cast<Server>(s)));
     }
     if (kernel_.grid.policy == ir::GridPolicy::one_item_per_cta) {
       // A CTA holds its slot from its start to the end of its item.

@@ -32,6 +32,7 @@ class VisitedTiles {
     const std::int64_t high = std::max(run.first, last);
     const std::int64_t stride = run.step < 0 ? -run.step : run.step;
     if (stride <= 1 || run.count == 1) {
+      if (!spans_.empty() && spans_.back().begin <= low && high < spans_.back().end) return;  // as most of what the tile before visits
       append_interval(spans_, {low, high + 1});
     } else if (seen_.insert({low, run.count, stride}).second) {
       for (std::int64_t v = low; v <= high; v += stride) spans_.push_back({v, v + 1});
@@ -108,6 +109,13 @@ class Collector {
     return 0;
   }
 
+  // Rows of a tile that are not those of a trip.
+  [[nodiscard]] Interval rows_at(const ir::Op& op, const ir::Axis* rows, const ir::ItemFamily& family, const ir::RowTile& tile,
+                                 std::int64_t visited = 0) const {
+    const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile.row_begin : 0);
+    return {begin, begin + valid(rows, family, tile, visited)};
+  }
+
   // The slab does not depend on the trip: rows of all tiles of the family form one union.
   void by_rows(const ir::Op& op, const ir::Section& section, const ir::ItemFamily& family, int split,
                const std::vector<const ir::RowTile*>& tiles) {
@@ -123,19 +131,29 @@ class Collector {
     const bool even = cols == nullptr || cols->kind == ir::AxisKind::fixed;  // one width in all trips
     const bool known = trip_rows && even && walk == last_walk_;              // V is walked as K is
     const bool unconditional = op.when != ir::When::item_flag && op.when != ir::When::not_item_flag;
-    const bool once = section.kind == ir::SectionKind::once && unconditional;
-    if (once && !trip_rows && (cols == nullptr || cols->kind != ir::AxisKind::item_rows)) {
+    const bool once = section.kind == ir::SectionKind::once;
+    if (once && unconditional && !trip_rows && (cols == nullptr || cols->kind != ir::AxisKind::item_rows)) {
       width = tiles.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
       return emit(op, family, split, 0, 1, width, in_tensor(op.access, once_rows(op, shape.rows, family, split, tiles)));
     }
     if (once) selected = {ir::TripRun{0, 1, 1, false}};
     if (known) width = last_visited_.empty() ? 0 : valid(cols, family, *tiles.front(), 0);
+    // Where the op acts at all, it acts in all trips of a tile; or it touches the same in any of them.
+    const bool as_it_is =
+        section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && (op.when == ir::When::always || !unconditional);
+    const bool any_trip = !trip_rows && even && (rows == nullptr || rows->kind != ir::AxisKind::trip_cols);
     for (const ir::RowTile* tile : tiles) {
       if (known) break;
-      const bool as_it_is = section.kind == ir::SectionKind::loop && section.trips == ir::TripSource::runs && op.when == ir::When::always;
+      if (any_trip) {
+        if (acting_trips(*tile, section, op.when) == 0) continue;
+        if (width == 0) width = valid(cols, family, *tile, 0);
+        append_interval(intervals, rows_at(op, rows, family, *tile));
+        continue;
+      }
+      if (!unconditional && tile->flag != (op.when == ir::When::item_flag)) continue;
       if (!as_it_is && !once) selected = acting_runs(*tile, section, op.when);
       const ir::TripRuns& acting = as_it_is ? tile->runs : selected;
-      if (trip_count(acting) == 0) continue;
+      if (std::none_of(acting.begin(), acting.end(), [](const ir::TripRun& run) { return run.count > 0; })) continue;
       for (const ir::TripRun& run : acting) {
         if (run.count <= 0) continue;
         if (!even || width == 0) {
@@ -144,10 +162,7 @@ class Collector {
         }
         if (trip_rows) visited.add(run);
       }
-      if (!trip_rows) {
-        const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
-        append_interval(intervals, {begin, begin + valid(rows, family, *tile, acting.front().first)});
-      }
+      if (!trip_rows) append_interval(intervals, rows_at(op, rows, family, *tile, acting.front().first));
     }
     if (trip_rows && !tiles.empty()) {
       const std::int64_t padded = rows == nullptr ? 1 : rows->padded;
@@ -174,10 +189,7 @@ class Collector {
     if (wanted == last_once_) return once_rows_;
     last_once_ = wanted;
     std::vector<Interval> intervals;
-    for (const ir::RowTile* tile : tiles) {
-      const std::int64_t begin = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);
-      append_interval(intervals, {begin, begin + valid(axis(rows), family, *tile, 0)});
-    }
+    for (const ir::RowTile* tile : tiles) append_interval(intervals, rows_at(op, axis(rows), family, *tile));
     once_rows_ = merged(std::move(intervals));
     return once_rows_;
   }

@@ -56,7 +56,8 @@ class Counter {
       total_.classes.resize(first + family.tiles.size());
       ItemClass* classes = total_.classes.data() + first;
       const std::vector<int> sharers = group_sizes(family);
-      for (const std::vector<std::size_t>& alike : progressions(family, sharers)) {
+      const std::vector<std::int64_t> full = full_trips(family);
+      for (const std::vector<std::size_t>& alike : progressions(family, sharers, full)) {
         const auto counted = [&](std::size_t t) { return count_one({&family, &family.tiles[t]}, 1.0 / sharers[t]); };
         const KernelWork low = counted(alike.front());
         add_scaled(total_, low, static_cast<double>(alike.size()));
@@ -65,13 +66,13 @@ class Counter {
           continue;
         }
         const KernelWork high = counted(alike.back());
-        const std::int64_t from = full_trips(family.tiles[alike.front()]);
-        const std::int64_t span = full_trips(family.tiles[alike.back()]) - from;
+        const std::int64_t from = full[alike.front()];
+        const std::int64_t span = full[alike.back()] - from;
         double way = 0;
         for (const std::size_t t : alike) {
-          const double x = span == 0 ? 0 : static_cast<double>(full_trips(family.tiles[t]) - from) / static_cast<double>(span);
+          const double x = span == 0 ? 0 : static_cast<double>(full[t] - from) / static_cast<double>(span);
           way += x;
-          classes[t] = between(low.classes.front(), high.classes.front(), x);
+          put_between(low.classes.front(), high.classes.front(), x, classes[t]);
           classes[t].tile = &family.tiles[t];
         }
         add_scaled(total_, high, way);
@@ -82,7 +83,13 @@ class Counter {
   }
 
  private:
-  static std::int64_t full_trips(const ir::RowTile& tile) { return tile.trips() - tile.partial_trips(); }
+  // By tile.
+  static std::vector<std::int64_t> full_trips(const ir::ItemFamily& family) {
+    std::vector<std::int64_t> full;
+    full.reserve(family.tiles.size());
+    for (const ir::RowTile& tile : family.tiles) full.push_back(tile.trips() - tile.partial_trips());
+    return full;
+  }
 
   // By tile: items that share its rows, of which one arrives last. Such tiles stand side by side.
   static std::vector<int> group_sizes(const ir::ItemFamily& family) {
@@ -98,7 +105,8 @@ class Counter {
   }
 
   // Tiles by all that they can differ in but full trips, in order of these; tiles of few trips stand alone.
-  [[nodiscard]] std::vector<std::vector<std::size_t>> progressions(const ir::ItemFamily& family, const std::vector<int>& sharers) const {
+  [[nodiscard]] std::vector<std::vector<std::size_t>> progressions(const ir::ItemFamily& family, const std::vector<int>& sharers,
+                                                                   const std::vector<std::int64_t>& full_of) const {
     constexpr std::int64_t kFewTrips = 2;  // first, last and other trips are different ones
     constexpr std::int64_t kManyRuns = 3;
     std::int64_t columns = 1;
@@ -108,10 +116,15 @@ class Counter {
     const std::int64_t ragged = family.loop_extent / columns;  // tiles from here on are not full
     using Key = std::array<std::int64_t, 12>;
     std::map<Key, std::vector<std::size_t>> groups;
+    const auto equal = [](const Key& a, const Key& b) {  // without a call of memcmp
+      std::int64_t differ = 0;
+      for (std::size_t i = 0; i < a.size(); ++i) differ |= a[i] ^ b[i];
+      return differ == 0;
+    };
     auto at = groups.end();  // of the tile before, which the next is mostly like
     for (std::size_t t = 0; t < family.tiles.size(); ++t) {
       const ir::RowTile& tile = family.tiles[t];
-      const std::int64_t full = full_trips(tile);
+      const std::int64_t full = full_of[t];
       std::int64_t shape = 0;  // of the runs: which of them are masked or reach the ragged columns
       std::int64_t masked_ragged = 0;
       std::int64_t runs = 0;
@@ -141,12 +154,12 @@ class Counter {
                     alone ? full : -1,
                     alone ? static_cast<std::int64_t>(tile.runs.size()) : 0,
                     alone ? tile.kept : 0};
-      if (at == groups.end() || at->first != key) at = groups.try_emplace(key).first;
+      if (at == groups.end() || !equal(at->first, key)) at = groups.try_emplace(key).first;
       at->second.push_back(t);
     }
     std::vector<std::vector<std::size_t>> out;
     for (auto& [key, tiles] : groups) {
-      const auto shorter = [&](std::size_t a, std::size_t b) { return full_trips(family.tiles[a]) < full_trips(family.tiles[b]); };
+      const auto shorter = [&](std::size_t a, std::size_t b) { return full_of[a] < full_of[b]; };
       if (!std::is_sorted(tiles.begin(), tiles.end(), shorter)) std::stable_sort(tiles.begin(), tiles.end(), shorter);
       out.push_back(std::move(tiles));
     }
@@ -159,13 +172,13 @@ class Counter {
     return std::move(work_);
   }
 
-  static ItemClass between(const ItemClass& low, const ItemClass& high, double x) {
+  // All but the tile.
+  static void put_between(const ItemClass& low, const ItemClass& high, double x, ItemClass& out) {
     const auto mix = [&](double a, double b) { return a + (b - a) * x; };
-    ItemClass out = low;
+    out.family = low.family;
     for (std::size_t i = 0; i < kServers; ++i) out.servers[i] = mix(low.servers[i], high.servers[i]);
-    for (std::size_t i = 0; i < low.agent_cycles.size(); ++i) out.agent_cycles[i] = mix(low.agent_cycles[i], high.agent_cycles[i]);
+    for (std::size_t i = 0; i < low.agent_cycles.size(); ++i) out.agent_cycles.push_back(mix(low.agent_cycles[i], high.agent_cycles[i]));
     out.latency_cycles = mix(low.latency_cycles, high.latency_cycles);
-    return out;
   }
 
   static void add_scaled(KernelWork& to, const KernelWork& from, double x) {

@@ -53,12 +53,9 @@ class SmallVector {
   void push_back(const T& value) {
     if (size_ < N) {
       inside_[size_++] = value;
-      return;
+    } else {
+      push_outside(value);
     }
-    const T added = value;  // may lie inside
-    if (size_ == N) outside_.assign(inside_.begin(), inside_.end());
-    outside_.push_back(added);
-    ++size_;
   }
   void push_front(const T& value) {
     push_back(value);
@@ -70,6 +67,12 @@ class SmallVector {
   }
 
  private:
+  [[gnu::noinline]] void push_outside(T value) {
+    if (size_ == N) outside_.assign(inside_.begin(), inside_.end());
+    outside_.push_back(value);
+    ++size_;
+  }
+
   std::array<T, N> inside_{};
   std::vector<T> outside_;  // all of them, where they are more than N
   std::size_t size_ = 0;

@@ -17,6 +17,11 @@ double duration(const ItemCost& cost, std::size_t k, int slots) {
   return cost.alone_ticks + (cost.shared_ticks * slots - cost.alone_ticks) * share;
 }
 
+// Among as many as there are slots.
+double held_ticks(const ItemCost& cost, int slots) {
+  return slots <= 1 ? cost.alone_ticks : cost.alone_ticks + (cost.shared_ticks * slots - cost.alone_ticks);
+}
+
 // A slot of an SM with the item that it holds, were the SM to stay as full as it is.
 struct Slot {
   double end = 0;
@@ -117,8 +122,8 @@ class SlotCalendar {
   std::vector<std::uint32_t> first_ = std::vector<std::uint32_t>(2 * kPerLongest, kNone);  // by bucket
 };
 
-// End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size().
-double drain(std::vector<Slot> running, int slots) {
+// End of an SM that gets no further item. `running` in order of ends, with the durations of `k` = running.size(); empty then.
+double drain(std::vector<Slot>& running, int slots) {
   double now = 0;
   while (!running.empty()) {
     const std::size_t k = running.size();
@@ -149,7 +154,7 @@ std::int64_t even_items(const ir::Kernel& kernel, const CostTable& costs, std::i
   for (std::size_t f = 0; f < costs.size(); ++f) {
     const auto slabs = static_cast<double>(kernel.families[f].slab_count);
     for (const ItemCost* cost : costs[f]) {
-      const double held = duration(*cost, static_cast<std::size_t>(slots), slots);
+      const double held = held_ticks(*cost, slots);
       total += held * slabs;
       items += slabs;
       longest = std::max(longest, held);
@@ -178,7 +183,7 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
   std::int64_t even = even_items(kernel, costs, static_cast<std::int64_t>(places), slots);
   double longest = 0;
   for (const auto& row : costs) {
-    for (const ItemCost* cost : row) longest = std::max(longest, duration(*cost, static_cast<std::size_t>(slots), slots));
+    for (const ItemCost* cost : row) longest = std::max(longest, held_ticks(*cost, slots));
   }
   double done = 0;
   // After a first wave SMs drift apart more than the slots of one do, and those of a cluster wait for each other's places.
@@ -188,25 +193,25 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
   const ItemCost* waiting = nullptr;
   std::int64_t waiting_items = 0;  // of that cost, in a row
   const auto place_waiting = [&] {
-    if (waiting_items > 0) queue.take(*waiting, duration(*waiting, static_cast<std::size_t>(slots), slots), waiting_items);
+    if (waiting_items > 0) queue.take(*waiting, held_ticks(*waiting, slots), waiting_items);
     waiting_items = 0;
   };
   each_run(
       kernel, even,
       [&](std::size_t family, std::int64_t slabs) {
         double once = 0;
-        for (const ItemCost* cost : costs[family]) once += duration(*cost, static_cast<std::size_t>(slots), slots);
+        for (const ItemCost* cost : costs[family]) once += held_ticks(*cost, slots);
         done += once * static_cast<double>(slabs);
         even -= slabs * static_cast<std::int64_t>(costs[family].size());
       },
       [&](std::size_t family, std::size_t tile, std::int64_t count) {
         const ItemCost& cost = *costs[family][tile];
-        const double held = duration(cost, static_cast<std::size_t>(slots), slots);
+        const double held = held_ticks(cost, slots);
         const std::int64_t spread = std::min(count, even);
         done += held * static_cast<double>(spread);
         even -= spread;
         count -= spread;
-        for (; count > 0 && queue.size() < places; --count) {
+        for (; count > 0 && !full; --count) {
           queue.add({done / static_cast<double>(places) + held, static_cast<int>(queue.size() % static_cast<std::size_t>(sms)), &cost});
           full = queue.size() == places;
         }
@@ -221,15 +226,15 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
     for (const Slot& slot : queue.slots()) last = std::max(last, full ? slot.end : duration(*slot.cost, 1, slots));
     return last;
   }
-  std::vector<std::vector<Slot>> left(static_cast<std::size_t>(sms));
-  for (const Slot& slot : queue.slots()) left[static_cast<std::size_t>(slot.sm)].push_back(slot);
   double end = 0;
-  for (std::vector<Slot>& running : left) {
+  std::vector<Slot> running;
+  for (std::size_t sm = 0; sm < static_cast<std::size_t>(sms); ++sm) {
+    for (std::size_t i = sm; i < queue.size(); i += static_cast<std::size_t>(sms)) running.push_back(queue.slots()[i]);  // in turn
     if (!full) {
       for (Slot& slot : running) slot.end = duration(*slot.cost, running.size(), slots);
     }
     std::sort(running.begin(), running.end(), [](const Slot& a, const Slot& b) { return a.before(b); });
-    end = std::max(end, drain(std::move(running), slots));
+    end = std::max(end, drain(running, slots));
   }
   return end;
 }

@@ -14,15 +14,18 @@
 
 namespace attnsim {
 
+struct SelectedKernel;
+
 enum class EngineKind { detailed, fast, automatic };  // automatic: detailed below a fixed amount of work, else fast
 [[nodiscard]] std::string_view name_of(EngineKind kind);
 [[nodiscard]] EngineKind engine_named(std::string_view name);  // throws Invariant for any other name
 
 struct EngineOptions {
   EngineKind kind = EngineKind::automatic;
-  EngineListener* listener = nullptr;  // told of the run that counts, by `detailed` only
-  bool attribute = false;              // give every idle cycle its reason; costs time, changes no result
-  bool sample_long_runs = false;       // of `fast`, and of runs too long to record, the listener is told what one SM does instead
+  EngineListener* listener = nullptr;                     // told of the run that counts, by `detailed` only
+  bool attribute = false;                                 // give every idle cycle its reason; costs time, changes no result
+  const std::vector<SelectedKernel>* selected = nullptr;  // select_instructions(pipeline, chip), where made before
+  bool sample_long_runs = false;  // of `fast`, and of runs too long to record, the listener is told what one SM does instead
 };
 
 struct Simulation {

@@ -146,9 +146,9 @@ bool keeps_turns(const ir::Kernel& kernel, const Chip& chip, int ctas, const Chi
   if (kernel.grid.policy != ir::GridPolicy::persistent_static || kernel.grid.fastest != ir::Fastest::tiles) return true;
   return std::all_of(kernel.families.begin(), kernel.families.end(), [&](const ir::ItemFamily& family) {
     const auto tiles = static_cast<std::int64_t>(family.tiles.size());
+    if (std::gcd(std::int64_t{part.sms} * ctas, tiles) == std::gcd(std::int64_t{chip.sm.count} * ctas, tiles)) return true;
     const auto as_first = [&](const ir::RowTile& tile) { return tile.trips() == family.tiles.front().trips(); };
-    if (std::all_of(family.tiles.begin(), family.tiles.end(), as_first)) return true;
-    return std::gcd(std::int64_t{part.sms} * ctas, tiles) == std::gcd(std::int64_t{chip.sm.count} * ctas, tiles);
+    return std::all_of(family.tiles.begin(), family.tiles.end(), as_first);
   });
 }
 
@@ -257,7 +257,7 @@ bool plays_steps(const ir::Kernel& kernel, const Chip& chip, const ChipPart& par
 
 MachineResult FastKernel::play(const MachineConfig& whole) {
   if (!counted_) counted_ = count_work(selected_, tensors_, whole, chip_);
-  if (!plays_steps(*selected_.kernel, chip_, part_)) {
+  if (!plays_steps_) {
     if (whole.cache != nullptr) leave_results(*selected_.kernel, tensors_, chip_, part_, *whole.cache);
     return play_classes(whole, *counted_);
   }

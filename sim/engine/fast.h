@@ -38,7 +38,14 @@ class FastKernel {
  public:
   FastKernel(const SelectedKernel& selected, const std::vector<ir::Tensor>& tensors, const Chip& chip, const Conditions& conditions,
              const ChipPart& part)
-      : selected_(selected), tensors_(tensors), chip_(chip), conditions_(conditions), part_(part) {}
+      : selected_(selected),
+        tensors_(tensors),
+        chip_(chip),
+        conditions_(conditions),
+        part_(part),
+        plays_steps_(attnsim::plays_steps(*selected.kernel, chip, part)) {}
+  [[nodiscard]] bool plays_steps() const { return plays_steps_; }
+  // MachineConfig::cache is what kernels hand on to those that play steps; nullptr where none does.
   [[nodiscard]] MachineResult play(const MachineConfig& whole);
 
  private:
@@ -51,6 +58,7 @@ class FastKernel {
   const Chip& chip_;
   const Conditions& conditions_;
   ChipPart part_;
+  bool plays_steps_;
   std::optional<MachineResult> counted_;
   std::optional<MachineResult> played_;  // the last time, step by step
   double played_mhz_ = 0;

@@ -63,6 +63,8 @@ PlannedStep plan_step(const Step& step, double width, const ir::Program& program
     if (sync_overlap < 1 && !step.async) out.group_sync_ticks = ticks(occupancy / (1 + sync_overlap));
     out.group_smem_ticks = ticks(smem_cycles / step.groups);
     out.group_tmem_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::tmem)] / step.groups);
+    out.group_alone_ticks = std::max({out.group_ticks, out.group_own_ticks, out.group_issue_ticks, out.group_sync_ticks,
+                                      out.group_smem_ticks, step.kind == StepKind::chain ? out.group_tmem_ticks : 0});
     out.latency = config.dependent_latency ? ticks(step.latency_cycles + step.stall_cycles) : 0;
     if (step.async) {
       out.issue_ticks = ticks(step.demand[static_cast<std::size_t>(Pipe::issue)] / width);

@@ -45,6 +45,7 @@ struct PlannedStep {
   std::int64_t group_smem_ticks = 0;
   std::int64_t group_tmem_ticks = 0;
   std::int64_t group_issue_ticks = 0;
+  std::int64_t group_alone_ticks = 0;  // of all these, where the group finds every unit free
   std::int64_t latency = 0;
   std::int64_t warm_saving = 0;  // of a load's latency where another CTA ran on the slot before
   std::int64_t issue_ticks = 0;

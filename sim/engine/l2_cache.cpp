@@ -53,15 +53,11 @@ L2Outcome L2Cache::access_shared(const SharedMemory& shared, std::int64_t row, s
   return sum;
 }
 
-L2Outcome L2Cache::access(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write, std::int64_t begin,
-                          std::int64_t bytes) {
+L2Outcome L2Cache::access_divided(ir::TensorId tensor, std::int64_t slab, std::int64_t row, std::int64_t rows, bool write,
+                                  std::int64_t begin, std::int64_t bytes) {
   L2Outcome outcome;
   const auto t = static_cast<std::size_t>(tensor);
   if (shared_[t].tensor != ir::kNone) return access_shared(shared_[t], slab * shared_[t].own_rows + row, rows, write);
-  if (parts_[t] == 1 && begin < row_bytes_[t]) {  // rows are not divided
-    access_part(tensor, slab, row, rows, write, outcome);
-    return outcome;
-  }
   const std::int64_t first = begin / row_bytes_[t];
   const std::int64_t end = bytes == 0 ? parts_[t] : std::min(parts_[t], (begin + bytes + row_bytes_[t] - 1) / row_bytes_[t]);
   for (std::int64_t part = first; part < end; ++part) access_part(tensor, slab * parts_[t] + part, row, rows, write, outcome);
@@ -87,20 +83,8 @@ void L2Cache::access_part(ir::TensorId tensor, std::int64_t slab, std::int64_t r
       outcome.miss_bytes += added;
       outcome.hit_bytes += touched_bytes - added;
     }
-    outcome.written_back_bytes += evict_to_capacity();
+    if (used_bytes_ > capacity_bytes_) outcome.written_back_bytes += evict();
     row = next;
-  }
-}
-
-std::size_t L2Cache::Index::home(std::uint64_t key) const {
-  const std::uint64_t h = key * 0x9e3779b97f4a7c15ULL;
-  return static_cast<std::size_t>(h >> 32) & (places_.size() - 1);
-}
-
-std::int32_t L2Cache::Index::find(std::uint64_t key) const {
-  for (std::size_t at = home(key);; at = (at + 1) & (places_.size() - 1)) {
-    if (places_[at].block < 0) return -1;
-    if (places_[at].key == key) return places_[at].block;
   }
 }
 
@@ -137,21 +121,17 @@ void L2Cache::Index::grow() {
   }
 }
 
-std::int32_t L2Cache::find_or_insert(std::uint64_t key) {
-  std::int32_t index = index_.find(key);
-  if (index < 0) {
-    if (free_.empty()) {
-      index = static_cast<std::int32_t>(blocks_.size());
-      blocks_.emplace_back();
-      last_use_.push_back(0);
-    } else {
-      index = free_.back();
-      free_.pop_back();
-    }
-    blocks_[static_cast<std::size_t>(index)] = Block{key, 0, 0};
-    index_.insert(key, index);
+std::int32_t L2Cache::insert(std::uint64_t key) {
+  auto index = static_cast<std::int32_t>(blocks_.size());
+  if (free_.empty()) {
+    blocks_.emplace_back();
+    last_use_.push_back(0);
+  } else {
+    index = free_.back();
+    free_.pop_back();
   }
-  last_use_[static_cast<std::size_t>(index)] = ++uses_;
+  blocks_[static_cast<std::size_t>(index)] = Block{key, 0, 0};
+  index_.insert(key, index);
   return index;
 }
 
@@ -180,7 +160,7 @@ std::int64_t L2Cache::bytes_of(std::uint64_t key, std::uint64_t rows) const {
   return rows == 0 ? 0 : std::popcount(rows) * row_bytes_[static_cast<std::size_t>(key >> 56)];
 }
 
-std::int64_t L2Cache::evict_to_capacity() {
+std::int64_t L2Cache::evict() {
   std::int64_t written_back = 0;
   while (used_bytes_ > capacity_bytes_ && !index_.empty()) {
     const std::int32_t victim = pick_victim();

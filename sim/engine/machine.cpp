@@ -85,11 +85,7 @@ MachineResult Machine::run() {
     if (transfer_end < static_cast<double>(event_time)) {
       finish_transfer();
     } else {
-      const int sm = earliest_.first(last_safe_);
-      running_sm_ = sm;
-      run_sm(sm);
-      running_sm_ = -1;
-      earliest_.set(sm, events_[static_cast<std::size_t>(sm)].next_time());
+      run_sm(earliest_.first(last_safe_));
     }
   }
   check_finished();
@@ -108,34 +104,38 @@ MachineResult Machine::run() {
 
 void Machine::run_sm(int sm) {
   EventQueue& events = events_[static_cast<std::size_t>(sm)];
+  running_sm_ = sm;
+  sm_ = &sms_[static_cast<std::size_t>(sm)];
+  queue_ = &events;
   horizon_ = 0;
   if (!tally_ && !trace_) {  // which are told in order of time
-    horizon_ = reached_at(sm);
-    if (outside_acts_) horizon_ = std::min(horizon_, events.top().time + load_lead_);
+    horizon_ = reached_at();
+    if (outside_acts_) horizon_ = std::min(horizon_, events.next_time() + load_lead_);
   }
   while (!events.empty()) {
-    const Event& event = events.top();
-    const std::int64_t time = event.time;
-    if (!in_order(time) && !(ahead(time) && stays_inside(event))) return;
-    const std::uint64_t what = event.what;
+    const std::int64_t time = events.next_time();
+    if (!in_order(time) && !(ahead(time) && stays_inside(events.top()))) break;
+    const std::uint64_t what = events.top().what;
     events.pop();
     end_ = std::max(end_, time);
     if (tally_) close_books(sm, time);
     handle(time, what);
   }
+  running_sm_ = -1;
+  earliest_.set(sm, events.next_time());
 }
 
-std::int64_t Machine::reached_at(int sm) const {
+std::int64_t Machine::reached_at() const {
   constexpr double kRounding = 1;
-  const double end = memory_.earliest_end(sm);
+  const double end = memory_.earliest_end(running_sm_);
   if (!std::isfinite(end)) return kNever;
-  const std::int64_t lead = sms_[static_cast<std::size_t>(sm)].stores_in_flight > 0 ? std::min(load_lead_, store_lead_) : load_lead_;
+  const std::int64_t lead = sm_->stores_in_flight > 0 ? std::min(load_lead_, store_lead_) : load_lead_;
   return static_cast<std::int64_t>(end - kRounding) + lead;
 }
 
 bool Machine::stays_inside(const Event& event) const {
   switch (Event::kind_of(event.what)) {
-    case Event::Kind::wake: return event.order != Event::order_of(Event::Rank::put_off, 0);
+    case Event::Kind::wake: return event.rank() != Event::Rank::put_off;
     case Event::Kind::arrive: return !transfers_[static_cast<std::size_t>(Event::a_of(event.what))].is_store;
     case Event::Kind::launch: return false;
     case Event::Kind::mma_start: break;
@@ -177,27 +177,15 @@ void Machine::advance(AgentState& agent, std::int64_t now) {
     if (tally_) tally_->unblock(agent.cta->sm, agent.slot, agent.index);
   }
   while (agent.group > 0) {
-    if (!run_groups(agent, agent.ops[agent.op], now)) return;
+    if (!run_groups(agent, *agent.op, now)) return;
   }
   while (true) {
-    if (agent.position < 0) {
-      if (!in_order(now)) return put_off(agent, now);
-      agent.position = item_of(*agent.cta, agent.item_index, now);
-      if (agent.position < 0) {
-        finish_agent(agent, now);
-        return;
-      }
-      agent.item = sequence_.at(agent.position);
-      if (agent.index == 0)
-        offset_trips_[static_cast<std::size_t>(agent.cta->sm % kStartOffsets)] += static_cast<double>(agent.item.tile->trips() + 1);
-      agent.last_arriver = false;
-      enter_section(agent, 0);
-    }
-    if (agent.op >= agent.op_count || agent.step >= agent.steps) {
-      next_step(agent, now);
+    if (agent.op == agent.ops_end || agent.step >= agent.steps) {
+      if (agent.position >= 0) next_step(agent, now);
+      if (agent.position < 0 && !draw_item(agent, now)) return;
       continue;
     }
-    const PlannedStep& step = agent.ops[agent.op];
+    const PlannedStep& step = *agent.op;
     const std::int64_t trip = agent.step - step.skew;
     if (!applies(agent, step, trip) || (step.is_mask && !config_.mask_cost)) {
       ++agent.op;
@@ -208,21 +196,39 @@ void Machine::advance(AgentState& agent, std::int64_t now) {
   }
 }
 
+bool Machine::draw_item(AgentState& agent, std::int64_t now) {
+  if (!in_order(now)) {
+    put_off(agent, now);
+    return false;
+  }
+  agent.position = item_of(*agent.cta, agent.item_index, now);
+  if (agent.position < 0) {
+    finish_agent(agent, now);
+    return false;
+  }
+  agent.item = sequence_.at(agent.position);
+  if (agent.index == 0)
+    offset_trips_[static_cast<std::size_t>(agent.cta->sm % kStartOffsets)] += static_cast<double>(agent.item.tile->trips() + 1);
+  agent.last_arriver = false;
+  enter_section(agent, 0);
+  return true;
+}
+
 void Machine::enter_section(AgentState& agent, std::size_t section) {
   const PlannedAgent& planned = plan_.agents[static_cast<std::size_t>(agent.index)];
   agent.section = section;
   agent.ops = planned.sections[section].data();
-  agent.op_count = planned.sections[section].size();
+  agent.ops_end = agent.ops + planned.sections[section].size();
   agent.peers = plan_.is_peers[section] != 0;
   agent.step = 0;
-  agent.op = 0;
+  agent.op = agent.ops;
   agent.group = 0;
   agent.trips = plan_.trips(section, *agent.item.tile);
   agent.steps = agent.trips > 0 ? agent.trips + planned.max_skew[section] : 0;
 }
 
 void Machine::next_step(AgentState& agent, std::int64_t now) {
-  agent.op = 0;
+  agent.op = agent.ops;
   if (++agent.step < agent.steps) return;
   if (agent.section + 1 < plan_.is_loop.size()) {
     enter_section(agent, agent.section + 1);
@@ -319,8 +325,9 @@ void Machine::signal(AgentState& agent, ir::TokenId token, std::int64_t phase, s
   const PlannedToken& info = plan_.tokens[static_cast<std::size_t>(token)];
   if (info.kernel_scope) return signal_kernel(agent, token, now);
   TokenState& state = cta.tokens[static_cast<std::size_t>(token)];
-  state.arrive(phase, info.arrivals);
+  const bool completes = state.arrive(phase, info.arrivals);
   if (trace_) trace_->signal(token, phase, now);
+  if (!completes) return;
   for (std::size_t i = 0; i < cta.waiters.size();) {
     const Waiter w = cta.waiters[i];
     if (w.token == token && state.complete >= w.needed) {
@@ -383,12 +390,11 @@ void Machine::check_finished() const {
     for (std::size_t a = 0; a < cta.agents.size(); ++a) {
       const AgentState& agent = cta.agents[a];
       if (agent.done) continue;
-      const auto& steps = plan_.agents[a].sections[agent.section];
       stuck += "\n  CTA " + std::to_string(cta.id) + " agent " + kernel_.program.agents[a].name + " item " +
                std::to_string(agent.position) + " section " + kernel_.program.sections[agent.section].name + " step " +
                std::to_string(agent.step) + " waits";
-      if (agent.op < steps.size() && steps[agent.op].kind == StepKind::await) {
-        stuck += " for token " + kernel_.program.tokens[static_cast<std::size_t>(steps[agent.op].token)].name;
+      if (agent.op != agent.ops_end && agent.op->kind == StepKind::await) {
+        stuck += " for token " + kernel_.program.tokens[static_cast<std::size_t>(agent.op->token)].name;
       }
       if (stuck.size() > 2000) break;
     }

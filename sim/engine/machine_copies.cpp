@@ -71,7 +71,7 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
   }
   if (transfer.is_store) {
     ++cta.stores_in_flight;
-    ++sms_[static_cast<std::size_t>(cta.sm)].stores_in_flight;
+    ++sm_->stores_in_flight;
   }
   if (tally_ && !transfer.is_store) tally_->loads(cta.sm, 1);
   if (miss > 0) transfer.latency += plan_.hbm_latency;
@@ -90,13 +90,13 @@ bool Machine::issue_copy(AgentState& agent, const PlannedStep& step, std::int64_
     const bool multicast = step.sharers > 1 && step.arrives;
     if (miss > 0) memory_.submit(static_cast<double>(now), cta.sm, miss, true, id, multicast);
     if (hit > 0) memory_.submit(static_cast<double>(now), cta.sm, hit, false, id, multicast);
-    horizon_ = std::min(horizon_, reached_at(cta.sm));
+    horizon_ = std::min(horizon_, reached_at());
   }
   ++agent.op;
   count_step(step, agent);
   std::int64_t release = now;
   if (step.async && step.issue_ticks > 0) {
-    SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+    SmState& sm = *sm_;
     sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks;
     release = std::max(sm.issue_free, now + step.issue_ticks);
     if (trace_) trace_->hold(Unit::issue, agent.slot, agent.index, now, sm.issue_free - step.group_issue_ticks, sm.issue_free);
@@ -151,7 +151,7 @@ void Machine::arrive(std::int32_t id, std::int64_t now) {
   TransferState& transfer = transfers_[static_cast<std::size_t>(id)];  // nothing below starts another
   AgentState& agent = *transfer.agent;
   CtaState& cta = *agent.cta;
-  SmState& sm = sms_[static_cast<std::size_t>(cta.sm)];
+  SmState& sm = *sm_;
   if (transfer.step->smem_ticks_per_byte > 0 && transfer.bytes > 0) {
     const auto service = static_cast<std::int64_t>(std::ceil(static_cast<double>(transfer.bytes) * transfer.step->smem_ticks_per_byte));
     transfer.bytes = 0;  // come back when the write into SMEM has ended

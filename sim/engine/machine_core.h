@@ -49,13 +49,13 @@ class Machine {
   [[gnu::always_inline]] inline void handle(std::int64_t time, std::uint64_t what);
   // Whether what concerns other SMs or memory may happen at `now`: nothing of them comes before.
   [[nodiscard]] bool in_order(std::int64_t now) { return now <= last_safe_ && memory_.next_end() >= static_cast<double>(now); }
-  // Tick from which on memory may reach the SM.
-  [[nodiscard]] inline std::int64_t reached_at(int sm) const;
+  // Tick from which on memory may reach the running SM.
+  [[nodiscard]] inline std::int64_t reached_at() const;
   // Whether nothing from outside can still reach the running SM at `time` or before.
   [[nodiscard]] bool ahead(std::int64_t time) const { return time < horizon_; }
   // Whether an event that stays inside the running SM would be its next one, and may happen now.
   [[nodiscard]] bool comes_next(std::int64_t time) {
-    return !tally_ && !trace_ && time < own_events().next_time() && (ahead(time) || in_order(time));
+    return !tally_ && !trace_ && time < queue_->next_time() && (ahead(time) || in_order(time));
   }
   [[nodiscard]] bool stays_inside(const Event& event) const;
   [[nodiscard]] bool stays_inside(const PlannedStep& step) const {
@@ -64,12 +64,14 @@ class Machine {
   }
   // The agent goes on when its SM's turn comes.
   void put_off(const AgentState& agent, std::int64_t now) {
-    own_events().push_first(now, Event::order_of(Event::Rank::put_off, 0), Event::what_of(Event::Kind::wake, agent.slot, agent.index));
+    queue_->push_first(now, Event::Rank::put_off, Event::what_of(Event::Kind::wake, agent.slot, agent.index));
   }
   // A wait during which nothing else happens.
   void book_wait(const AgentState& agent, const PlannedStep* step, std::int64_t until, Wait reason);
   void finish_books();
   void advance(AgentState& agent, std::int64_t now);
+  // The CTA's next item; false when the agent has to wait for its turn, or is done.
+  bool draw_item(AgentState& agent, std::int64_t now);
   void enter_section(AgentState& agent, std::size_t section);
   void next_step(AgentState& agent, std::int64_t now);
   [[nodiscard]] bool applies(const AgentState& agent, const PlannedStep& step, std::int64_t trip) const {
@@ -159,24 +161,27 @@ class Machine {
   [[nodiscard]] std::int64_t alone_until() {
     const double memory = std::min(memory_.next_end(), 0x1p62);
     const std::int64_t ordered = std::min(last_safe_, static_cast<std::int64_t>(memory)) + 1;
-    return std::min(events_[static_cast<std::size_t>(running_sm_)].next_time(), std::max(horizon_, ordered));
+    return std::min(queue_->next_time(), std::max(horizon_, ordered));
   }
   // Groups of a step that are over before anything else happens on the SM, the last left out, done at once where all units are free.
-  void run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now);
-  [[nodiscard]] SmState& sm_of(const AgentState& agent) { return sms_[static_cast<std::size_t>(agent.cta->sm)]; }
+  void run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+    constexpr int kFewGroups = 2;  // which are done one by one
+    if (step.groups - agent.group > kFewGroups && queue_->next_time() - now > 2 * step.group_ticks && !tally_ && !trace_)
+      run_alone(agent, step, now);
+  }
+  void run_alone(AgentState& agent, const PlannedStep& step, std::int64_t& now);
   [[nodiscard]] AgentState& agent_at(std::int32_t slot, std::int16_t index) {
     return ctas_[static_cast<std::size_t>(slot)].agents[static_cast<std::size_t>(index)];
   }
-  [[nodiscard]] EventQueue& own_events() { return events_[static_cast<std::size_t>(running_sm_)]; }
   // Of the running SM's own making.
   void push(std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
     const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::completes : Event::Rank::issues;
-    own_events().push(time, Event::order_of(rank, sms_[static_cast<std::size_t>(running_sm_)].event_age++), Event::what_of(kind, a, b));
+    queue_->push(time, rank, Event::what_of(kind, a, b));
   }
   // What memory, the dispatcher or another SM does to an SM.
   void push_outside(int sm, std::int64_t time, Event::Kind kind, std::int32_t a, std::int16_t b) {
     const Event::Rank rank = kind == Event::Kind::arrive ? Event::Rank::memory : Event::Rank::outside;
-    events_[static_cast<std::size_t>(sm)].push(time, Event::order_of(rank, event_age_++), Event::what_of(kind, a, b));
+    events_[static_cast<std::size_t>(sm)].push(time, rank, Event::what_of(kind, a, b));
     if (sm == running_sm_) return;
     if (time < earliest_.time_of(sm)) earliest_.set(sm, time);
     last_safe_ = std::min(last_safe_, sm < running_sm_ ? time - 1 : time);
@@ -190,7 +195,7 @@ class Machine {
   }
   // The agent goes on at `time`: at once, with `now` moved there, when nothing else happens on its SM before (true), else by an event.
   [[gnu::always_inline]] bool go_on_at(AgentState& agent, const PlannedStep* step, std::int64_t& now, std::int64_t time, Wait reason) {
-    if (time < events_[static_cast<std::size_t>(running_sm_)].next_time() && (ahead(time) || in_order(time))) {
+    if (time < queue_->next_time() && (ahead(time) || in_order(time))) {
       add_wait(reason, time - now);
       end_ = std::max(end_, time);
       if (tally_) book_wait(agent, step, time, reason);
@@ -238,9 +243,11 @@ class Machine {
   std::vector<EventQueue>& events_ = storage_.events;
   EarliestSm earliest_;
   int running_sm_ = -1;
-  std::int64_t last_safe_ = 0;  // no event of another SM comes before this tick's of the running one
-  std::int64_t horizon_ = 0;    // before which nothing from outside reaches the running SM
-  std::int64_t load_lead_ = 0;  // ticks from the end of a transfer in memory, or from another SM's act, to what the SM sees of it
+  SmState* sm_ = nullptr;        // the running one
+  EventQueue* queue_ = nullptr;  // its events
+  std::int64_t last_safe_ = 0;   // no event of another SM comes before this tick's of the running one
+  std::int64_t horizon_ = 0;     // before which nothing from outside reaches the running SM
+  std::int64_t load_lead_ = 0;   // ticks from the end of a transfer in memory, or from another SM's act, to what the SM sees of it
   std::int64_t store_lead_ = 0;
   bool outside_acts_ = false;  // other SMs reach an SM otherwise than through memory
   std::map<std::pair<ir::TokenId, ItemGroup>, std::int64_t> kernel_tokens_;
@@ -260,7 +267,6 @@ class Machine {
   std::int64_t next_list_ = 0;
   std::int64_t next_item_ = 0;
   std::int64_t next_launch_ = 0;
-  std::uint64_t event_age_ = 0;
   std::int64_t end_ = 0;
   std::vector<double> miss_carry_;  // by tensor
   double l2_read_to_add_ = 0;       // bytes that atomics read in L2 beside those that they bring

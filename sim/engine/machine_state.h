@@ -23,11 +23,13 @@ struct Event {
   // Among events of one SM and tick: a step that was put off, what memory completes, what the SM completes, what issues, and what
   // comes from other SMs; each of these by age.
   enum class Rank : std::uint8_t { put_off, memory, completes, issues, outside };
-  std::int64_t time = 0;
-  std::uint64_t order = 0;
+  std::int64_t when = 0;  // time and rank
   std::uint64_t what = 0;
 
-  [[nodiscard]] static std::uint64_t order_of(Rank rank, std::uint64_t age) { return static_cast<std::uint64_t>(rank) << 56 | age; }
+  static constexpr int kRankBits = 3;
+  [[nodiscard]] static std::int64_t when_of(std::int64_t time, Rank rank) { return time << kRankBits | static_cast<std::int64_t>(rank); }
+  [[nodiscard]] std::int64_t time() const { return when >> kRankBits; }
+  [[nodiscard]] Rank rank() const { return static_cast<Rank>(when & ((1 << kRankBits) - 1)); }
   [[nodiscard]] static std::uint64_t what_of(Kind kind, std::int32_t a, std::int16_t b) {
     return static_cast<std::uint64_t>(kind) << 48 | static_cast<std::uint64_t>(static_cast<std::uint16_t>(b)) << 32 |
            static_cast<std::uint32_t>(a);
@@ -38,28 +40,38 @@ struct Event {
   [[nodiscard]] static std::int16_t b_of(std::uint64_t what) { return static_cast<std::int16_t>(what >> 32); }  // wake: agent
 };
 
-// Pending events of an SM, earliest first.
+// Pending events of an SM, earliest first; those of one time and rank in the order in which they came.
 class EventQueue {
  public:
   [[nodiscard]] bool empty() const { return events_.empty(); }
   [[nodiscard]] const Event& top() const { return events_.top(); }
-  [[nodiscard]] std::int64_t next_time() const { return events_.empty() ? INT64_MAX : events_.top().time; }
-  void clear() { events_.clear(); }
-  void push(std::int64_t time, std::uint64_t order, std::uint64_t what) {
-    fill(events_.place_before([&](const Event& other) { return time != other.time ? time < other.time : order < other.order; }), time,
-         order, what);
+  [[nodiscard]] std::int64_t next_time() const { return next_time_; }
+  void clear() {
+    events_.clear();
+    next_time_ = INT64_MAX;
+  }
+  [[gnu::always_inline]] void push(std::int64_t time, Event::Rank rank, std::uint64_t what) {
+    const std::int64_t when = Event::when_of(time, rank);
+    fill(events_.place_before([when](const Event& other) { return when < other.when; }), when, what);
+    next_time_ = std::min(next_time_, time);
   }
   // Of what comes before all others.
-  void push_first(std::int64_t time, std::uint64_t order, std::uint64_t what) { fill(events_.first_place(), time, order, what); }
-  void pop() { events_.pop(); }
+  void push_first(std::int64_t time, Event::Rank rank, std::uint64_t what) {
+    fill(events_.first_place(), Event::when_of(time, rank), what);
+    next_time_ = time;
+  }
+  void pop() {
+    events_.pop();
+    next_time_ = events_.empty() ? INT64_MAX : events_.top().time();
+  }
 
  private:
-  static void fill(Event& event, std::int64_t time, std::uint64_t order, std::uint64_t what) {
-    event.time = time;
-    event.order = order;
+  static void fill(Event& event, std::int64_t when, std::uint64_t what) {
+    event.when = when;
     event.what = what;
   }
   SlidingQueue<Event> events_;
+  std::int64_t next_time_ = INT64_MAX;
 };
 
 // Which SM has the earliest event; of several the one with the lowest number. A binary tree of the least keys, which are a time and an SM.
@@ -127,14 +139,17 @@ struct TokenState {
     few.fill(0);
     many.clear();
   }
-  void arrive(std::int64_t phase, int arrivals) {
+  // True when it completes a phase.
+  bool arrive(std::int64_t phase, int arrivals) {
     const std::int64_t n = initial + phase;
     while (n - complete > static_cast<std::int64_t>(mask)) grow();
     ++at(n);
+    const std::int64_t before = complete;
     while (at(complete) >= arrivals) {
       at(complete) = 0;
       ++complete;
     }
+    return complete > before;
   }
 
  private:
@@ -143,7 +158,7 @@ struct TokenState {
     const auto place = static_cast<std::size_t>(n) & mask;
     return mask < kFew ? few[place] : many[place];
   }
-  void grow() {
+  [[gnu::noinline]] void grow() {
     const std::uint32_t wider_mask = 2 * mask + 1;
     std::vector<int> wider(wider_mask + 1, 0);
     for (std::int64_t n = complete; n <= complete + static_cast<std::int64_t>(mask); ++n)
@@ -159,8 +174,9 @@ struct AgentState {
   CtaState* cta = nullptr;
   std::int32_t slot = 0;  // of the CTA
   std::int16_t index = 0;
-  const PlannedStep* ops = nullptr;  // of the current section
-  std::size_t op_count = 0;
+  const PlannedStep* ops = nullptr;  // of the current section, and their end
+  const PlannedStep* ops_end = nullptr;
+  const PlannedStep* op = nullptr;  // the next one
   bool done = false;
   bool last_arriver = false;
   bool blocked = false;
@@ -171,7 +187,6 @@ struct AgentState {
   std::int64_t position = -1;   // grid position of the item; -1: not drawn yet
   ir::Item item;
   std::size_t section = 0;
-  std::size_t op = 0;
   std::int64_t step = 0;   // loop step
   std::int64_t steps = 0;  // loop steps of the current section
   std::int64_t trips = 0;  // of the current section
@@ -192,7 +207,7 @@ struct AgentState {
     item_index = 0;
     position = -1;
     section = 0;
-    op = 0;
+    ops = ops_end = op = nullptr;
     step = 0;
     steps = 0;
     trips = 0;
@@ -226,7 +241,6 @@ struct alignas(64) SmState {
   std::int64_t smem_free = 0;      // reads and writes of MMAs and chains
   std::int64_t smem_all_free = 0;  // those and arriving copies, which yield to them
   std::int64_t issue_free = 0;
-  std::uint64_t event_age = 0;
   int stores_in_flight = 0;
   int resident = 0;
   std::int64_t resident_since = 0;

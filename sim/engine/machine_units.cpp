@@ -7,8 +7,6 @@ namespace attnsim::machine {
 
 namespace {
 
-constexpr int kFewGroups = 2;  // which are done one by one
-
 // What a group takes of the units; its end.
 std::int64_t chain_group(SmState& sm, const PlannedStep& step, std::int64_t now) {
   const std::int64_t start = std::max(now, sm.vector_free);
@@ -39,19 +37,16 @@ std::int64_t mma_group(SmState& sm, const PlannedStep& step, std::int64_t now) {
 
 }  // namespace
 
-void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  if (tally_ || trace_ || own_events().next_time() - now <= 2 * step.group_ticks) return;
-  SmState& sm = sm_of(agent);
+void Machine::run_alone(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
+  SmState& sm = *sm_;
   const bool chain = step.kind == StepKind::chain;
   std::int64_t& unit = chain ? sm.vector_free : sm.tensor_free;
   const bool all_free = unit <= now && sm.issue_free <= now && sm.sync_free <= now && sm.smem_free <= now && sm.tmem_free <= now;
   if (!all_free) return;
-  const std::int64_t each =
-      std::max({chain ? step.group_own_ticks : std::max(step.group_ticks, step.group_own_ticks), step.group_ticks, step.group_issue_ticks,
-                step.group_sync_ticks, step.group_smem_ticks, chain ? step.group_tmem_ticks : 0});
-  if (each <= 0) return;
-  const std::int64_t times = std::min<std::int64_t>(step.groups - agent.group - 1, (alone_until() - 1 - now) / each);
-  if (times <= 1) return;
+  const std::int64_t each = step.group_alone_ticks;
+  const std::int64_t ticks = alone_until() - 1 - now;
+  if (each <= 0 || ticks < 2 * each) return;
+  const std::int64_t times = std::min<std::int64_t>(step.groups - agent.group - 1, ticks / each);
   const std::int64_t last = now + (times - 1) * each;
   unit = last + step.group_ticks;
   sm.issue_free = last + step.group_issue_ticks;
@@ -68,12 +63,12 @@ void Machine::run_undisturbed(AgentState& agent, const PlannedStep& step, std::i
 }
 
 void Machine::resume_groups(AgentState& agent, std::int64_t now) {
-  const PlannedStep& step = agent.ops[agent.op];
-  SmState& sm = sm_of(agent);
+  const PlannedStep& step = *agent.op;
+  SmState& sm = *sm_;
   const bool chain = step.kind == StepKind::chain;
   add_wait(agent.reason, now - agent.blocked_since);
   while (agent.group + 1 < step.groups) {
-    if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
+    run_undisturbed(agent, step, now);
     if (agent.group + 1 == step.groups) break;
     const std::int64_t end = chain ? chain_group(sm, step, now) : mma_group(sm, step, now);
     ++agent.group;
@@ -91,8 +86,8 @@ void Machine::resume_groups(AgentState& agent, std::int64_t now) {
 }
 
 bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
-  if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
+  SmState& sm = *sm_;
+  run_undisturbed(agent, step, now);
   const std::int64_t end = chain_group(sm, step, now);
   const std::int64_t start = sm.vector_free - step.group_ticks;
   if (trace_) {
@@ -111,8 +106,8 @@ bool Machine::run_chain(AgentState& agent, const PlannedStep& step, std::int64_t
 }
 
 bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
-  if (step.groups - agent.group > kFewGroups) run_undisturbed(agent, step, now);
+  SmState& sm = *sm_;
+  run_undisturbed(agent, step, now);
   const std::int64_t end = mma_group(sm, step, now);
   if (trace_) {
     trace_->hold(Unit::tensor, agent.slot, agent.index, now, sm.tensor_free - step.group_ticks, sm.tensor_free);
@@ -130,7 +125,7 @@ bool Machine::run_mma(AgentState& agent, const PlannedStep& step, std::int64_t& 
 }
 
 bool Machine::issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   if (step.by_steps) return issue_shared_mma(agent, step, now);
   const std::int64_t start = std::max(now, sm.tensor_free);
   sm.tensor_free = start + step.group_ticks * step.groups;
@@ -147,7 +142,7 @@ bool Machine::issue_mma(AgentState& agent, const PlannedStep& step, std::int64_t
 
 // Later products may put off the end of earlier ones: `arrive` looks again.
 bool Machine::issue_shared_mma(AgentState& agent, const PlannedStep& step, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   const std::int64_t work = step.group_ticks * step.groups;
   sm.tensor_free = std::max(now, sm.tensor_free) + work;
   ++agent.op;
@@ -171,7 +166,7 @@ bool Machine::issue_shared_mma(AgentState& agent, const PlannedStep& step, std::
 }
 
 bool Machine::go_on_from_mma(AgentState& agent, const PlannedStep& step, std::int64_t id, std::int64_t start, std::int64_t& now) {
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   push(start, Event::Kind::mma_start, static_cast<std::int32_t>(id), 0);
   sm.issue_free = std::max(now, sm.issue_free) + step.group_issue_ticks * step.groups;
   if (trace_) {
@@ -187,7 +182,7 @@ void Machine::start_mma(std::int32_t id, std::int64_t now) {
   const TransferState& product = transfers_[static_cast<std::size_t>(id)];
   const PlannedStep& step = *product.step;
   AgentState& agent = *product.agent;
-  SmState& sm = sm_of(agent);
+  SmState& sm = *sm_;
   const std::int64_t smem_end = sm.use_smem(now, step.group_smem_ticks * step.groups);
   if (trace_) trace_->hold_transfer(Unit::smem, id, now, smem_end - step.group_smem_ticks * step.groups, smem_end);
   const std::int64_t end = std::max(product.bytes, smem_end) + step.latency;

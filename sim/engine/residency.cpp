@@ -36,6 +36,15 @@ struct AlikeTiles {
 };
 
 std::vector<AlikeTiles> alike_tiles(const ir::ItemFamily& family, const ir::Program& program) {
+  struct Ragged {
+    std::size_t axis = 0;
+    std::int64_t tile = 0;
+  };
+  std::vector<Ragged> ragged;  // loop tile of each axis that is not full
+  for (std::size_t a = 0; a < program.axes.size(); ++a) {
+    const ir::Axis& axis = program.axes[a];
+    if (axis.kind == ir::AxisKind::trip_cols) ragged.push_back({a, family.loop_extent / axis.padded});
+  }
   std::vector<AlikeTiles> groups;
   std::size_t at = 0;
   for (const ir::RowTile& tile : family.tiles) {
@@ -46,20 +55,19 @@ std::vector<AlikeTiles> alike_tiles(const ir::ItemFamily& family, const ir::Prog
     }
     AlikeTiles& group = groups[at];
     ++group.items;
-    const std::int64_t trips = tile.trips();
+    std::int64_t trips = 0;
+    for (const ir::TripRun& run : tile.runs) {
+      trips += run.count;
+      group.runs.partial += run.partial ? run.count : 0;
+      const std::int64_t end = run.first + (run.count - 1) * run.step;
+      for (const auto& [axis, last] : ragged) group.ragged[axis] += run.count > 0 && (run.first == last || end == last) ? 1 : 0;
+    }
     group.runs.all += trips;
     group.runs.first += trips > 0 ? 1 : 0;
-    group.runs.partial += tile.partial_trips();
     group.peers.all += tile.peers;
     group.peers.first += tile.peers > 0 ? 1 : 0;
     group.arrivals += tile.split == 0 ? 1 : 0;
     group.arrivals_peers += tile.split == 0 ? tile.peers : 0;
-    for (std::size_t a = 0; a < program.axes.size(); ++a) {
-      if (program.axes[a].kind != ir::AxisKind::trip_cols) continue;
-      const std::int64_t ragged = family.loop_extent / program.axes[a].padded;
-      for (const ir::TripRun& run : tile.runs)
-        group.ragged[a] += run.count > 0 && (run.first == ragged || run.first + (run.count - 1) * run.step == ragged) ? 1 : 0;
-    }
   }
   return groups;
 }

@@ -158,11 +158,11 @@ class Simulator {
         chip_(changed_chip_ ? *changed_chip_ : chip),
         conditions_(conditions),
         options_(options) {
+    if (options.selected == nullptr || changed_chip_) own_selected_ = select_instructions(pipeline, chip_);
+    if (own_selected_) selected_ = &*own_selected_;
     std::vector<const ir::Kernel*> kernels;
-    for (const ir::Node& node : pipeline.nodes()) {
-      const auto* kernel = std::get_if<ir::Kernel>(&node.work);
-      if (kernel != nullptr) kernels.push_back(kernel);
-      selected_.push_back(kernel != nullptr ? select_instructions(*kernel, chip_) : SelectedKernel{});
+    for (const SelectedKernel& selected : *selected_) {
+      if (selected.kernel != nullptr) kernels.push_back(selected.kernel);
     }
     footprint_bytes_ = touched_bytes(kernels, pipeline.tensors());
     trips_ = loop_trips(pipeline);
@@ -170,13 +170,11 @@ class Simulator {
     if (kind_ == EngineKind::automatic) kind_ = trips_ <= kDetailedTripLimit ? EngineKind::detailed : EngineKind::fast;
     if (kind_ != EngineKind::fast) return;
     part_ = part_of_chip(pipeline, chip_);
-    keeps_cache_ = std::any_of(selected_.begin(), selected_.end(), [this](const SelectedKernel& selected) {
-      return selected.kernel != nullptr && plays_steps(*selected.kernel, chip_, part_);
-    });
-    for (const SelectedKernel& selected : selected_) {
+    for (const SelectedKernel& selected : *selected_) {
       fast_.push_back(selected.kernel == nullptr ? nullptr
                                                  : std::make_unique<FastKernel>(selected, pipeline.tensors(), chip_, conditions, part_));
     }
+    keeps_cache_ = std::any_of(fast_.begin(), fast_.end(), [](const auto& kernel) { return kernel != nullptr && kernel->plays_steps(); });
   }
 
   Simulation run() {
@@ -254,10 +252,10 @@ class Simulator {
         if (kind_ == EngineKind::fast) {
           played = fast_[n]->play(config);
         } else {
-          played = play(selected_[n], pipeline_.tensors(), chip_, config);
+          played = play((*selected_)[n], pipeline_.tensors(), chip_, config);
           if (!has_effect(conditions_, "waves")) spread_evenly(played, config);
         }
-        if (watched && sampled) sample(selected_[n], config, played);
+        if (watched && sampled) sample((*selected_)[n], config, played);
         result = describe(*kernel, played, config, clock, chip_);
         result.extrapolated = kind_ == EngineKind::fast;
         result.launch_us = start.gap_us;
@@ -305,11 +303,12 @@ class Simulator {
   const Chip& chip_;
   const Conditions& conditions_;
   const EngineOptions& options_;
-  std::vector<SelectedKernel> selected_;
+  std::optional<std::vector<SelectedKernel>> own_selected_;  // where they are not given for the chip
+  const std::vector<SelectedKernel>* selected_ = options_.selected;
   std::vector<std::unique_ptr<FastKernel>> fast_;  // by node
   ChipPart part_;                                  // of the chip, that is played
   std::optional<L2Cache> cache_;
-  bool keeps_cache_ = true;  // some kernel reads its lines in the L2 model
+  bool keeps_cache_ = true;  // some kernel plays steps with the L2 model
   bool all_resident_ = false;
   double trips_ = 0;
   double footprint_bytes_ = 0;

@@ -12,41 +12,56 @@ namespace attnsim {
 template <class T>
 class SlidingQueue {
  public:
-  explicit SlidingQueue(std::size_t places = 4) : places_(places * 8 + 8) {}
+  explicit SlidingQueue(std::size_t places = 4) : places_(places * 8 + 8) { reset(); }
+  SlidingQueue(const SlidingQueue&) = delete;
+  SlidingQueue& operator=(const SlidingQueue&) = delete;
+  SlidingQueue(SlidingQueue&&) = default;
+  SlidingQueue& operator=(SlidingQueue&&) = default;
 
   [[nodiscard]] bool empty() const { return begin_ == end_; }
-  [[nodiscard]] std::size_t size() const { return end_ - begin_; }
-  [[nodiscard]] const T& operator[](std::size_t i) const { return places_[begin_ + i]; }
-  [[nodiscard]] const T& top() const { return places_[begin_]; }
-  void clear() { begin_ = end_ = 0; }
+  [[nodiscard]] std::size_t size() const { return static_cast<std::size_t>(end_ - begin_); }
+  [[nodiscard]] const T& operator[](std::size_t i) const { return begin_[i]; }
+  [[nodiscard]] const T& top() const { return *begin_; }
+  void clear() { reset(); }
   void pop() { ++begin_; }
 
   // The place of one that comes before those that the argument says, to be filled in: member by member, since what has just been
   // written in parts can't be copied as a whole without waiting for the stores.
   template <class Before>
   [[nodiscard]] T& place_before(Before&& comes_before) {
-    if (end_ == places_.size()) make_room();
-    std::size_t hole = end_++;
-    for (; hole > begin_ && comes_before(places_[hole - 1]); --hole) places_[hole] = places_[hole - 1];
-    return places_[hole];
+    if (end_ == limit_) make_room();
+    T* hole = end_++;
+    for (; hole != begin_ && comes_before(hole[-1]); --hole) *hole = hole[-1];
+    return *hole;
   }
   // The same of one that comes before all others.
   [[nodiscard]] T& first_place() {
-    if (begin_ > 0) return places_[--begin_];
+    if (begin_ != places_.data()) return *--begin_;
     return place_before([](const T&) { return true; });
   }
 
  private:
-  void make_room() {
-    if (2 * size() > places_.size()) places_.resize(2 * places_.size());
-    std::copy(places_.begin() + static_cast<std::ptrdiff_t>(begin_), places_.begin() + static_cast<std::ptrdiff_t>(end_), places_.begin());
-    end_ -= begin_;
-    begin_ = 0;
+  void reset() {
+    begin_ = end_ = places_.data();
+    limit_ = begin_ + places_.size();
+  }
+  [[gnu::noinline]] void make_room() {  // so that what is called all the time keeps its registers
+    const std::size_t held = size();
+    if (2 * held > places_.size()) {
+      std::vector<T> wider(2 * places_.size());
+      std::copy(begin_, end_, wider.begin());
+      places_.swap(wider);
+    } else {
+      std::copy(begin_, end_, places_.begin());
+    }
+    reset();
+    end_ += held;
   }
 
   std::vector<T> places_;
-  std::size_t begin_ = 0;
-  std::size_t end_ = 0;
+  T* begin_ = nullptr;
+  T* end_ = nullptr;
+  T* limit_ = nullptr;  // behind the last place
 };
 
 }  // namespace attnsim

@@ -100,7 +100,7 @@ Tally::Tally(const KernelPlan& plan, const ir::Program& program, const MachineCo
 void Tally::block(int sm, std::int32_t cta, std::int32_t agent, const AgentState& state, const PlannedStep* step, Wait reason) {
   Waiting w{cta, agent, Kind::start, Server::vector, 0};
   const auto& ops = next_[static_cast<std::size_t>(agent)][state.section];
-  w.next = ops[std::min(state.op, ops.size() - 1)];
+  w.next = ops[static_cast<std::size_t>(state.op - state.ops)];
   const std::size_t last_row = (out_.reasons.size() - kReasonCount) / kReasonsPerToken - 1;
   w.token = step != nullptr && step->token != ir::kNone ? step->token : static_cast<int>(last_row);
   switch (reason) {

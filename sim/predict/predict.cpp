@@ -8,6 +8,7 @@
 #include "sim/predict/peaks.h"
 #include "sim/predict/run_config.h"
 #include "sim/predict/standing.h"
+#include "sim/select/select.h"
 #include "workloads/lower.h"
 #include "workloads/tile_shapes.h"
 
@@ -71,8 +72,9 @@ std::string validated_phase(const Variant& variant, const Problem& problem, cons
 Result predict(const Request& request) {
   require(request.variant != nullptr, "a request names its variant");
   const ir::Pipeline pipeline = lower(*request.variant, request.problem, request.schedule, request.chip, request.conditions.extra_kernels);
-  const Bounds bounds = compute_bounds(pipeline, request.chip, request.conditions);
-  Simulation simulation = simulate(pipeline, request.chip, request.conditions, {.kind = request.engine});
+  const std::vector<SelectedKernel> selected = select_instructions(pipeline, request.chip);
+  const Bounds bounds = compute_bounds(pipeline, selected, request.chip, request.conditions);
+  Simulation simulation = simulate(pipeline, request.chip, request.conditions, {.kind = request.engine, .selected = &selected});
 
   Result result;
   result.workload = request.workload;

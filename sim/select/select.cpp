@@ -443,4 +443,14 @@ SelectedKernel select_instructions(const ir::Kernel& kernel, const Chip& chip) {
   return out;
 }
 
+std::vector<SelectedKernel> select_instructions(const ir::Pipeline& pipeline, const Chip& chip) {
+  std::vector<SelectedKernel> out;
+  out.reserve(pipeline.nodes().size());
+  for (const ir::Node& node : pipeline.nodes()) {
+    const auto* kernel = std::get_if<ir::Kernel>(&node.work);
+    out.push_back(kernel != nullptr ? select_instructions(*kernel, chip) : SelectedKernel{});
+  }
+  return out;
+}
+
 }  // namespace attnsim

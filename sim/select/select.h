@@ -64,5 +64,7 @@ struct SelectedKernel {
 
 // Throws SimError when the chip's ISA table has no instruction for an op.
 [[nodiscard]] SelectedKernel select_instructions(const ir::Kernel& kernel, const Chip& chip);
+// By node of the pipeline; without a kernel for transfers and gaps.
+[[nodiscard]] std::vector<SelectedKernel> select_instructions(const ir::Pipeline& pipeline, const Chip& chip);
 
 }  // namespace attnsim

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "workloads/masks/integer.h"
-#include "workloads/masks/runs.h"
 
 namespace attnsim {
 
@@ -46,9 +45,13 @@ void BandMask::put_runs(Range queries, std::int64_t tile_kv, std::vector<TileRun
   const std::int64_t all_end = std::clamp<std::int64_t>(right_end(queries.begin), 0, kv_len());
   const std::int64_t full_begin = std::clamp(ceil_div(all_begin, tile_kv), begin, end);
   const std::int64_t full_end = std::clamp(all_end / tile_kv, full_begin, end);
-  append_run(list, begin, full_begin, true);
-  append_run(list, full_begin, full_end, false);
-  append_run(list, full_end, end, true);
+  if (full_begin == full_end) {
+    list.push_back({begin, end - begin, true});
+    return;
+  }
+  if (begin < full_begin) list.push_back({begin, full_begin - begin, true});
+  list.push_back({full_begin, full_end - full_begin, false});
+  if (full_end < end) list.push_back({full_end, end - full_end, true});
 }
 
 std::int64_t BandMask::kept(Range queries, Range keys) const {

@@ -5,10 +5,6 @@
 
 namespace attnsim {
 
-void append_run(std::vector<TileRun>& runs, std::int64_t begin, std::int64_t end, bool partial) {
-  if (begin < end) append_run(runs, {begin, end - begin, partial});
-}
-
 void append_run(std::vector<TileRun>& runs, const TileRun& run) {
   if (run.count <= 0) return;
   if (!runs.empty() && runs.back().partial == run.partial) {

@@ -8,10 +8,12 @@
 
 namespace attnsim {
 
-// Appends [begin, end) where it is not empty, joined to the run before it when that ends there and is of the same kind.
-void append_run(std::vector<TileRun>& runs, std::int64_t begin, std::int64_t end, bool partial);
 // Appends a run behind the others; tiles of one kind at equal distances become one run.
 void append_run(std::vector<TileRun>& runs, const TileRun& run);
+// Appends [begin, end) where it is not empty, joined to the run before it when that ends there and is of the same kind.
+inline void append_run(std::vector<TileRun>& runs, std::int64_t begin, std::int64_t end, bool partial) {
+  if (begin < end) append_run(runs, {begin, end - begin, partial});
+}
 // Tiles in all runs.
 [[nodiscard]] std::int64_t tiles_in(const std::vector<TileRun>& runs);
 // The visited tiles number [begin, end) of the list.
