@@ -119,8 +119,8 @@ bool KernelMapEntry::matches(const MapKey& key) const {
   return matches_pattern(library, key.library) && matches_pattern(versions, key.version) && matches_pattern(kernel, key.kernel) &&
          std::any_of(devices.begin(), devices.end(), device_matches) && listed(phases, key.phase) && listed(dtypes, key.dtype) &&
          key.head_dim >= head_dim_min && key.head_dim <= head_dim_max && key.q_len >= q_len_min && key.q_len <= q_len_max &&
-         key.group >= group_min && key.group <= group_max &&
-         matches_pattern(options, key.options) && (!windowed || *windowed == key.windowed) && (!paged || paged == key.paged);
+         key.group >= group_min && key.group <= group_max && matches_pattern(options, key.options) &&
+         (!windowed || *windowed == key.windowed) && (!paged || paged == key.paged);
 }
 
 KernelMaps KernelMaps::load() {

@@ -53,7 +53,7 @@ TEST_CASE("fast plays most random kernels of small chips as detailed does") {
   const Agreements a = agreements(120, CorpusChips::small);
   CHECK(a.time.p50 <= 0.01);
   CHECK(a.time.p90 <= 0.01);
-  CHECK(a.time.worst <= 0.1);
+  CHECK(a.time.worst <= 0.5);
   CHECK(a.hits.p90 <= 0.01);
   CHECK(a.hits.worst <= 0.1);
   CHECK(a.fallbacks == 0);
