@@ -50,7 +50,8 @@ def table(document):
     version = document.get("model_version")
     note = ["", f"Mean absolute percentage errors of {version}; an unmapped row counts as 100 %. Kept-out rows took part in no "
             "search for values; the model's structure was chosen with them in view. Unmapped are mostly backward passes and selections of "
-            "blocks (attention_published.csv). The fitted roofline has three parameters per device and phase, fitted to the very rows it is judged on."] if version else []
+            "blocks (attention_published.csv). FlashInfer's rows of CUTLASS' kernel there stand under B200; their source measured them on a "
+            "B300, for which they are predicted (`measured_on` of a kernel map entry). The fitted roofline has three parameters per device and phase, fitted to the very rows it is judged on."] if version else []
     return "\n".join(lines + note)
 
 
