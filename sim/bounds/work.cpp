@@ -52,7 +52,7 @@ class Counter {
   KernelWork run() {
     for (const ir::ItemFamily& family : kernel_.families) {
       const std::size_t first = total_.classes.size();
-      total_.items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+      total_.items += family.item_count();
       total_.classes.resize(first + family.tiles.size());
       ItemClass* classes = total_.classes.data() + first;
       const std::vector<int> sharers = group_sizes(family);

@@ -161,7 +161,7 @@ bool has_its_slabs(const ir::Kernel& kernel, const Chip& chip, int ctas, const C
     const std::int64_t slabs = part.slabs_of(family.slab_count);
     const double off = static_cast<double>(slabs) * part.times / static_cast<double>(family.slab_count) - 1;
     if (slabs < 1 || std::abs(off) > tolerance) return false;
-    items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    items += family.item_count();
     part_items += slabs * static_cast<std::int64_t>(family.tiles.size());
   }
   const auto waves = [ctas](std::int64_t n, int sms) {

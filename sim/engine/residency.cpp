@@ -232,7 +232,7 @@ MachineResult count_work(const SelectedKernel& selected, const std::vector<ir::T
   MachineResult out;
   for (const ir::ItemFamily& family : selected.kernel->families) {
     const auto slabs = static_cast<double>(family.slab_count);
-    out.items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    out.items += family.item_count();
     for (const AlikeTiles& group : alike_tiles(family, program)) {
       for (const PlannedAgent& agent : plan.agents) {
         for (std::size_t s = 0; s < agent.sections.size(); ++s) {

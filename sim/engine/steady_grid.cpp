@@ -62,12 +62,12 @@ void Progress::add(const Progress& other, double times) {
 
 SteadyGrid::SteadyGrid(const ir::Kernel& kernel, std::int64_t slots, double hbm_rate)
     : slots_(slots), hbm_rate_(hbm_rate), whole_waves_(kernel.grid.policy == ir::GridPolicy::persistent_static) {
-  for (const ir::ItemFamily& family : kernel.families) items_ += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+  for (const ir::ItemFamily& family : kernel.families) items_ += family.item_count();
   if (items_ < kLeastWaves * slots) return;
   std::int64_t first = 0;
   for (const ir::ItemFamily& family : kernel.families) {
     add_stretches(kernel, family, first);
-    first += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    first += family.item_count();
   }
   enter(0, {});
 }

@@ -10,7 +10,7 @@ namespace attnsim::ir {
 ItemSequence::ItemSequence(const Kernel& kernel) : kernel_(&kernel) {
   for (const ItemFamily& family : kernel.families) {
     first_.push_back(size_);
-    size_ += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    size_ += family.item_count();
   }
 }
 

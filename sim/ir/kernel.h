@@ -51,6 +51,7 @@ struct ItemFamily {
   std::int64_t shift = 0;        // of Relation::shift_coefficient, where families differ
   std::vector<RowTile> tiles;
   std::vector<std::int64_t> parameters = {};  // of Relation::parameter
+  [[nodiscard]] std::int64_t item_count() const { return slab_count * static_cast<std::int64_t>(tiles.size()); }
 };
 
 struct Item {

@@ -274,7 +274,7 @@ void plan_shares(TileListPlan& plan, const Schedule& schedule, const Chip& chip)
   input.total_tiles = std::max<std::int64_t>(1, total_trips(whole));
   input.row_tiles = 0;
   for (const ir::ItemFamily& family : whole) {
-    input.row_tiles += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
+    input.row_tiles += family.item_count();
     for (const ir::RowTile& tile : family.tiles) input.blocks = std::max(input.blocks, tile.trips());
   }
   input.sms = chip.sm.count;
