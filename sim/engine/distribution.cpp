@@ -10,16 +10,21 @@ namespace attnsim {
 
 namespace {
 
+// What an item takes longer among as many as there are slots than alone.
+double longer_ticks(const ItemCost& cost, int slots) {
+  return cost.shared_ticks * slots - cost.alone_ticks;
+}
+
 // Time of an item that shares the SM with k - 1 others all along.
 double duration(const ItemCost& cost, std::size_t k, int slots) {
   if (k <= 1 || slots <= 1) return cost.alone_ticks;
   const double share = static_cast<double>(k - 1) / static_cast<double>(slots - 1);
-  return cost.alone_ticks + (cost.shared_ticks * slots - cost.alone_ticks) * share;
+  return cost.alone_ticks + longer_ticks(cost, slots) * share;
 }
 
-// Among as many as there are slots.
+// The same on an SM that is full, without a division.
 double held_ticks(const ItemCost& cost, int slots) {
-  return slots <= 1 ? cost.alone_ticks : cost.alone_ticks + (cost.shared_ticks * slots - cost.alone_ticks);
+  return slots <= 1 ? cost.alone_ticks : cost.alone_ticks + longer_ticks(cost, slots);
 }
 
 // A slot of an SM with the item that it holds, were the SM to stay as full as it is.
@@ -135,12 +140,6 @@ double drain(std::vector<Slot>& running, int slots) {
   return now;
 }
 
-std::int64_t items_of(const ir::Kernel& kernel) {
-  std::int64_t items = 0;
-  for (const ir::ItemFamily& family : kernel.families) items += family.slab_count * static_cast<std::int64_t>(family.tiles.size());
-  return items;
-}
-
 // Longest items that fit one after the other into the makespan, from which on the beginning is spread evenly, and those that
 // are then still placed one by one.
 constexpr double kManyItems = 40;
@@ -187,7 +186,7 @@ double makespan(const ir::Kernel& kernel, const CostTable& costs, int sms, int s
   }
   double done = 0;
   // After a first wave SMs drift apart more than the slots of one do, and those of a cluster wait for each other's places.
-  const bool in_step = kernel.grid.cluster <= 1 && items_of(kernel) <= 2 * static_cast<std::int64_t>(places);
+  const bool in_step = kernel.grid.cluster <= 1 && ir::ItemSequence(kernel).size() <= 2 * static_cast<std::int64_t>(places);
   SlotCalendar queue(places, longest, in_step);
   bool full = false;  // every place has been taken
   const ItemCost* waiting = nullptr;
