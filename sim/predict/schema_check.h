@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shipped JSON Schemas hold for what the readers accept: what editors complete and what the program takes can't drift apart.
-// Parts that another schema file describes (a chip, a harness inside a run) are left to their own readers.
 #pragma once
 
 #include <string>

@@ -9,7 +9,7 @@
 #include "hwmodels/chip_loader.h"
 #include "hwmodels/figures.h"
 #include "sim/core/json_reader.h"
-#include "tests/support/schema_validator.h"
+#include "sim/core/json_schema.h"
 
 using namespace attnsim;
 
@@ -40,7 +40,7 @@ TEST_CASE("write the chip schema", "[.write-schema]") {
 }
 
 TEST_CASE("every shipped chip satisfies the schema, with and without its overlay") {
-  const test::SchemaValidator validator("hwmodels/chip.schema.json");
+  const JsonSchema validator("hwmodels/chip.schema.json");
   for (const std::string& name : chip_names()) {
     INFO(name);
     CHECK(validator.accepts(chip_document(name).root));
@@ -49,7 +49,7 @@ TEST_CASE("every shipped chip satisfies the schema, with and without its overlay
 }
 
 TEST_CASE("schema and reader refuse the same wrong figures") {
-  const test::SchemaValidator validator("hwmodels/chip.schema.json");
+  const JsonSchema validator("hwmodels/chip.schema.json");
   for (const Figure& figure : figure_table()) {
     INFO(figure.path);
     std::string pointer = "/" + std::string(figure.path);
@@ -76,7 +76,7 @@ TEST_CASE("schema and reader refuse the same wrong figures") {
 }
 
 TEST_CASE("schema and reader refuse unknown keys, isas, instructions and statuses") {
-  const test::SchemaValidator validator("hwmodels/chip.schema.json");
+  const JsonSchema validator("hwmodels/chip.schema.json");
   const auto refused = [&](const char* pointer, const Json& value) {
     JsonDocument document = chip_document("toy-sm80");
     document.root[Json::json_pointer(pointer)] = value;

@@ -4,7 +4,7 @@
 
 #include "sim/core/data_dir.h"
 #include "sim/core/json_reader.h"
-#include "tests/support/schema_validator.h"
+#include "sim/core/json_schema.h"
 #include "workloads/harness.h"
 #include "workloads/kernel_map.h"
 
@@ -23,7 +23,7 @@ bool reads(Read read) {
 }
 
 void check_folder(const std::string& folder, const std::string& schema_file) {
-  const test::SchemaValidator validator("workloads/" + schema_file);
+  const JsonSchema validator("workloads/" + schema_file);
   for (const auto& file : std::filesystem::directory_iterator(data_dir() / "workloads" / folder)) {
     INFO(file.path().filename().string());
     CHECK(validator.accepts(read_json_file(file.path()).root));
@@ -38,7 +38,7 @@ TEST_CASE("the shipped kernel maps and harnesses follow their schemas") {
 }
 
 TEST_CASE("what the schema of kernel maps refuses, the reader refuses") {
-  const test::SchemaValidator validator("workloads/kernel_map.schema.json");
+  const JsonSchema validator("workloads/kernel_map.schema.json");
   const std::string text =
       GENERATE(as<std::string>{}, R"({"entries": []})", R"({"library": "l", "entries": [{"kernel": "k", "devices": "d"}]})",
                R"({"library": "l", "entries": [{"kernel": "k", "schedule": "s", "harness": "h", "source": "x"}]})",
@@ -54,7 +54,7 @@ TEST_CASE("what the schema of kernel maps refuses, the reader refuses") {
 }
 
 TEST_CASE("what the schema of harnesses refuses, the reader refuses") {
-  const test::SchemaValidator validator("workloads/harness.schema.json");
+  const JsonSchema validator("workloads/harness.schema.json");
   const std::string text =
       GENERATE(as<std::string>{}, R"({"name": "n", "l2_start": "cold"})", R"({"name": "n", "clock": {}, "l2_start": "cold"})",
                R"({"name": "n", "clock": {"policy": "boost"}})", R"({"name": "n", "clock": {"policy": "boost"}, "l2_start": "hot"})",

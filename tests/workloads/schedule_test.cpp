@@ -6,7 +6,7 @@
 
 #include "sim/core/data_dir.h"
 #include "sim/core/json_reader.h"
-#include "tests/support/schema_validator.h"
+#include "sim/core/json_schema.h"
 #include "workloads/catalog.h"
 
 using namespace attnsim;
@@ -14,7 +14,7 @@ using namespace attnsim;
 namespace {
 
 bool schema_accepts(const Json& document) {
-  return test::SchemaValidator("workloads/schedule.schema.json").accepts(document);
+  return JsonSchema("workloads/schedule.schema.json").accepts(document);
 }
 
 std::vector<ConfigIssue> issues_of(const Json& document) {
