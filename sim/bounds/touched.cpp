@@ -12,15 +12,30 @@ namespace attnsim::bounds {
 
 namespace {
 
-// Adds an interval; one that meets the last grows it (row tiles come in order, so most do).
-void append_interval(std::vector<Interval>& intervals, Interval next) {
-  if (!intervals.empty() && next.begin <= intervals.back().end && intervals.back().begin <= next.end) {
-    intervals.back().begin = std::min(intervals.back().begin, next.begin);
-    intervals.back().end = std::max(intervals.back().end, next.end);
-  } else {
-    intervals.push_back(next);
+// Intervals in the order in which they come; one that meets the last grows it (row tiles come in order, so most do).
+class Gathered {
+ public:
+  void add(Interval next) {
+    if (any_ && next.begin <= last_.end && last_.begin <= next.end) {
+      last_ = {std::min(last_.begin, next.begin), std::max(last_.end, next.end)};
+      return;
+    }
+    if (any_) before_.push_back(last_);
+    last_ = next;
+    any_ = true;
   }
-}
+  // Sorted and disjoint; nothing is left here.
+  [[nodiscard]] std::vector<Interval> take() {
+    if (any_) before_.push_back(last_);
+    any_ = false;
+    return merged(std::move(before_));
+  }
+
+ private:
+  std::vector<Interval> before_;
+  Interval last_;
+  bool any_ = false;
+};
 
 // Visited tile indices of many row tiles as a set of intervals; dilated runs (|step| > 1) are expanded once per distinct run.
 class VisitedTiles {
@@ -32,22 +47,27 @@ class VisitedTiles {
     const std::int64_t high = std::max(run.first, last);
     const std::int64_t stride = run.step < 0 ? -run.step : run.step;
     if (stride <= 1 || run.count == 1) {
-      if (!spans_.empty() && spans_.back().begin <= low && high < spans_.back().end) return;  // as most of what the tile before visits
-      append_interval(spans_, {low, high + 1});
+      spans_.add({low, high + 1});
     } else if (seen_.insert({low, run.count, stride}).second) {
-      for (std::int64_t v = low; v <= high; v += stride) spans_.push_back({v, v + 1});
+      for (std::int64_t v = low; v <= high; v += stride) spans_.add({v, v + 1});
     }
   }
-  [[nodiscard]] std::vector<Interval> intervals() const { return merged(spans_); }
+  [[nodiscard]] std::vector<Interval> take() { return spans_.take(); }
 
  private:
   struct Run {
     std::int64_t low, count, stride;
     auto operator<=>(const Run&) const = default;
   };
-  std::vector<Interval> spans_;
+  Gathered spans_;
   std::set<Run> seen_;
 };
+
+bool acts(const ir::RowTile& tile, const ir::Section& section, ir::When when) {
+  const bool in_any = when == ir::When::always || when == ir::When::first_trip || when == ir::When::last_trip;
+  if (!in_any || section.kind != ir::SectionKind::loop || section.trips != ir::TripSource::runs) return acting_trips(tile, section, when) > 0;
+  return std::any_of(tile.runs.begin(), tile.runs.end(), [](const ir::TripRun& run) { return run.count > 0; });
+}
 
 class Collector {
  public:
@@ -88,7 +108,11 @@ class Collector {
   const Groups& all_of(const ir::ItemFamily& family) {
     if (last_ != &family) {
       all_.clear();
-      for (const ir::RowTile& tile : family.tiles) all_[0].push_back(&tile);
+      if (!family.tiles.empty()) {
+        std::vector<const ir::RowTile*>& tiles = all_[0];
+        tiles.reserve(family.tiles.size());
+        for (const ir::RowTile& tile : family.tiles) tiles.push_back(&tile);
+      }
       last_ = &family;
     }
     return all_;
@@ -123,7 +147,7 @@ class Collector {
     const ir::Axis* rows = axis(shape.rows);
     const ir::Axis* cols = axis(shape.cols);
     const bool trip_rows = op.access.row_from == ir::RowFrom::trip;
-    std::vector<Interval> intervals;
+    Gathered gathered;
     VisitedTiles visited;
     std::int64_t width = 0;
     ir::TripRuns selected;
@@ -145,9 +169,9 @@ class Collector {
     for (const ir::RowTile* tile : tiles) {
       if (known) break;
       if (any_trip) {
-        if (acting_trips(*tile, section, op.when) == 0) continue;
+        if (!acts(*tile, section, op.when)) continue;
         if (width == 0) width = valid(cols, family, *tile, 0);
-        append_interval(intervals, rows_at(op, rows, family, *tile));
+        gathered.add(rows_at(op, rows, family, *tile));
         continue;
       }
       if (!unconditional && tile->flag != (op.when == ir::When::item_flag)) continue;
@@ -162,22 +186,22 @@ class Collector {
         }
         if (trip_rows) visited.add(run);
       }
-      if (!trip_rows) append_interval(intervals, rows_at(op, rows, family, *tile, acting.front().first));
+      if (!trip_rows) gathered.add(rows_at(op, rows, family, *tile, acting.front().first));
     }
     if (trip_rows && !tiles.empty()) {
       const std::int64_t padded = rows == nullptr ? 1 : rows->padded;
-      if (!known) last_visited_ = visited.intervals();
+      if (!known) last_visited_ = visited.take();
       last_walk_ = walk;
       const Placed placed{padded, op.access.row_offset, op.access.row_group, op.access.order};
       if (known && placed == last_placed_) return emit(op, family, split, 0, 1, width, last_rows_);
       last_placed_ = placed;
       for (const Interval& span : last_visited_) {
         const std::int64_t last = span.end - 1;
-        intervals.push_back(
+        gathered.add(
             {op.access.row_offset + span.begin * padded, op.access.row_offset + last * padded + valid(rows, family, *tiles.front(), last)});
       }
     }
-    std::vector<Interval> touched = in_tensor(op.access, merged(std::move(intervals)));
+    std::vector<Interval> touched = in_tensor(op.access, gathered.take());
     if (trip_rows) last_rows_ = touched;
     emit(op, family, split, 0, 1, width, touched);
   }
@@ -188,9 +212,9 @@ class Collector {
     const OnceRows wanted{&family, split, rows, op.access.row_from, op.access.row_offset};
     if (wanted == last_once_) return once_rows_;
     last_once_ = wanted;
-    std::vector<Interval> intervals;
-    for (const ir::RowTile* tile : tiles) append_interval(intervals, rows_at(op, axis(rows), family, *tile));
-    once_rows_ = merged(std::move(intervals));
+    Gathered gathered;
+    for (const ir::RowTile* tile : tiles) gathered.add(rows_at(op, axis(rows), family, *tile));
+    once_rows_ = gathered.take();
     return once_rows_;
   }
 
@@ -205,14 +229,14 @@ class Collector {
     if (order.has_groups()) return merged(group_rows(order, places));
     if (places.size() == 1 && places.front().begin == 0 && places.front().end >= order.places())
       return {{0, order.row(places.front().end)}};
-    std::vector<Interval> rows;
+    Gathered rows;
     for (const Interval& interval : places) {
       for (std::int64_t place = interval.begin; place < interval.end; ++place) {
         const std::int64_t row = order.row(place);
-        if (row != ir::RowOrder::kPadding) append_interval(rows, {row, row + 1});
+        if (row != ir::RowOrder::kPadding) rows.add({row, row + 1});
       }
     }
-    return merged(std::move(rows));
+    return rows.take();
   }
 
   // One slab per visited tile: consecutive ones that are touched alike form a progression.
@@ -222,7 +246,7 @@ class Collector {
     for (const ir::RowTile* tile : tiles) {
       VisitedTiles visited;
       for (const ir::TripRun& run : acting_runs(*tile, section, op.when)) visited.add(run);
-      for (const Interval& span : visited.intervals()) {
+      for (const Interval& span : visited.take()) {
         const auto emit_span = [&](std::int64_t begin, std::int64_t end) {
           const std::int64_t count = valid(axis(shape.rows), family, *tile, begin);
           const std::int64_t row = op.access.row_offset + (op.access.row_from == ir::RowFrom::item ? tile->row_begin : 0);

@@ -35,7 +35,8 @@ std::vector<TileRun> in_steps(const std::vector<TileRun>& runs, std::int64_t ste
 }
 
 void put_visited(const IndexSet& set, const Tiling& t, std::int64_t row_begin, std::int64_t row_end, std::vector<TileRun>& runs) {
-  const Range queries{row_begin / set.row_group, (row_end - 1) / set.row_group + 1};
+  const bool packed = set.row_group > 1;
+  const Range queries = packed ? Range{row_begin / set.row_group, (row_end - 1) / set.row_group + 1} : Range{row_begin, row_end};
   set.mask->put_runs(queries, t.tile_kv, runs);
   if (t.visit_absent) {
     runs = with_absent(runs, ceil_div(set.kv_len(), t.tile_kv));
@@ -44,8 +45,8 @@ void put_visited(const IndexSet& set, const Tiling& t, std::int64_t row_begin, s
   }
 }
 
+// Into a list that is empty.
 void put_trips(const std::vector<TileRun>& tiles, const Tiling& t, ir::TripRuns& runs) {
-  runs.clear();
   runs.reserve(tiles.size() + (t.mask_first_trip ? 1 : 0));
   for (const TileRun& run : tiles) {
     const auto step = static_cast<int>(run.step);
@@ -66,9 +67,10 @@ ir::TripRuns trips_of(const std::vector<TileRun>& tiles, const Tiling& t) {
 std::int64_t kept_pairs(const IndexSet& set, std::int64_t row_begin, std::int64_t row_end, std::int64_t key_begin, std::int64_t key_end) {
   if (row_begin >= row_end || key_begin >= key_end) return 0;
   const std::int64_t g = set.row_group;
+  const Range keys{key_begin, key_end};
+  if (g == 1) return set.mask->kept({row_begin, row_end}, keys);
   const std::int64_t first = row_begin / g;
   const std::int64_t last = (row_end - 1) / g;
-  const Range keys{key_begin, key_end};
   // Whole tokens of the rows touched, less the rows cut off at both ends.
   std::int64_t kept = g * set.mask->kept({first, last + 1}, keys);
   if (row_begin > first * g) kept -= (row_begin - first * g) * set.mask->kept({first, first + 1}, keys);
@@ -99,13 +101,14 @@ std::vector<ir::RowTile> row_tiles(const IndexSet& set, const Tiling& tiling) {
   for (std::int64_t row = 0; row < set.rows(); row += tiling.tile_q) {
     const std::int64_t row_end = std::min(row + tiling.tile_q, set.rows());
     put_visited(set, tiling, row, row_end, runs);
+    const bool whole = tiling.splits == 1;
     const std::int64_t count = tiles_in(runs);
-    const std::int64_t per_split = ceil_div(ceil_div(count, tiling.step), tiling.splits) * tiling.step;
+    const std::int64_t per_split = whole ? count : ceil_div(ceil_div(count, tiling.step), tiling.splits) * tiling.step;
     for (std::int64_t split = 0; split < tiling.splits; ++split) {
       const std::int64_t begin = std::min(split * per_split, count);
       const std::int64_t end = std::min(begin + per_split, count);
-      if (tiling.splits > 1) slice = slice_of(runs, begin, end);
-      const std::vector<TileRun>& piece = tiling.splits > 1 ? slice : runs;
+      if (!whole) slice = slice_of(runs, begin, end);
+      const std::vector<TileRun>& piece = whole ? runs : slice;
       ir::RowTile& tile = tiles.emplace_back();
       tile.row_begin = row;
       tile.rows = row_end - row;

@@ -49,9 +49,12 @@ void BandMask::put_runs(Range queries, std::int64_t tile_kv, std::vector<TileRun
     list.push_back({begin, end - begin, true});
     return;
   }
-  if (begin < full_begin) list.push_back({begin, full_begin - begin, true});
-  list.push_back({full_begin, full_end - full_begin, false});
-  if (full_end < end) list.push_back({full_end, end - full_end, true});
+  list.resize(3);  // filled in place: million-token sequences come by here once a row tile
+  std::size_t n = 0;
+  if (begin < full_begin) list[n++] = {begin, full_begin - begin, true};
+  list[n++] = {full_begin, full_end - full_begin, false};
+  if (full_end < end) list[n++] = {full_end, end - full_end, true};
+  list.resize(n);
 }
 
 std::int64_t BandMask::kept(Range queries, Range keys) const {
