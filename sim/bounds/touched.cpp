@@ -65,7 +65,8 @@ class VisitedTiles {
 
 bool acts(const ir::RowTile& tile, const ir::Section& section, ir::When when) {
   const bool in_any = when == ir::When::always || when == ir::When::first_trip || when == ir::When::last_trip;
-  if (!in_any || section.kind != ir::SectionKind::loop || section.trips != ir::TripSource::runs) return acting_trips(tile, section, when) > 0;
+  if (!in_any || section.kind != ir::SectionKind::loop || section.trips != ir::TripSource::runs)
+    return acting_trips(tile, section, when) > 0;
   return std::any_of(tile.runs.begin(), tile.runs.end(), [](const ir::TripRun& run) { return run.count > 0; });
 }
 

@@ -186,6 +186,7 @@ class Checker {
     ensure(op.access.order == kNone || valid_id(op.access.order, program_.orders), "unknown order {}", op.access.order);
     ensure(!op.by_steps || (op.kind == OpKind::mma && is_async(op.mma)), "only asynchronous MMAs take turns by steps");
     ensure(!op.immediate || info(op.kind).op_class == OpClass::elementwise, "only element-wise results are known to the compiler");
+    ensure(!op.precise || op.fn == Fn::multiply || (op.fn == Fn::exp2 && op.polynomial == 0), "only a multiply or an exp2 is precise");
     switch (op.kind) {
       case OpKind::load: count_operands(op, 0, 1); break;
       case OpKind::store:

@@ -173,6 +173,9 @@ struct Op {
   bool whole_tile = false;
   // An element-wise result that the compiler knows, as the place of a column in its tile: its users hold it as an immediate. Cost only.
   bool immediate = false;
+  // Computed as written: a multiply does not contract with the addition behind it, an exp2 keeps results below the smallest normal number,
+  // for which its argument and its result are scaled. What compilers do without fast math. Cost only.
+  bool precise = false;
   // Element-wise ops on tensor memory: reads of a lane that wait for one another, as its registers hold only some of the columns. Cost
   // only.
   double tmem_rounds = 1;

@@ -209,6 +209,7 @@ std::string op_text(const Program& program, const Op& op, const std::vector<Tens
   if (op.whole_tile) text += ", whole tile";
   if (op.until_seen) text += ", until all see it";
   if (op.immediate) text += ", known to the compiler";
+  if (op.precise) text += ", precise";
   if (op.polynomial > 0) text += fmt::format(", {:g} as polynomial", op.polynomial);
   return text;
 }

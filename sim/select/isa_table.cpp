@@ -124,6 +124,10 @@ const ElementwiseRule* elementwise_rule(const IsaTable& table, const ir::Program
     const auto own = table.elementwise.find("reduce_" + name);
     if (own != table.elementwise.end()) return &own->second;
   }
+  if (op.precise) {
+    const auto own = table.elementwise.find("precise_" + name);
+    if (own != table.elementwise.end()) return &own->second;
+  }
   const auto found = table.elementwise.find(name);
   return found == table.elementwise.end() ? nullptr : &found->second;
 }

@@ -306,7 +306,7 @@ class Selector {
 
   // multiply into X followed by an add or subtract that reads X: one FFMA.
   [[nodiscard]] static bool contracts(const Op& multiply, const Op& next, const Step& step) {
-    if (multiply.kind != OpKind::binary || multiply.fn != ir::Fn::multiply) return false;
+    if (multiply.kind != OpKind::binary || multiply.fn != ir::Fn::multiply || multiply.precise) return false;
     if (next.kind != OpKind::binary || (next.fn != ir::Fn::add && next.fn != ir::Fn::subtract)) return false;
     if (next.when != step.when || next.skew != step.skew) return false;
     return std::find(next.in.begin(), next.in.end(), multiply.out[0]) != next.in.end();
