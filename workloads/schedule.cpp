@@ -236,6 +236,7 @@ void read_kernel(FieldReader& reader, Schedule& s) {
   s.token_tiles = reader.boolean("token_tiles", false);
   s.o_in_memory = reader.boolean("o_in_memory", false);
   s.o_pieces = small(reader, "o_pieces", 1, 16, 1);
+  s.precise_softmax = reader.boolean("precise_softmax", false);
   s.f16_scores = reader.boolean("f16_scores", false);
   s.f16_output = reader.boolean("f16_output", false);
   s.q_in_registers = reader.boolean("q_in_registers", false);
@@ -349,6 +350,7 @@ void read_tile_list_backward(FieldReader& reader, Schedule& s) {
   s.mask = choice(reader, "mask", kMaskPolicies, std::optional(MaskPolicy::partial_tiles));
   s.exp2_polynomial = reader.number("exp2_polynomial", {.min = 0, .max = 1}, 0);
   s.exp2_polynomial_isas = read_texts(reader, "exp2_polynomial_isas");
+  s.precise_softmax = reader.boolean("precise_softmax", false);
   s.kv_descending = reader.boolean("q_descending", false);  // the visited tiles are query tiles here
   s.tile_order = choice(reader, "tile_order", kTileOrders, std::optional(ir::TileOrder::ascending));
   s.fastest = choice(reader, "fastest", kFastest, std::optional(ir::Fastest::tiles));

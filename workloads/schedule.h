@@ -178,6 +178,7 @@ struct Schedule {
   bool token_tiles = false;           // a row tile is one token, with the heads of a group as its rows where they are packed
   bool o_in_memory = false;           // O is loaded and stored for every KV tile that has fewer keys than O columns
   int o_pieces = 1;                   // in which tile_kv columns of an O in memory are read back, one after the other
+  bool precise_softmax = false;       // exponentials compiled without fast math (Op::precise)
   bool f16_scores = false;            // Q K^T accumulates in FP16 (mma.sync of FP16 operands)
   bool f16_output = false;            // so does P V, from zero in each trip; O is kept in FP16 and updated in FP32
   [[nodiscard]] bool accumulates_f16() const { return f16_scores || f16_output; }

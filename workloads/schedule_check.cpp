@@ -257,6 +257,9 @@ void check_schedule(const Schedule& s, FieldReader& reader) {
   if (s.ping_pong && s.agents.size() == 1) reader.issue("ping_pong", "needs consumers that take turns", "false");
   if (s.exp2_in_turn && (s.agents.size() == 1 || s.mma == ir::MmaKind::tcgen05))
     reader.issue("exp2_in_turn", "needs consumers that take turns, with accumulators in registers", "false");
+  if (s.precise_softmax && (s.mma == ir::MmaKind::tcgen05 || !s.fused() || s.exp2_polynomial > 0))
+    reader.issue("precise_softmax",
+                 "is for fused kernels with accumulators in registers whose exponentials run on the special-function unit", "false");
   const bool pieces = std::any_of(s.tiles.begin(), s.tiles.end(), [](const TileRule& r) { return r.split_columns; });
   if (s.accumulates_f16() && (s.mma != ir::MmaKind::mma_sync || !s.fused() || pieces))
     reader.issue(s.f16_scores ? "f16_scores" : "f16_output", "is for mma_sync in fused kernels whose agents own rows", "false");

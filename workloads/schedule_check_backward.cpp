@@ -112,6 +112,9 @@ void check_backward(const Schedule& s, FieldReader& reader) {
     reader.child("backward").issue("turns_fenced", "is for dQ that is added in order", "grad_query ordered");
   if (s.backward.ds_in_smem && (s.mma != ir::MmaKind::tcgen05 || !s.fused()))
     reader.child("backward").issue("ds_in_smem", "is for accumulators in tensor memory", "false");
+  if (s.precise_softmax &&
+      (s.mma == ir::MmaKind::tcgen05 || !s.fused() || s.exp2_polynomial > 0 || s.backward.grad_query == GradQuery::kernel))
+    reader.issue("precise_softmax", "is for fused kernels with accumulators in registers that add up dQ themselves", "false");
   const bool lists = s.backward.gathers_queries || s.backward.dq_packs_group;
   if (lists && (s.backward.grad_query != GradQuery::kernel || !s.fused() || s.mma == ir::MmaKind::tcgen05))
     reader.issue("backward", "takes queries by lists or tokens, for kernels with accumulators in registers and one of dQ's own",

@@ -89,6 +89,18 @@ TEST_CASE("element-wise ops of one agent form one chain, and scale and subtract 
   CHECK(at(chain, Pipe::alu) == Approx((kElements + kElements / 2 + kRows * 4 * 2) / 64));
 }
 
+TEST_CASE("without fast math scale and subtract stay two instructions, and an exp2 takes a compare and two multiplies more") {
+  std::vector<ir::Op> ops = softmax();
+  for (ir::Op& o : ops) o.precise = o.fn == ir::Fn::multiply || o.fn == ir::Fn::exp2;
+  const Step plain = select_instructions(kernel_of(softmax()), chip()).agents[0].sections[0].front();
+  const Step precise = select_instructions(kernel_of(std::move(ops)), chip()).agents[0].sections[0].front();
+  constexpr double kElements = kRows * kCols;
+  CHECK(precise.fp32_ops - plain.fp32_ops == Approx(3 * kElements));
+  CHECK(precise.alu_ops - plain.alu_ops == Approx(kElements));
+  CHECK(precise.sfu_ops == plain.sfu_ops);
+  CHECK(precise.warp_instructions - plain.warp_instructions == Approx(4 * kElements / 32));
+}
+
 TEST_CASE("tanh is one special function where the ISA has it, else the form with an exponential") {
   ir::Kernel kernel = kernel_of({op(ir::OpKind::unary, ir::Fn::tanh, {0}, {0})});
   constexpr double kElements = kRows * kCols;

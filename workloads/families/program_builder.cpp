@@ -184,6 +184,10 @@ Ops with_role(Ops list, const std::string& role, int skew) {
   return list;
 }
 
+void make_precise(Ops& list) {
+  for (Op& op : list) op.precise = op.fn == Fn::exp2 || op.fn == Fn::multiply;
+}
+
 void append(Ops& list, Ops more) {
   list.insert(list.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }

@@ -60,6 +60,8 @@ using Ops = std::vector<ir::Op>;
 // Gives every op a role, and a skew.
 [[nodiscard]] Ops with_role(Ops list, const std::string& role, int skew = 0);
 void append(Ops& list, Ops more);
+// Exponentials and the multiplies beside them as without fast math.
+void make_precise(Ops& list);
 
 }  // namespace ops
 

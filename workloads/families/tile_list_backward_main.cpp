@@ -211,6 +211,7 @@ class BackwardWriter {
       ops::Ops list;
       if (!scales_) list.push_back(scale_scores());
       ops::append(list, {ops::binary(Fn::subtract, t_.s, t_.lse_row, t_.s), ops::unary(Fn::exp2, t_.s, t_.s)});
+      if (schedule_.precise_softmax) ops::make_precise(list);
       return list;
     }
     if (name == "convert_p") return {ops::convert(t_.s, t_.p)};

@@ -109,6 +109,7 @@ ops::Ops softmax_role(const FusedContext& c, std::size_t index) {
                     });
   ops::append(list, exchange_rows(c, t, Fn::add, t.row_sum));
   ops::append(list, {ops::binary(Fn::add, t.l, t.row_sum, t.l), ops::unary(Fn::copy, t.m_new, t.m)});
+  if (c.schedule.precise_softmax) ops::make_precise(list);
   return list;
 }
 
