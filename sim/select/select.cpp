@@ -182,7 +182,8 @@ class Selector {
     if (a.space == Space::smem) step.smem_bytes += a_readers * m * k * element_bytes;
     if (b.space == Space::smem) step.smem_bytes += b_readers * n * k * element_bytes / (op.pair ? 2 : 1);
     const double instructions = m * n * k / (static_cast<double>(rule->second.m) * rule->second.n * rule->second.k);
-    step.warp_instructions = step.async ? k / rule->second.k * warps_ : instructions;
+    const double loads = step.smem_bytes / (table_.copy_bytes_per_lane * chip_.sm.lanes_per_warp);  // ldmatrix of four matrices
+    step.warp_instructions = step.async ? k / rule->second.k * warps_ : instructions + loads;
     step.demand[static_cast<std::size_t>(Pipe::tensor)] = step.tensor_flops / (rate * rule->second.rate_fraction * chip_.tensor.efficiency);
     step.demand[static_cast<std::size_t>(Pipe::smem)] = step.smem_bytes / chip_.sm.smem_bytes_per_clk;
     step.demand[static_cast<std::size_t>(Pipe::issue)] = step.warp_instructions / chip_.sm.issue_per_clk;
