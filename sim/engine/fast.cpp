@@ -19,8 +19,10 @@ namespace {
 // wait for their turn at a counter: there more is played.
 constexpr double kPlayedTrips = 3000;
 constexpr double kPlayedTripsNoForm = 60000;
-// Trips of a part that are aimed at.
-constexpr double kTripsPerPart = 600;
+// Trips of a part that are aimed at, more of them where its L2 has few blocks.
+constexpr double kTripsPerPart = 300;
+constexpr double kTripsPerPartFewBlocks = 600;
+constexpr double kManyBlocksBytes = 2.0 * 1024 * 1024;
 // SMs that a part keeps, more of them where L2 is small, and L2 that it has below those: waves and sharing stay alike.
 constexpr int kLeastSms = 8;
 constexpr int kLeastSmsSmallL2 = 16;
@@ -234,9 +236,10 @@ ChipPart part_of_chip(const ir::Pipeline& pipeline, const Chip& chip) {
     room = room && has_room_in_l2(*kernel, chip);
   }
   const int sms = chip.sm.count;
-  const auto wanted = static_cast<int>(std::ceil(sms * std::min(1.0, kTripsPerPart / std::max(1.0, most))));
+  const auto sms_of = [&](double trips) { return static_cast<int>(std::ceil(sms * std::min(1.0, trips / std::max(1.0, most)))); };
   const double l2_per_sm = static_cast<double>(chip.l2_effective().count()) / sms;
-  for (int n = std::max(wanted, room ? kLeastSms : kLeastSmsSmallL2); n < sms; ++n) {
+  for (int n = std::max(sms_of(kTripsPerPart), room ? kLeastSms : kLeastSmsSmallL2); n < sms; ++n) {
+    if (n * l2_per_sm < kManyBlocksBytes && n < sms_of(kTripsPerPartFewBlocks)) continue;
     if (room ? n < kLeastSmsSmallL2 && n * l2_per_sm < kLeastL2Bytes : sms % n != 0) continue;
     const ChipPart part{n, static_cast<double>(sms) / n};
     const auto slabs_fit = [&](const Divided& d) {
