@@ -66,6 +66,14 @@ TEST_CASE("check names the place of what is wrong", "[ir]") {
     p.s.add(p.consumer, p.main, binary("soft", Fn::multiply, p.y, p.y, p.row));
     refuses("reads row that nobody writes");
   }
+  SECTION("an addition that is precise") {
+    p.produce();
+    p.consume();
+    ir::Op add = binary("soft", Fn::add, p.z, p.z, p.z);
+    add.precise = true;
+    p.s.add(p.consumer, p.main, add);
+    refuses("only a multiply or an exp2 is precise");
+  }
   SECTION("mma shapes that do not agree") {
     p.produce();
     p.consume();

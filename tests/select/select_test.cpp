@@ -157,6 +157,8 @@ TEST_CASE("each warp of mma.sync reads all of B") {
   const Step step = select_instructions(kernel, chip()).agents[0].sections[0][0];
   CHECK_FALSE(step.async);
   CHECK(step.smem_bytes == Approx((kRows * 64 + 4 * kCols * 64) * 2));
+  // 4 x 24 x 4 products of m16n8k16, and what they read, 512 bytes an ldmatrix.
+  CHECK(step.warp_instructions == Approx(4 * 24 * 4 + step.smem_bytes / 512));
 }
 
 TEST_CASE("warps side by side that have few results each wait for their own between k-steps") {

@@ -122,6 +122,16 @@ TEST_CASE("O leaves through V only where no epilogue agent stores it") {
   CHECK(issues_of(document).front().pointer == "/stage_o_in_v");
 }
 
+TEST_CASE("exponentials without fast math are for the special-function unit and accumulators in registers") {
+  for (const char* name : {"fa4-sm100", "fa4-bwd-sm100", "triton-bwd"}) {
+    INFO(name);
+    Json document = schedule_document(name).root;
+    document["precise_softmax"] = true;
+    REQUIRE(issues_of(document).size() == 1);
+    CHECK(issues_of(document).front().pointer == "/precise_softmax");
+  }
+}
+
 TEST_CASE("the last CTA merges only what agents hold in registers") {
   Json document = schedule_document("trtllm-decode-keeps-sm100").root;
   REQUIRE(issues_of(document).empty());
