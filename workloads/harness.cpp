@@ -16,7 +16,8 @@ std::filesystem::path harness_folder() {
 
 // Members that a fit may set, by their JSON names.
 const std::vector<std::string>& fittable() {
-  static const std::vector<std::string> kNames{"constant_us", "clock.settle_us", "host_us.gemm", "host_us.softmax", "host_us.layernorm"};
+  static const std::vector<std::string> kNames{"constant_us",  "clock.settle_us", "l2_dirty",
+                                               "host_us.gemm", "host_us.softmax", "host_us.layernorm"};
   return kNames;
 }
 
@@ -102,6 +103,10 @@ Harness parse_harness(const JsonDocument& document) {
   if (root.has("operand_sets")) {
     harness.conditions.operand_sets = static_cast<int>(root.integer("operand_sets", {.min = 1, .max = 1024}));
     if (harness.conditions.l2 == L2Start::cold) root.issue("operand_sets", "has no meaning with a cold L2", "only with l2_start warm");
+  }
+  if (root.has("l2_dirty")) {
+    harness.conditions.l2_dirty = root.number("l2_dirty", {.min = 0, .max = 1});
+    if (harness.conditions.l2 != L2Start::cold) root.issue("l2_dirty", "has no meaning with a warm L2", "only with l2_start cold");
   }
   harness.conditions.constant_us = root.number("constant_us", {.min = 0, .max = 1e4}, 0.0);
   harness.conditions.include_launch = root.boolean("include_launch", true);

@@ -40,6 +40,22 @@ L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capac
   }
 }
 
+void L2Cache::fill(double dirty_share) {
+  const auto other = static_cast<ir::TensorId>(row_bytes_.size());  // none of the pipeline's
+  row_bytes_.push_back(kBlockBytes / kMostRows);
+  parts_.push_back(1);
+  block_rows_.push_back(kMostRows);
+  block_shift_.push_back(std::countr_zero(static_cast<std::uint64_t>(kMostRows)));
+  shared_.emplace_back();
+  double dirty = 0;  // blocks that are owed
+  L2Outcome none;
+  for (std::int64_t row = 0; used_bytes_ + kBlockBytes <= capacity_bytes_; row += kMostRows) {
+    dirty += dirty_share;
+    access_part(other, 0, row, kMostRows, dirty >= 1, none);
+    dirty -= dirty >= 1 ? 1 : 0;
+  }
+}
+
 L2Outcome L2Cache::access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write) {
   L2Outcome sum;
   for (std::int64_t r = row; r < row + rows; ++r) {

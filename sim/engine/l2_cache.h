@@ -21,6 +21,8 @@ struct L2Outcome {
 class L2Cache {
  public:
   L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors);
+  // Full of lines that nobody reads, of which so many are dirty: as after a buffer that was written to clear it.
+  void fill(double dirty_share);
 
   // Rows [row, row + rows) of a tensor's slab, of each the bytes [begin, begin + bytes), in whole column parts; bytes 0: all. A write makes
   // its bytes present and dirty without fetching them.

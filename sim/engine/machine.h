@@ -41,6 +41,7 @@ struct MachineConfig {
   double hit_fraction = 0;
   const std::vector<double>* tensor_hits = nullptr;  // beside `hit_fraction`, in its place: by tensor
   double hbm_write_cost = 1;
+  double dirty_share = 0;    // without `cache`: of what the kernel displaces in L2
   int start_offset = 0;      // of a single SM; on several, SM i uses offset i % kStartOffsets
   bool load_latency = true;  // effects that can be switched off
   bool dependent_latency = true;

@@ -411,6 +411,7 @@ Residency estimate_residency(const ir::Kernel& kernel, const std::vector<ir::Ten
     fetched = std::min(fetched, loaded);
   }
   out.hit_fraction = loaded > 0 ? std::clamp(1 - fetched / loaded, 0.0, 1.0) : 0;
+  if (!no_hits) stored += config.dirty_share * std::min(l2, fetched + stored);
   out.hbm_written_bytes = resident ? 0 : stored;
   out.hbm_bytes = fetched + out.hbm_written_bytes;
   out.hbm_read_equivalent_bytes = fetched + (resident ? 0 : stored * config.hbm_write_cost);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "sim/core/error.h"
 #include "sim/engine/chip_share.h"
@@ -222,6 +223,7 @@ class Simulator {
     // At another clock the end state of the call before is as good a start.
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
     cache_.emplace(Bytes(static_cast<std::int64_t>(l2_bytes / part_.times)), pipeline_.tensors());
+    if (!warm && keeps_cache_ && conditions_.l2_dirty > 0) cache_->fill(conditions_.l2_dirty);
     all_resident_ = warm && kind_ == EngineKind::fast && footprint_bytes_ <= l2_bytes;  // then nothing ever leaves L2
     if (warm && keeps_cache_ && !all_resident_) (void)play_all(*cache_, clock, false);
     return play_all(*cache_, clock, watched);
@@ -231,6 +233,7 @@ class Simulator {
     Pass pass;
     pass.kernels.resize(pipeline_.nodes().size());
     NodeSchedule schedule(pipeline_, chip_, conditions_, clock);
+    double dirty_share = starts_warm() ? 0 : conditions_.l2_dirty;  // of what the first kernel displaces
     for (NodeStart start = schedule.next(); start.node >= 0; start = schedule.next()) {
       const int index = start.node;
       const auto n = static_cast<std::size_t>(index);
@@ -244,6 +247,7 @@ class Simulator {
         const bool sampled = kind_ == EngineKind::fast || (options_.sample_long_runs && trips_ > kRecordedTripLimit);
         if (watched && !sampled) config.listener = options_.listener;
         config.attribute = watched && options_.attribute && kind_ == EngineKind::detailed;
+        config.dirty_share = std::exchange(dirty_share, 0);
         MachineResult played;
         if (has_effect(conditions_, "l2_hits")) {
           config.cache = all_resident_ || !keeps_cache_ ? nullptr : &cache;

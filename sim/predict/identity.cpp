@@ -65,6 +65,7 @@ Json json_of(const Conditions& c) {
                      {"extra_kernels", extras},
                      {"without", c.without}};
   if (c.settle_us > 0) conditions["settle_us"] = c.settle_us;
+  if (c.l2_dirty > 0) conditions["l2_dirty"] = c.l2_dirty;
   if (c.host_us > 0) conditions["host_us"] = c.host_us;
   if (c.chained) conditions["chained"] = true;
   if (c.operand_sets > 1) conditions["operand_sets"] = c.operand_sets;

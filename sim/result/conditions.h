@@ -28,6 +28,7 @@ struct Conditions {
   double locked_mhz = 0;  // ClockPolicy::locked
   double settle_us = 0;   // ClockPolicy::sustained: shorter calls end, with their repetitions, before the power control acts in full
   L2Start l2 = L2Start::cold;
+  double l2_dirty = 0;         // L2Start::cold: part of L2 that holds dirty lines of something else, whose way to HBM falls into the call
   int operand_sets = 1;        // L2Start::warm: calls take turns with so many sets of operands; where L2 can't hold all, it starts cold
   double constant_us = 0;      // harness floor on top of the launches
   double host_us = 0;          // host work of a call, beside the GPU's work of the call before: no call takes less

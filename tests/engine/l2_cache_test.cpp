@@ -60,6 +60,23 @@ TEST_CASE("a written block reaches HBM when it is evicted, once") {
   CHECK(cache.access(0, 2, 0, 64, false).written_back_bytes == 0);
 }
 
+TEST_CASE("what a cleared L2 was written with reaches HBM as it makes room, and is never found") {
+  constexpr std::int64_t kBlocks = 64;
+  for (const double share : {0.0, 0.25, 0.5, 1.0}) {
+    INFO(share);
+    const auto t = tensors();
+    L2Cache cache(Bytes(kBlocks * kBlock), t);
+    cache.fill(share);
+    L2Outcome sum;
+    for (std::int64_t slab = 0; slab < 20; ++slab) {  // 16 blocks each: all that was there has left
+      const L2Outcome one = cache.access(0, slab, 0, 1024, false);
+      CHECK(one.hit_bytes == 0);
+      sum.written_back_bytes += one.written_back_bytes;
+    }
+    CHECK(static_cast<double>(sum.written_back_bytes) == share * static_cast<double>(kBlocks * kBlock));
+  }
+}
+
 TEST_CASE("a partly present block misses the rest") {
   const auto t = tensors();
   L2Cache cache(Bytes(1 << 20), t);

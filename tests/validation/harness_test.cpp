@@ -36,6 +36,14 @@ TEST_CASE("every shipped harness loads under its own name and fits at most four 
   }
 }
 
+TEST_CASE("dirty lines are for a cold L2") {
+  CHECK(load_harness("benchmark-cold").conditions.l2_dirty == 0.5);
+  CHECK(load_harness("ncu-kernel").conditions.l2_dirty == 0);
+  const std::string text = R"({"name": "x", "clock": {"policy": "boost"}, "l2_start": "warm", "l2_dirty": 0.5})";
+  CHECK_THAT(harness_error(text), Contains("/l2_dirty") && Contains("has no meaning with a warm L2"));
+  CHECK_THAT(harness_error(R"({"name": "x", "clock": {"policy": "boost"}, "l2_start": "cold", "l2_dirty": 1.5})"), Contains("/l2_dirty"));
+}
+
 TEST_CASE("every harness that a kernel map names is shipped") {
   const std::vector<std::string> names = harness_names();
   const KernelMaps maps = KernelMaps::load();

@@ -58,6 +58,7 @@ constexpr std::array kParameters = {
     FitParameter{"constant_us", "us", kHarness, kAbsolute, 0.01, 60, "floor of a call beside its kernels", "fitted floors of published rows are 6 to 15 us"},
     FitParameter{"clock.settle_us", "us", kHarness, kAbsolute, 1, 1e6, "calls shorter than this end before the power control acts in full",
                  "power control acts within milliseconds; a benchmark repeats a call up to some hundred times"},
+    FitParameter{"l2_dirty", "", kHarness, kAbsolute, 0.01, 1, "part of a cold L2 that holds dirty lines of what cleared it", "definition"},
     FitParameter{"host_us.gemm", "us", kHarness, kAbsolute, 0.5, 200, "host work of a GEMM call", "PyTorch's dispatch takes 5 to 40 us"},
     FitParameter{"host_us.softmax", "us", kHarness, kAbsolute, 0.5, 200, "host work of a softmax call", "PyTorch's dispatch takes 5 to 40 us"},
     FitParameter{"host_us.layernorm", "us", kHarness, kAbsolute, 0.5, 200, "host work of a layer-norm call", "PyTorch's dispatch takes 5 to 40 us"},
@@ -99,6 +100,7 @@ double value_of(const FitParameter& parameter, const Chip& chip) {
 double value_of(const FitParameter& parameter, const Conditions& conditions, const Harness& harness) {
   if (parameter.name == "constant_us") return conditions.constant_us;
   if (parameter.name == "clock.settle_us") return conditions.settle_us;
+  if (parameter.name == "l2_dirty") return conditions.l2_dirty;
   const auto host = harness.phase_host_us.find(std::string(parameter.name.substr(kHostPrefix.size())));
   return host == harness.phase_host_us.end() ? 0.0 : host->second;
 }
@@ -106,6 +108,7 @@ double value_of(const FitParameter& parameter, const Conditions& conditions, con
 void set_value(const FitParameter& parameter, double value, const std::string& phase, Conditions& conditions) {
   if (parameter.name == "constant_us") conditions.constant_us = value;
   if (parameter.name == "clock.settle_us") conditions.settle_us = value;
+  if (parameter.name == "l2_dirty") conditions.l2_dirty = value;
   if (parameter.name == std::string(kHostPrefix) + phase) conditions.host_us = value;
 }
 
