@@ -185,7 +185,7 @@ Ops with_role(Ops list, const std::string& role, int skew) {
 }
 
 void make_precise(Ops& list) {
-  for (Op& op : list) op.precise = op.fn == Fn::exp2 || op.fn == Fn::multiply;
+  for (Op& op : list) op.precise = op.fn == ir::Fn::exp2 || op.fn == ir::Fn::multiply;
 }
 
 void append(Ops& list, Ops more) {
