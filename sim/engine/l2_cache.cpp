@@ -41,19 +41,22 @@ L2Cache::L2Cache(Bytes capacity, const std::vector<ir::Tensor>& tensors) : capac
 }
 
 void L2Cache::fill(double dirty_share) {
-  const auto other = static_cast<ir::TensorId>(row_bytes_.size());  // none of the pipeline's
+  const auto other = static_cast<ir::TensorId>(row_bytes_.size());  // none of the pipeline's, and never accessed
   row_bytes_.push_back(kBlockBytes / kMostRows);
-  parts_.push_back(1);
-  block_rows_.push_back(kMostRows);
-  block_shift_.push_back(std::countr_zero(static_cast<std::uint64_t>(kMostRows)));
-  shared_.emplace_back();
+  const auto blocks = static_cast<std::size_t>((capacity_bytes_ - used_bytes_) / kBlockBytes);
+  blocks_.reserve(blocks_.size() + blocks);
+  last_use_.reserve(last_use_.size() + blocks);
+  index_.reserve(blocks);
   double dirty = 0;  // blocks that are owed
-  L2Outcome none;
-  for (std::int64_t row = 0; used_bytes_ + kBlockBytes <= capacity_bytes_; row += kMostRows) {
+  for (std::size_t block = 0; block < blocks; ++block) {
     dirty += dirty_share;
-    access_part(other, 0, row, kMostRows, dirty >= 1, none);
-    dirty -= dirty >= 1 ? 1 : 0;
+    const std::int32_t index = find_or_insert(block_key(other, 0, static_cast<std::int64_t>(block)));
+    blocks_[static_cast<std::size_t>(index)].present = ~std::uint64_t{0};
+    if (dirty < 1) continue;
+    blocks_[static_cast<std::size_t>(index)].dirty = ~std::uint64_t{0};
+    dirty -= 1;
   }
+  used_bytes_ += static_cast<std::int64_t>(blocks) * kBlockBytes;
 }
 
 L2Outcome L2Cache::access_shared(const SharedMemory& shared, std::int64_t row, std::int64_t rows, bool write) {
@@ -105,7 +108,7 @@ void L2Cache::access_part(ir::TensorId tensor, std::int64_t slab, std::int64_t r
 }
 
 void L2Cache::Index::insert(std::uint64_t key, std::int32_t block) {
-  if (2 * (count_ + 1) > places_.size()) grow();
+  if (2 * (count_ + 1) > places_.size()) resize(2 * places_.size());
   std::size_t at = home(key);
   while (places_[at].block >= 0) at = (at + 1) & (places_.size() - 1);
   places_[at] = {key, block};
@@ -126,8 +129,14 @@ void L2Cache::Index::erase(std::uint64_t key) {
   --count_;
 }
 
-void L2Cache::Index::grow() {
-  std::vector<Place> old(places_.size() * 2);
+void L2Cache::Index::reserve(std::size_t more) {
+  std::size_t places = places_.size();
+  while (2 * (count_ + more + 1) > places) places *= 2;
+  if (places > places_.size()) resize(places);
+}
+
+void L2Cache::Index::resize(std::size_t places) {
+  std::vector<Place> old(places);
   old.swap(places_);
   for (const Place& place : old) {
     if (place.block < 0) continue;

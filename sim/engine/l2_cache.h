@@ -83,6 +83,7 @@ class L2Cache {
     }
     void insert(std::uint64_t key, std::int32_t block);
     void erase(std::uint64_t key);
+    void reserve(std::size_t more);
     [[nodiscard]] bool empty() const { return count_ == 0; }
 
    private:
@@ -93,7 +94,7 @@ class L2Cache {
     [[nodiscard]] std::size_t home(std::uint64_t key) const {
       return static_cast<std::size_t>(key * 0x9e3779b97f4a7c15ULL >> 32) & (places_.size() - 1);
     }
-    void grow();
+    void resize(std::size_t places);
     std::vector<Place> places_ = std::vector<Place>(64);
     std::size_t count_ = 0;
   };
