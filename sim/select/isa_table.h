@@ -48,11 +48,10 @@ struct IsaTable {
   int reduce_shuffle_steps = 0;          // exchanges that finish a row reduction
   bool contract_multiply_add = false;
   double copy_bytes_per_lane = 16;
-  double atomic_bytes_per_lane = 4;      // of an atomic that the copy engine does not execute
-  double copy_address_instructions = 1;  // per copy instruction
-  std::map<std::string, ElementwiseRule>
-      elementwise;                               // by function; reduce_FUNCTION, integer_FUNCTION, precise_FUNCTION where these differ
-  std::vector<ElementwiseRule> exp2_polynomial;  // instructions of an exp2 on the lanes instead of the SFU
+  double atomic_bytes_per_lane = 4;                    // of an atomic that the copy engine does not execute
+  double copy_address_instructions = 1;                // per copy instruction
+  std::map<std::string, ElementwiseRule> elementwise;  // by function; reduce_, integer_ and precise_FUNCTION where these differ
+  std::vector<ElementwiseRule> exp2_polynomial;        // instructions of an exp2 on the lanes instead of the SFU
   // The same for agents whose tiles come from tensor memory, where a thread holds a whole row.
   double tmem_row_vector_replication = 1;
   double tmem_column_vector_replication = 1;
