@@ -175,6 +175,8 @@ class Simulator {
       fast_.push_back(selected.kernel == nullptr ? nullptr
                                                  : std::make_unique<FastKernel>(selected, pipeline.tensors(), chip_, conditions, part_));
     }
+    const auto first = std::find_if(fast_.begin(), fast_.end(), [](const auto& kernel) { return kernel != nullptr; });
+    first_keeps_cache_ = first != fast_.end() && (*first)->plays_steps();
     keeps_cache_ = std::any_of(fast_.begin(), fast_.end(), [](const auto& kernel) { return kernel != nullptr && kernel->plays_steps(); });
   }
 
@@ -223,7 +225,7 @@ class Simulator {
     // At another clock the end state of the call before is as good a start.
     if (warm && kind_ == EngineKind::fast && cache_) return play_all(*cache_, clock, watched);
     cache_.emplace(Bytes(static_cast<std::int64_t>(l2_bytes / part_.times)), pipeline_.tensors());
-    if (!warm && keeps_cache_ && conditions_.l2_dirty > 0) cache_->fill(conditions_.l2_dirty);
+    if (!warm && first_keeps_cache_ && conditions_.l2_dirty > 0) cache_->fill(conditions_.l2_dirty);
     all_resident_ = warm && kind_ == EngineKind::fast && footprint_bytes_ <= l2_bytes;  // then nothing ever leaves L2
     if (warm && keeps_cache_ && !all_resident_) (void)play_all(*cache_, clock, false);
     return play_all(*cache_, clock, watched);
@@ -312,7 +314,8 @@ class Simulator {
   std::vector<std::unique_ptr<FastKernel>> fast_;  // by node
   ChipPart part_;                                  // of the chip, that is played
   std::optional<L2Cache> cache_;
-  bool keeps_cache_ = true;  // some kernel plays steps with the L2 model
+  bool keeps_cache_ = true;        // some kernel plays steps with the L2 model
+  bool first_keeps_cache_ = true;  // the first one does; else its closed form knows of dirty lines, and they are gone behind it
   bool all_resident_ = false;
   double trips_ = 0;
   double footprint_bytes_ = 0;
