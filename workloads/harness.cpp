@@ -100,14 +100,11 @@ Harness parse_harness(const JsonDocument& document) {
     root.issue("clock", "is missing", "an object with policy locked, boost or sustained");
   }
   harness.conditions.l2 = root.text("l2_start", {"cold", "warm"}) == "warm" ? L2Start::warm : L2Start::cold;
-  if (root.has("operand_sets")) {
-    harness.conditions.operand_sets = static_cast<int>(root.integer("operand_sets", {.min = 1, .max = 1024}));
-    if (harness.conditions.l2 == L2Start::cold) root.issue("operand_sets", "has no meaning with a cold L2", "only with l2_start warm");
-  }
-  if (root.has("l2_dirty")) {
-    harness.conditions.l2_dirty = root.number("l2_dirty", {.min = 0, .max = 1});
-    if (harness.conditions.l2 != L2Start::cold) root.issue("l2_dirty", "has no meaning with a warm L2", "only with l2_start cold");
-  }
+  const bool cold = harness.conditions.l2 == L2Start::cold;
+  harness.conditions.operand_sets = static_cast<int>(root.integer("operand_sets", {.min = 1, .max = 1024}, 1));
+  if (cold && root.has("operand_sets")) root.issue("operand_sets", "has no meaning with a cold L2", "only with l2_start warm");
+  harness.conditions.l2_dirty = root.number("l2_dirty", {.min = 0, .max = 1}, 0.0);
+  if (!cold && root.has("l2_dirty")) root.issue("l2_dirty", "has no meaning with a warm L2", "only with l2_start cold");
   harness.conditions.constant_us = root.number("constant_us", {.min = 0, .max = 1e4}, 0.0);
   harness.conditions.include_launch = root.boolean("include_launch", true);
   harness.conditions.chained = root.boolean("chained", false);
